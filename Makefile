@@ -1,0 +1,33 @@
+# make demo: everything from a fresh clone to a PCK table.   make test: the test suite.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint format env figures clean
+
+env: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+demo: env
+	$(BIN)/python eval.py
+
+test: env
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+figures: env
+	$(BIN)/python -m sdcorr.toybox.showcase
+
+clean:
+	rm -rf .venv outputs

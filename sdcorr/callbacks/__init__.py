@@ -1,0 +1,5 @@
+"""Lightning callbacks."""
+
+from sdcorr.callbacks.attention_maps import AttentionMapLogger
+
+__all__ = ["AttentionMapLogger"]

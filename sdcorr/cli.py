@@ -1,0 +1,72 @@
+"""Commands: compose the configuration, run, and answer a user's mistake with one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from sdcorr.errors import UserError
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def command(config_name: str, function: Callable[[DictConfig], None]) -> None:
+    """Compose `configs/<config_name>.yaml` with the command line's overrides and call `function` with it.
+
+    Prints `error: <one sentence>` to stderr and exits with 2 if something is wrong with what the user asked for.
+    `SDCORR_TRACEBACK=1` shows the traceback as well.
+    """
+    for library in ("lightning.pytorch", "lightning.fabric", "diffusers", "transformers"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra's exceptions reach us instead of being printed with advice
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(function)()
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        if os.environ.get("SDCORR_TRACEBACK"):
+            raise
+        print(f"error: {explain(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        sys.exit(130)
+
+
+def compose(config_name: str, *overrides: str) -> DictConfig:
+    """The configuration that a command would get, for notebooks and tests.
+
+    Raises:
+        UserError: if an override does not fit.
+    """
+    try:
+        with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            return hydra.compose(config_name, list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from None
+
+
+def explain(error: Exception) -> str:
+    """One sentence for an exception of ours, of Hydra or of OmegaConf."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        known = ", ".join(sorted(error.options or ())) or "nothing"
+        return f"There is no {group} '{choice}': choose {group}= one of {known}."
+    if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
+        return explain(error.__cause__)
+    key = getattr(error, "full_key", None)
+    if type(error).__name__ == "ConfigAttributeError" and key:
+        parent = getattr(error, "parent_node", None)
+        known = f": there is {', '.join(map(str, parent))}" if isinstance(parent, DictConfig) else ""
+        return f"There is no setting '{key}'{known}."
+    if type(error).__name__ == "MissingMandatoryValue" and key:
+        return f"Say {key}=...: it has no default."
+    return " ".join(str(error).split())

@@ -1,0 +1,25 @@
+"""Benchmarks of semantic correspondence, one file each, all as typed pairs in original pixels."""
+
+from sdcorr.datasets.pair import (
+    Benchmark,
+    Box,
+    ImageReader,
+    Match,
+    Pair,
+    SourceUnit,
+    Target,
+    group_by_source,
+    unit_name,
+)
+
+__all__ = [
+    "Benchmark",
+    "Box",
+    "ImageReader",
+    "Match",
+    "Pair",
+    "SourceUnit",
+    "Target",
+    "group_by_source",
+    "unit_name",
+]

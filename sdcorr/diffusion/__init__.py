@@ -1,0 +1,5 @@
+"""Image -> latents -> cross-attention maps of named layers: frozen, and differentiable in the embedding."""
+
+from sdcorr.diffusion.backbone import FrozenDiffusion
+
+__all__ = ["FrozenDiffusion"]

@@ -1,0 +1,45 @@
+"""Reading images, and making the square tensor that the diffusion model sees."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from sdcorr.errors import UserError
+
+
+def read_image(path: str | Path) -> Image.Image:
+    """Read an image file completely, as RGB; EXIF rotation is left alone, as in the benchmarks' annotations.
+
+    Raises:
+        UserError: if the file is missing, is no image, or is cut short.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except FileNotFoundError:
+        raise UserError(f"There is no image {path}: check the path or the data set's root folder.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder, not an image: name the image file itself.") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path} is not an image that Pillow can read: replace the file.") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"The image {path} is damaged ({error}): replace the file.") from error
+
+
+def image_to_tensor(image: Image.Image, size: int) -> Tensor:
+    """Squash an image to a square, as the released code does: the aspect ratio is lost.
+
+    Args:
+        image: an RGB image of any size.
+        size: S, the side of the square in pixels.
+
+    Returns:
+        (3, S, S) float32 in [0, 1].
+    """
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    pixels = torch.from_numpy(np.array(image, dtype=np.uint8))  # (S, S, 3)
+    return pixels.permute(2, 0, 1).float().div_(255)

@@ -1,0 +1,83 @@
+"""Maps of a target -> points in it, with a confidence.
+
+Pixels are those of the S x S image; the centre of the map's element [row, column] is (column + 0.5, row + 0.5).
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+def combine_layers(maps: Tensor, combination: Literal["softmax_mean", "mean"]) -> Tensor:
+    """One map from the maps of several layers.
+
+    Args:
+        maps: (P, L, S, S).
+        combination: "softmax_mean" (the released code) takes each layer's softmax over the positions first. Since
+            attention lies in [0, 1] and S * S is large, that is nearly the plain "mean", times 1 / S^2.
+
+    Returns:
+        (P, S, S).
+    """
+    if combination == "softmax_mean":
+        maps = maps.flatten(2).softmax(-1).view_as(maps)
+    return maps.mean(1)
+
+
+def argmax(maps: Tensor) -> Tensor:
+    """The pixel centre where each map is greatest, the first in reading order if several are.
+
+    Args:
+        maps: (P, S, S).
+
+    Returns:
+        (P, 2) points (x, y) in pixels, float32.
+    """
+    index = maps.flatten(1).argmax(1)
+    width = maps.shape[-1]
+    return torch.stack((index % width, index // width), -1) + 0.5
+
+
+def soft_argmax(maps: Tensor, window: int) -> Tensor:
+    """Centre of mass of each map in a square window round its maximum, over the least value in there.
+
+    Args:
+        maps: (P, S, S).
+        window: half the side of the window in pixels: 2 * window + 1 pixels, fewer at the border.
+
+    Returns:
+        (P, 2) points (x, y) in pixels; the maximum itself where the window is flat.
+    """
+    peak = argmax(maps)
+    centre = torch.arange(maps.shape[-1], device=maps.device) + 0.5
+    near_x, near_y = ((centre - peak[..., None]).abs() <= window).unbind(1)  # (P, S) each
+    inside = near_y[:, :, None] & near_x[:, None, :]  # (P, S, S)
+    least = maps.masked_fill(~inside, torch.inf).amin((1, 2), keepdim=True)
+    weights = (maps - least).masked_fill(~inside, 0)
+    mass = weights.sum((1, 2))
+    mean = torch.stack(((weights.sum(1) * centre).sum(-1), (weights.sum(2) * centre).sum(-1)), -1)
+    return torch.where(mass[:, None] > 0, mean / mass.clamp(min=torch.finfo(maps.dtype).tiny)[:, None], peak)
+
+
+def confidence(maps: Tensor, points: Tensor, radius: float) -> Tensor:
+    """How much of a map is one peak at the point found.
+
+    The share of the map's mass above its mean that lies within `radius` of the point: 1 for one sharp peak, small
+    for many peaks of one height, 0 for a flat map.
+
+    Args:
+        maps: (P, S, S).
+        points: (P, 2) points (x, y) in pixels.
+        radius: pixels; twice the Gaussian target's sigma holds 86 % of a perfect map.
+
+    Returns:
+        (P,) in [0, 1].
+    """
+    excess = (maps - maps.mean((1, 2), keepdim=True)).clamp(min=0)
+    centre = torch.arange(maps.shape[-1], device=maps.device) + 0.5
+    dx, dy = (centre - points[..., None]).square().unbind(1)  # (P, S) each
+    near = dy[:, :, None] + dx[:, None, :] <= radius**2
+    total = excess.sum((1, 2))
+    share = (excess * near).sum((1, 2)) / total.clamp(min=torch.finfo(maps.dtype).tiny)
+    return torch.where(total > 0, share, 0).clamp(0, 1)

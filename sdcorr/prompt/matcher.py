@@ -1,0 +1,223 @@
+"""The method as evaluation and notebooks see it: images and points in, matched points out."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sdcorr.datasets.pair import ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.errors import UserError
+from sdcorr.images import image_to_tensor
+from sdcorr.prompt.crops import LatentCache, crop_side
+from sdcorr.prompt.draws import Draws, Query
+from sdcorr.prompt.localize import argmax, combine_layers, confidence, soft_argmax
+from sdcorr.prompt.module import PromptOptimization, RandomCrops, optimization_side, run
+from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.transfer import transfer
+
+# Targets are taken together as long as their maps have no more numbers than this (512 MB): dozens of small images,
+# or one of 512 x 512 pixels.
+_MAP_BUDGET = 2**27
+
+
+class PromptMatcher:
+    """Finds the points of one image in others by prompt embeddings that are optimised on these points."""
+
+    def __init__(
+        self,
+        backbone: FrozenDiffusion,
+        settings: PromptSettings,
+        dataset_name: str,
+        solve: Callable[[PromptOptimization, RandomCrops], Tensor] = run,
+    ):
+        """
+        Args:
+            backbone: the frozen diffusion model.
+            settings: of the method.
+            dataset_name: with the images' keys, names the random draws.
+            solve: optimises a module's embeddings and returns them; `run`, or `fit` for a Lightning Trainer.
+
+        Raises:
+            UserError: if the settings ask for what this backbone has not.
+        """
+        _check_fit(settings, backbone)
+        self.backbone = backbone
+        self.settings = settings
+        self.solve = solve
+        self.draws = Draws(settings.seed, dataset_name, settings.noise)
+
+    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
+        """Match a source image's points in all its targets; the embeddings are optimised once.
+
+        Args:
+            unit: a source image, its query points, its targets.
+            image: reads an image by its key.
+
+        Yields:
+            Each pair with the matches of its visible points, in their order.
+        """
+        source = image(unit.source)
+        # All targets are read before the long work, so that a broken one is noticed at once.
+        pictures = {
+            target.pair.target: image_to_tensor(image(target.pair.target), self.backbone.image_size)
+            for target in unit.targets
+        }
+        embeddings = self.optimize(source, unit.points, unit.source)
+        queries = self.queries(unit.points, unit.source)
+        for targets in self._groups(unit.targets):
+            keys = [target.pair.target for target in targets]
+            asked = [target.points for target in targets]
+            maps = self._transfer([pictures[key] for key in keys], keys, asked, embeddings, queries)
+            for target, target_maps in zip(targets, maps, strict=True):
+                yield target.pair, self.localize(target_maps, target.pair.target_size)
+
+    def queries(self, points: np.ndarray, image_key: str) -> list[Query]:
+        """The P * R queries of P points (x, y) in pixels of their image; the restarts of a point are neighbours."""
+        return [
+            Query(image_key, x, y, restart)
+            for x, y in np.asarray(points, dtype=np.float64).tolist()
+            for restart in range(self.settings.restarts)
+        ]
+
+    def optimize(
+        self,
+        image: Image.Image,
+        points: np.ndarray,
+        image_key: str,
+    ) -> Tensor:
+        """Embeddings whose attention is at the points.
+
+        Args:
+            image: the source image.
+            points: (P, 2) query points (x, y) in pixels of that image.
+            image_key: its key; with the points, it names the random draws.
+
+        Returns:
+            (P, R, T, D) float32 on the backbone's device.
+        """
+        batches = [self.solve(module, crops) for module, crops in self.problems(image, points, image_key)]
+        return torch.cat(batches).unflatten(0, (len(points), -1))
+
+    def problems(
+        self, image: Image.Image, points: np.ndarray, image_key: str
+    ) -> Iterator[tuple[PromptOptimization, RandomCrops]]:
+        """What `optimize` solves, for other ways to run it (a Trainer, a notebook).
+
+        Args:
+            image, points, image_key: as for `optimize`.
+
+        Yields:
+            The module and its steps for each batch of queries: one, unless `queries_per_batch` is set.
+        """
+        backbone, settings = self.backbone, self.settings
+        queries = self.queries(points, image_key)
+        pixels = image_to_tensor(image, backbone.image_size)
+        cache = LatentCache(backbone, pixels[None], optimization_side(settings, backbone.image_size))
+        scale = backbone.image_size / torch.tensor(image.size, dtype=torch.float64)  # (W, H) -> (S, S)
+        limit = settings.queries_per_batch or len(queries)
+        for first in range(0, len(queries), limit):
+            batch = queries[first : first + limit]
+            start = self.draws.embeddings(batch, backbone.tokens, backbone.width)
+            squashed = torch.tensor([(query.x, query.y) for query in batch], dtype=torch.float64) * scale
+            yield (
+                PromptOptimization(backbone, start.to(backbone.device), settings),
+                RandomCrops(cache, squashed, batch, settings, self.draws),
+            )
+
+    def transfer(
+        self, image: Image.Image, embeddings: Tensor, points: np.ndarray, source_key: str, target_key: str
+    ) -> Tensor:
+        """Where the embeddings attend in a target image.
+
+        Args:
+            image: the target image.
+            embeddings: (P, R, T, D), as `optimize` gives them.
+            points: (P, 2) the query points; they, the keys and the restart's number name the random draws.
+            source_key: key of the source image.
+            target_key: key of the target image.
+
+        Returns:
+            (P, L, S, S), mean over heads, crops and restarts, in the frame of the squashed S x S target.
+        """
+        picture = image_to_tensor(image, self.backbone.image_size)
+        queries = self.queries(points, source_key)
+        return self._transfer([picture], [target_key], [range(len(points))], embeddings, queries)[0]
+
+    def localize(self, maps: Tensor, size: tuple[int, int]) -> Match:
+        """Points from maps.
+
+        Args:
+            maps: (P, L, S, S), as `transfer` gives them.
+            size: (W, H) of the original target image.
+
+        Returns:
+            P points in pixels of the original target image; the confidence is the share of the map's mass above its
+            mean that lies near the point.
+        """
+        settings = self.settings
+        combined = combine_layers(maps, settings.combination)
+        if settings.localization == "argmax":
+            points = argmax(combined)
+        else:
+            points = soft_argmax(combined, settings.window)
+        scores = confidence(maps.mean(1), points, 2 * settings.sigma)
+        scale = np.array(size) / self.backbone.image_size
+        return Match(points.double().cpu().numpy() * scale, scores.double().cpu().numpy())
+
+    def _transfer(
+        self,
+        images: Sequence[Tensor],
+        keys: Sequence[str],
+        asked: Sequence[Sequence[int]],
+        embeddings: Tensor,
+        queries: Sequence[Query],
+    ) -> list[Tensor]:
+        """Several targets in one batch: for each the maps of the points that it asks for, (points, L, S, S)."""
+        restarts = embeddings.shape[1]
+        rows = [
+            (image, point * restarts + restart)
+            for image, points in enumerate(asked)
+            for point in points
+            for restart in range(restarts)
+        ]
+        maps = transfer(
+            self.backbone,
+            torch.stack(tuple(images)),
+            [image for image, _ in rows],
+            embeddings.flatten(0, 1)[[query for _, query in rows]],
+            [queries[query]._replace(target=keys[image]) for image, query in rows],
+            self.settings,
+            self.draws,
+        )
+        return list(maps.unflatten(0, (-1, restarts)).mean(1).split([len(points) for points in asked]))
+
+    def _groups(self, targets: Sequence[Target]) -> Iterator[list[Target]]:
+        """Consecutive targets whose maps fit into the budget together; one at least."""
+        size = self.backbone.image_size
+        per_point = self.settings.restarts * len(self.backbone.layers) * size**2
+        group: list[Target] = []
+        for target in targets:
+            if group and sum(len(t.points) for t in [*group, target]) * per_point > _MAP_BUDGET:
+                yield group
+                group = []
+            group.append(target)
+        yield group
+
+
+def _check_fit(settings: PromptSettings, backbone: FrozenDiffusion) -> None:
+    """Raise UserError if the settings ask for what the backbone has not."""
+    last = {
+        "token": backbone.tokens - 1,
+        "timestep": len(backbone.alphas_cumprod) - 1,
+        "transfer_timestep": len(backbone.alphas_cumprod) - 1,
+    }
+    for name, greatest in last.items():
+        if getattr(settings, name) > greatest:
+            raise UserError(f"method.{name}={getattr(settings, name)} is not in this model: give 0 to {greatest}.")
+    if crop_side(backbone.image_size, settings.crop) < 1:
+        raise UserError(
+            f"method.crop={settings.crop} of {backbone.image_size} pixels is less than one: give a greater share."
+        )

@@ -1,0 +1,93 @@
+"""Every named setting of the method, with the value of the released code as default."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sdcorr.errors import UserError
+
+_CHOICES = {
+    "noise": ("uniform", "normal"),
+    "combination": ("softmax_mean", "mean"),
+    "localization": ("argmax", "soft_argmax"),
+}
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """Settings of optimising, transferring and localising prompt embeddings.
+
+    Every default is what the released code of Hedlin et al. 2023 does; where that differs from what a reader of the
+    paper would assume, the comment says so. Pixels are those of the S x S image that the model sees (512 there).
+
+    Raises:
+        UserError: if a value is not legal; the message names the field and the legal values.
+    """
+
+    # What is read.
+    timestep: int = 140  # noise level at optimisation: `timesteps[-8]` of 50 DDIM steps
+    transfer_timestep: int = 40  # at transfer: `timesteps[-3]`, its flag is ignored (a reader: the same as above)
+    noise: Literal["uniform", "normal"] = "uniform"  # U[0, 1) (a reader: standard normal)
+    heads: str | Sequence[int] = "last_half"  # or "all", or numbers; a left-over of guidance (a reader: all)
+    token: int = 1  # the token whose map is read; 0 is CLIP's start token
+
+    # Optimising.
+    sigma: float = 27.97853316316864  # px, width of the Gaussian target; chosen by a search, for S = 512
+    learning_rate: float = 0.0023755632081200314  # of Adam; chosen by a search
+    adam_eps: float = 1e-8  # close to the gradient's scale of 1e-6, so it matters
+    steps: int = 129  # optimisation steps; the last iterate is kept
+    restarts: int = 5  # embeddings from random starts, whose maps are averaged
+    optimize_crops: bool = True  # False: the whole image at every step
+    flip: float = 0.0  # probability that a crop is mirrored at optimisation; present in the released code at 0
+
+    # Crops, at optimisation and at transfer.
+    crop: float = 0.9316549294381423  # side of a crop / side of the image; chosen by a search
+    crop_margin: float = 0.15  # the point keeps this share of the crop's side from its edge, where it can
+
+    # Transfer.
+    transfer_crops: int = 20  # crops of the target: four corners, then around the running maximum; 1: whole image
+    adaptive_crops: bool = True  # False: all crops of a target drawn uniformly, and shared by its query points
+
+    # Localising.
+    combination: Literal["softmax_mean", "mean"] = "softmax_mean"  # over layers; softmax over positions first
+    localization: Literal["argmax", "soft_argmax"] = "argmax"  # soft: centre of mass in a window round the argmax
+    window: int = 28  # px, half the side of that window
+
+    # Running.
+    seed: int = 0  # of every random draw
+    queries_per_batch: int = 0  # queries (point x restart) in one forward pass, for small memories; 0: no limit
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "restarts", "transfer_crops"):
+            self._check(name, _is_whole(getattr(self, name), 1), "a whole number from 1")
+        for name in ("timestep", "transfer_timestep", "token", "window", "seed", "queries_per_batch"):
+            self._check(name, _is_whole(getattr(self, name), 0), "a whole number from 0")
+        for name in ("sigma", "learning_rate", "adam_eps"):
+            self._check(name, _is_number(getattr(self, name)) and getattr(self, name) > 0, "a number above 0")
+        for name in ("optimize_crops", "adaptive_crops"):
+            self._check(name, isinstance(getattr(self, name), bool), "true or false")
+        for name, legal in _CHOICES.items():
+            self._check(name, getattr(self, name) in legal, " or ".join(legal))
+        self._check("flip", _is_number(self.flip) and 0 <= self.flip <= 1, "a probability from 0 to 1")
+        self._check("crop", _is_number(self.crop) and 0 < self.crop <= 1, "a share of the side, above 0, at most 1")
+        margin = _is_number(self.crop_margin) and 0 <= self.crop_margin < 0.5
+        self._check("crop_margin", margin, "a share of the crop's side, from 0 to below 0.5")
+        self._check("heads", _are_heads(self.heads), "last_half, all or a list of head numbers")
+
+    def _check(self, name: str, is_legal: bool, what: str) -> None:
+        if not is_legal:
+            raise UserError(f"method.{name}={getattr(self, name)!r} is not legal: give {what}.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _are_heads(value: object) -> bool:
+    if isinstance(value, str):
+        return value in ("last_half", "all")
+    return isinstance(value, Sequence) and len(value) > 0 and all(_is_whole(head, 0) for head in value)

@@ -1,0 +1,127 @@
+"""Embeddings on target images: maps of many crops, put back where the crops came from and averaged."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.prompt.crops import LatentCache, crop_side, start_bounds
+from sdcorr.prompt.draws import Draws, Query
+from sdcorr.prompt.localize import argmax
+from sdcorr.prompt.settings import PromptSettings
+
+
+class MapCanvas:
+    """Running average, pixel by pixel, of the maps of crops."""
+
+    def __init__(self, rows: int, layers: int, size: int, device: torch.device):
+        self._sums = torch.zeros(rows, layers, size, size, device=device)
+        self._counts = torch.zeros(rows, 1, size, size, device=device)
+
+    def paste(self, maps: Sequence[Tensor], starts: Tensor, side: int) -> None:
+        """Resize maps to the crops' size and add them where the crops came from.
+
+        Args:
+            maps: for each layer (rows, heads, h_l, w_l); the mean over heads is taken.
+            starts: (rows, 2) int64 on the CPU, corners of the crops in pixels.
+            side: side of the crops in pixels.
+        """
+        resized = torch.stack([_resize(layer_maps.mean(1), side) for layer_maps in maps], 1)  # (rows, L, side, side)
+        for row, (x, y) in enumerate(starts.tolist()):
+            self._sums[row, :, y : y + side, x : x + side] += resized[row]
+            self._counts[row, :, y : y + side, x : x + side] += 1
+
+    def mean(self) -> Tensor:
+        """(rows, L, S, S); 0 where no crop was."""
+        return self._sums / self._counts.clamp(min=1)
+
+    def peaks(self) -> Tensor:
+        """Maxima of the mean over crops and layers, (rows, 2) points (x, y) in pixels."""
+        return argmax(self._sums.mean(1) / self._counts[:, 0].clamp(min=1))
+
+
+@torch.no_grad()
+def transfer(
+    backbone: FrozenDiffusion,
+    images: Tensor,
+    image_of: Sequence[int],
+    embeddings: Tensor,
+    queries: Sequence[Query],
+    settings: PromptSettings,
+    draws: Draws,
+) -> Tensor:
+    """Maps of embeddings on target images, each the average over the crops of its target.
+
+    Args:
+        backbone: the model.
+        images: (N, 3, S, S) target images in [0, 1].
+        image_of: for each row the index of its target image.
+        embeddings: (B, T, D), one a row.
+        queries: for each row the query, with its target, to whom the random draws belong.
+        settings: of the method.
+        draws: random numbers.
+
+    Returns:
+        (B, L, S, S), mean over heads and crops.
+    """
+    side = crop_side(backbone.image_size, settings.crop) if settings.transfer_crops > 1 else backbone.image_size
+    cache = LatentCache(backbone, images, side)
+    limit = settings.queries_per_batch or len(queries)
+    batches = [slice(first, first + limit) for first in range(0, len(queries), limit)]
+    return torch.cat(
+        [
+            _average_crops(backbone, cache, torch.tensor(image_of[b]), embeddings[b], queries[b], settings, draws)
+            for b in batches
+        ]
+    )
+
+
+def _average_crops(
+    backbone: FrozenDiffusion,
+    cache: LatentCache,
+    image_of: Tensor,
+    embeddings: Tensor,
+    queries: Sequence[Query],
+    settings: PromptSettings,
+    draws: Draws,
+) -> Tensor:
+    """One batch of `transfer`: crops one after the other, for later ones depend on what the earlier ones found."""
+    canvas = MapCanvas(len(queries), len(backbone.layers), cache.size, backbone.device)
+    for crop in range(settings.transfer_crops):
+        starts = _crop_starts(crop, canvas, queries, cache, settings, draws)  # (B, 2)
+        boxes = torch.cat((image_of[:, None], starts, torch.zeros_like(image_of[:, None])), -1)
+        rows = cache.rows(boxes)  # first, for it may add to the latents
+        latents = cache.latents[rows]
+        noise = draws.noise(queries, crop, latents.shape[1:]).to(latents.device)
+        noisy = backbone.add_noise(latents, noise, settings.transfer_timestep)
+        maps = backbone.attention_maps(
+            noisy, settings.transfer_timestep, embeddings, token=settings.token, heads=settings.heads
+        )
+        canvas.paste(maps, starts, cache.side)
+    return canvas.mean()
+
+
+def _crop_starts(
+    crop: int,
+    canvas: MapCanvas,
+    queries: Sequence[Query],
+    cache: LatentCache,
+    settings: PromptSettings,
+    draws: Draws,
+) -> Tensor:
+    """Corners of the next crops: four at the image's corners first, then round what was found so far."""
+    size, side = cache.size, cache.side
+    if not settings.adaptive_crops:
+        shared = [Query("", 0, 0, 0, query.target) for query in queries]
+        low = torch.zeros(len(queries), 2, dtype=torch.int64)
+        return draws.crop_starts(shared, crop, low, low + size - side)
+    corners = torch.tensor([(0, 0), (0, size), (size, 0), (size, size)])  # (x, y) in the order of the released code
+    points = corners[crop].expand(len(queries), 2) if crop < len(corners) else canvas.peaks().cpu()
+    low, high = start_bounds(points.float(), size, side, settings.crop_margin)
+    return draws.crop_starts(queries, crop, low, high)
+
+
+def _resize(maps: Tensor, size: int) -> Tensor:
+    return F.interpolate(maps[None], size=(size, size), mode="bilinear", align_corners=False)[0]

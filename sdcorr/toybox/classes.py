@@ -1,0 +1,370 @@
+"""The things that the toybox holds. A class is one small function that draws itself on a canvas.
+
+To add one: write a function that takes `(canvas, paint)`, decorate it with `@thing(kind, look_alikes=...)`, and retrain. `paint` hands
+out colours and random proportions; every part that is painted by name is mentioned in the caption. Side views face right; the world
+mirrors them. `look_alikes` lists the key-points whose part another part of the same thing resembles (left and right, front and rear).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .canvas import Canvas, Colour, limb, oval, turn
+
+COLOURS: dict[str, Colour] = {
+    "red": (214, 52, 44),
+    "orange": (238, 138, 40),
+    "yellow": (244, 214, 60),
+    "green": (72, 168, 76),
+    "blue": (58, 104, 206),
+    "purple": (138, 74, 178),
+    "pink": (240, 146, 178),
+    "brown": (132, 86, 50),
+    "white": (244, 244, 238),
+    "grey": (146, 148, 152),
+    "black": (38, 38, 44),
+}
+ANY = tuple(COLOURS)
+BRIGHT = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
+OFF_PALETTE = 0.1  # how often a part takes any colour at all instead of one that is natural for it
+
+
+@dataclass
+class Paint:
+    """Random colours and proportions of one drawing."""
+
+    canvas: Canvas
+    rng: np.random.Generator
+
+    def colour(self, part: str, *natural: str) -> Colour:
+        """Choose and remember the colour of a part; the caption will name it."""
+        name = str(self.rng.choice(ANY if self.rng.random() < OFF_PALETTE else natural))
+        self.canvas.colours[part] = name
+        return self.shade(name)
+
+    def shade(self, name: str, by: float = 0.0) -> Colour:
+        """The colour called `name`, a little off, lighter (`by` > 0) or darker (`by` < 0) by a share in [-1, 1]."""
+        base = np.array(COLOURS[name], dtype=float) + self.rng.normal(0, 7, 3)
+        return _clip(base + (255 - base) * by if by > 0 else base * (1 + by))
+
+    def near(self, value: float, spread: float) -> float:
+        """A proportion: uniform within `value` times (1 +- `spread`)."""
+        return float(value * self.rng.uniform(1 - spread, 1 + spread))
+
+    def angle(self, middle: float, spread: float) -> float:
+        """An angle in radians, uniform within `middle` +- `spread`."""
+        return float(self.rng.uniform(middle - spread, middle + spread))
+
+    def markings(self, part: str, centre: complex, rx: float, ry: float, angle: float = 0.0) -> None:
+        """Spots or stripes inside an oval part, on two drawings in three."""
+        style = self.rng.integers(3)
+        if style == 0:
+            return
+        tone = self.shade(self.canvas.colours[part], float(self.rng.choice([-0.3, 0.35])))
+        for k in range(int(self.rng.integers(2, 5))):
+            if style == 1:
+                spot = self.rng.uniform(0.2, 0.6) * turn(self.rng.uniform(0, 2 * np.pi))
+                radius = self.rng.uniform(0.1, 0.17) * min(rx, ry)
+                self.canvas.add(
+                    part,
+                    oval(centre + turn(angle) * complex(rx * spot.real, ry * spot.imag), radius, radius),
+                    tone,
+                )
+            else:
+                x = -0.5 + 0.33 * k
+                top = 0.75 * np.sqrt(1 - min(x * x, 0.99))
+                stripe = [complex(rx * x, -ry * top), complex(rx * x, ry * top)]
+                self.canvas.add(part, centre + turn(angle) * limb(*stripe, 0.12 * rx), tone)
+
+
+@dataclass(frozen=True)
+class Thing:
+    name: str
+    kind: str
+    draw: Callable[[Canvas, Paint], None]
+    look_alikes: frozenset[str]
+    side_view: bool  # has a front that the world may mirror, and that the caption says
+
+
+THINGS: dict[str, Thing] = {}
+
+
+def thing(kind: str, look_alikes: tuple[str, ...] = (), side_view: bool = True):
+    """Enter a drawing function in the toybox under its own name."""
+
+    def enter(draw: Callable[[Canvas, Paint], None]) -> Callable[[Canvas, Paint], None]:
+        THINGS[draw.__name__] = Thing(draw.__name__, kind, draw, frozenset(look_alikes), side_view)
+        return draw
+
+    return enter
+
+
+def _clip(rgb: np.ndarray) -> Colour:
+    r, g, b = np.clip(rgb, 0, 255).astype(int).tolist()
+    return r, g, b
+
+
+def _eye(c: Canvas, p: Paint, name: str, centre: complex, radius: float) -> None:
+    c.add(name, oval(centre, radius, radius), p.colour(name, "white"))
+    c.add(name, oval(centre, 0.55 * radius, 0.55 * radius), p.shade("black"))
+    c.key_point(name, centre, name)
+
+
+@thing("animal", look_alikes=("front foot", "back foot"))
+def bird(c: Canvas, p: Paint) -> None:
+    lean = p.angle(-0.25, 0.3)
+    rx, ry = p.near(0.62, 0.15), p.near(0.42, 0.15)
+    along = turn(lean)
+    feet = p.colour("feet", "orange", "yellow", "brown")
+    hip = along * complex(-0.05, 0.6 * ry)
+    for name, x, swing in (("back foot", -0.16, 0.35), ("front foot", 0.14, -0.1)):
+        ankle = hip + x + p.near(0.5, 0.2) * turn(np.pi / 2 + p.angle(swing, 0.4))
+        toe = ankle + p.near(0.2, 0.2)
+        c.add("feet", limb(hip + x, ankle, 0.09), feet)
+        c.add("feet", limb(ankle - 0.08, toe, 0.11), feet)
+        c.key_point(name, ankle + 0.03, "feet")
+    tail = p.angle(np.pi + lean, 0.45)
+    root = along * complex(-0.8 * rx, 0)
+    tip = root + p.near(0.62, 0.25) * turn(tail)
+    c.add("tail", limb(root, tip, 0.16, p.near(0.36, 0.3)), p.colour("tail", *BRIGHT))
+    c.key_point("tail", root + 0.8 * (tip - root), "tail")
+    c.add("body", oval(0, rx, ry, lean), p.colour("body", *BRIGHT, "brown", "grey", "white"))
+    p.markings("body", 0, rx, ry, lean)
+    head = along * complex(0.78 * rx, -0.7 * ry) + p.near(0.2, 0.5) * turn(p.angle(-1.1, 0.5))
+    r = p.near(0.28, 0.12)
+    look = p.angle(lean * 0.5, 0.35)
+    beak = head + r * 0.7 * turn(look)
+    end = beak + p.near(0.42, 0.3) * turn(look + 0.1)
+    c.add("beak", limb(beak, end, 0.26, 0.04), p.colour("beak", "yellow", "orange"))
+    c.key_point("beak", beak + 0.62 * (end - beak), "beak")
+    c.add("head", oval(head, r, r), p.colour("head", *BRIGHT, "white", "black"))
+    _eye(c, p, "eye", head + 0.32 * r * turn(look - 0.8), 0.12)
+    flap = p.angle(np.pi + lean - 0.5, 0.9)
+    shoulder = along * complex(0.2 * rx, -0.1 * ry)
+    span = p.near(0.62, 0.2)
+    c.add(
+        "wing",
+        oval(shoulder + 0.5 * span * turn(flap), 0.56 * span, 0.2, flap),
+        p.colour("wing", *BRIGHT, "black"),
+    )
+    c.key_point("wing", shoulder + 0.8 * span * turn(flap), "wing")
+
+
+@thing("animal", look_alikes=("back fin", "belly fin"))
+def fish(c: Canvas, p: Paint) -> None:
+    rx, ry = p.near(0.72, 0.12), p.near(0.4, 0.25)
+    wag = p.angle(np.pi, 0.45)
+    fins = p.colour("fins", *BRIGHT)
+    root = complex(-0.82 * rx, 0)
+    for side in (-1, 1):
+        tip = root + p.near(0.5, 0.2) * turn(wag + side * p.near(0.55, 0.25))
+        c.add("tail", np.array([root + 0.12, tip, root + 0.22 * turn(wag)]), fins)
+    c.key_point("tail", root + 0.14 * turn(wag), "tail")
+    for name, side in (("back fin", -1), ("belly fin", 1)):
+        x = p.angle(0.0, 0.18)
+        base = complex(x * rx, side * 0.85 * ry)
+        tip = base + p.near(0.42, 0.25) * turn(side * np.pi / 2 + side * p.angle(0.55, 0.3))
+        c.add("fins", np.array([base + 0.24, tip, base - 0.2 - side * 0.05j]), fins)
+        c.key_point(name, base + 0.45 * (tip - base), "fins")
+    c.add("body", oval(0, rx, ry), p.colour("body", *BRIGHT, "grey", "white"))
+    p.markings("body", complex(-0.1, 0), 0.8 * rx, ry)
+    mouth = complex(rx * 0.94, p.near(0.1, 0.6) * ry)
+    c.add("mouth", oval(mouth, 0.13, 0.1), p.colour("mouth", "pink", "red"))
+    c.key_point("mouth", mouth, "mouth")
+    _eye(c, p, "eye", complex(p.near(0.58, 0.12) * rx, -p.near(0.25, 0.3) * ry), 0.14)
+    flap = p.angle(2.6, 0.6)
+    c.add(
+        "side fin",
+        limb(0.05 + 0.05j, 0.05 + 0.05j + p.near(0.36, 0.2) * turn(flap), 0.1, 0.26),
+        p.colour("side fin", *BRIGHT),
+    )
+    c.key_point("side fin", 0.05 + 0.05j + 0.26 * turn(flap), "side fin")
+
+
+@thing("animal", look_alikes=("left ear", "right ear", "left eye", "right eye"), side_view=False)
+def cat(c: Canvas, p: Paint) -> None:
+    rx, ry = p.near(0.72, 0.15), p.near(0.62, 0.12)
+    yaw = p.angle(0, 0.26)  # the face turns: everything on it moves to one side
+    fur = p.colour("fur", "orange", "grey", "black", "white", "brown")
+    for name, side in (("left ear", -1), ("right ear", 1)):
+        base = turn(-np.pi / 2 + side * p.angle(0.75, 0.12)) * 0.92
+        base = complex(base.real * rx, base.imag * ry) - 0.3 * yaw
+        tip = base + p.near(0.46, 0.25) * turn(-np.pi / 2 + side * p.angle(0.35, 0.45))
+        across = 1j * (tip - base) / abs(tip - base)
+        c.add(name, np.array([base + 0.27 * across, tip, base - 0.27 * across]), p.colour(name, "pink", "brown"))
+        c.key_point(name, base + 0.5 * (tip - base), name)
+    c.add("fur", oval(0, rx, ry), fur)
+    p.markings("fur", complex(0, -0.3 * ry), 0.7 * rx, 0.5 * ry)
+    for name, side in (("left eye", -1), ("right eye", 1)):
+        centre = complex(side * p.near(0.42, 0.12) * rx + yaw, -p.near(0.16, 0.3) * ry)
+        r = p.near(0.14, 0.12)
+        c.add(name, oval(centre, r, r), p.colour(name, "green", "yellow"))
+        c.add(name, oval(centre, 0.4 * r, 0.75 * r), p.shade("black"))
+        c.key_point(name, centre, name)
+    muzzle = complex(1.35 * yaw, p.near(0.42, 0.15) * ry)
+    c.add("muzzle", oval(muzzle, 0.26, 0.2), p.colour("muzzle", "white"))
+    c.key_point("chin", muzzle + 0.13j, "muzzle")
+    nose = muzzle - 0.13j
+    c.add(
+        "nose",
+        np.array([nose - 0.12 - 0.06j, nose + 0.12 - 0.06j, nose + 0.1j]),
+        p.colour("nose", "pink", "red"),
+    )
+    c.key_point("nose", nose, "nose")
+
+
+@thing(
+    "animal",
+    look_alikes=("left claw", "right claw", "left eye", "right eye", "left foot", "right foot"),
+    side_view=False,
+)
+def crab(c: Canvas, p: Paint) -> None:
+    rx, ry = p.near(0.56, 0.12), p.near(0.36, 0.15)
+    shell = p.colour("shell", "red", "orange", "purple")
+    limbs = p.shade(c.colours["shell"], -0.25)
+    for name, side in (("left foot", -1), ("right foot", 1)):
+        for k, spread in enumerate((0.15, 0.6)):
+            hip = complex(side * rx * (0.85 - 0.25 * k), (0.25 + 0.4 * k) * ry)
+            knee = hip + side * p.near(0.26, 0.2) * turn(side * p.angle(spread, 0.15))
+            foot = knee + p.near(0.26, 0.2) * turn(np.pi / 2 - side * p.angle(0.1, 0.25))
+            c.add("legs", limb(hip, knee, 0.11), limbs)
+            c.add("legs", limb(knee, foot, 0.11, 0.06), limbs)
+        c.key_point(name, knee + 0.5 * (foot - knee), "legs")
+    for name, side in (("left claw", -1), ("right claw", 1)):
+        shoulder = complex(side * 0.8 * rx, -0.3 * ry)
+        elbow = shoulder + p.near(0.36, 0.2) * turn(-np.pi / 2 + side * p.angle(1.15, 0.4))
+        reach = -np.pi / 2 + side * p.angle(0.15, 0.75)
+        hand = elbow + 0.26 * turn(reach)
+        c.add("legs", limb(shoulder, elbow, 0.13), limbs)
+        c.add(name, oval(hand, 0.28, 0.19, reach), p.colour(name, c.colours["shell"]))
+        for jaw in (-0.42, 0.42):
+            c.add(name, limb(hand, hand + 0.42 * turn(reach + jaw), 0.16, 0.05), p.shade(c.colours[name]))
+        c.key_point(name, hand, name)
+    for name, side in (("left eye", -1), ("right eye", 1)):
+        root = complex(side * 0.35 * rx, -0.7 * ry)
+        top = root + p.near(0.32, 0.2) * turn(-np.pi / 2 + side * p.angle(0.15, 0.35))
+        c.add("legs", limb(root, top, 0.09), limbs)
+        _eye(c, p, name, top, 0.13)
+    c.add("shell", oval(0, rx, ry), shell)
+    p.markings("shell", complex(0, -0.25 * ry), 0.8 * rx, 0.55 * ry)
+    mouth = complex(p.angle(0, 0.1), 0.5 * ry)
+    c.add("mouth", oval(mouth, 0.17, 0.08), p.colour("mouth", "black", "white"))
+    c.key_point("mouth", mouth, "mouth")
+
+
+@thing("vehicle", look_alikes=("front wheel", "rear wheel"))
+def car(c: Canvas, p: Paint) -> None:
+    length, height = p.near(0.9, 0.1), p.near(0.3, 0.2)
+    body = p.colour("body", *BRIGHT, "white", "grey")
+    roof = -height - p.near(0.38, 0.2)
+    front, back = p.near(0.4, 0.25) * length, -p.near(0.62, 0.25) * length
+    slope = p.near(0.24, 0.4)
+    c.add(
+        "body",
+        np.array([back + 1j * -height, back + 0.12 + 1j * roof, front - slope + 1j * roof, front + 1j * -height]),
+        body,
+    )
+    glass = [
+        back + 0.12 - 1j * height,
+        back + 0.2 + 1j * (roof + 0.1),
+        front - slope - 0.03 + 1j * (roof + 0.1),
+        front - 0.1 - 1j * height,
+    ]
+    c.add("window", np.array(glass), p.colour("window", "white", "blue"))
+    c.key_point("window", np.mean(glass), "window")
+    hood = p.near(0.1, 0.6)
+    outline = [
+        -length - 1j * height,
+        front - 1j * height,
+        length - 0.05 - 1j * (height - hood),
+        length + 0.2j,
+        -length + 0.2j,
+    ]
+    c.add("body", np.array(outline), body)
+    c.add(
+        "headlight",
+        oval(length - 0.08 - 1j * (height - hood - 0.13), 0.12, 0.1),
+        p.colour("headlight", "yellow", "white"),
+    )
+    c.key_point("headlight", length - 0.08 - 1j * (height - hood - 0.13), "headlight")
+    c.add(
+        "taillight",
+        oval(-length + 0.08 - 1j * (height - 0.13), 0.08, 0.12),
+        p.colour("taillight", "red", "orange"),
+    )
+    c.key_point("taillight", -length + 0.08 - 1j * (height - 0.13), "taillight")
+    handle = complex(p.angle(-0.12, 0.08), -height * 0.35)
+    c.add("handle", limb(handle - 0.11, handle + 0.11, 0.09), p.colour("handle", "black", "grey"))
+    c.key_point("handle", handle, "handle")
+    r = p.near(0.24, 0.15)
+    for name, x in (("front wheel", p.near(0.58, 0.1)), ("rear wheel", -p.near(0.58, 0.1))):
+        hub = complex(x * length, 0.2)
+        c.add(name, oval(hub, r, r), p.colour(name, "black"))
+        c.add(name, oval(hub, 0.5 * r, 0.5 * r), p.shade("grey", 0.3))
+        c.key_point(name, hub, name)
+
+
+@thing("household")
+def teapot(c: Canvas, p: Paint) -> None:
+    rx, ry = p.near(0.54, 0.15), p.near(0.46, 0.18)
+    tilt = p.angle(-0.75, 0.4)
+    root = complex(0.7 * rx, 0.2 * ry)
+    bend = root + p.near(0.4, 0.2) * turn(tilt + 0.3)
+    lip = bend + p.near(0.26, 0.3) * turn(tilt - 0.2)
+    spout = p.colour("spout", *BRIGHT, "white")
+    c.add("spout", limb(root, bend, 0.3, 0.18), spout)
+    c.add("spout", limb(bend - 0.05 * turn(tilt), lip, 0.18, 0.15), spout)
+    c.key_point("spout", lip - 0.1 * turn(tilt), "spout")
+    handle = p.colour("handle", "black", "brown", "white")
+    swing, hold = p.angle(np.pi, 0.35), p.near(0.32, 0.2)
+    middle = complex(-0.9 * rx, 0) + 0.2 * turn(swing)
+    ring = [
+        middle + complex(hold * np.cos(t), 1.15 * hold * np.sin(t)) for t in np.linspace(0.35 * np.pi, 1.65 * np.pi, 12)
+    ]
+    for a, b in zip(ring, ring[1:], strict=False):
+        c.add("handle", limb(a, b + 0.2 * (b - a), 0.12), handle)
+    c.key_point("handle", ring[len(ring) // 2], "handle")
+    c.add(
+        "base",
+        limb(complex(-0.55 * rx, 0.93 * ry), complex(0.55 * rx, 0.93 * ry), 0.18),
+        p.colour("base", "black", "brown", "grey"),
+    )
+    c.key_point("base", complex(0, 1.02 * ry), "base")
+    c.add("body", oval(0, rx, ry), p.colour("body", *BRIGHT, "white"))
+    p.markings("body", 0, 0.9 * rx, 0.8 * ry)
+    slide = p.angle(0, 0.14)  # the lid is not quite closed
+    c.add(
+        "lid",
+        oval(complex(slide, -0.86 * ry), 0.32, 0.13, p.angle(0, 0.25)),
+        p.colour("lid", *BRIGHT, "white"),
+    )
+    c.key_point("lid", complex(slide, -0.86 * ry), "lid")
+    c.add("knob", oval(complex(slide, -0.86 * ry - 0.2), 0.13, 0.13), p.colour("knob", "black", "yellow", "red"))
+    c.key_point("knob", complex(slide, -0.86 * ry - 0.2), "knob")
+
+
+@thing("household")
+def lamp(c: Canvas, p: Paint) -> None:
+    base = p.colour("base", "black", "brown", "blue")
+    arm = p.colour("arm", "grey", "white")
+    lower, upper = p.angle(-np.pi / 2 - 0.35, 0.45), p.angle(-np.pi / 2 + 0.75, 0.5)
+    elbow = p.near(0.8, 0.15) * turn(lower)
+    head = elbow + p.near(0.68, 0.2) * turn(upper)
+    c.add("arm", limb(0, elbow, 0.12), arm)
+    c.add("arm", limb(elbow, head, 0.12), arm)
+    c.key_point("lower arm", 0.45 * elbow, "arm")
+    c.add("base", limb(-0.42 + 0.08j, 0.42 + 0.08j, 0.26), base)
+    c.key_point("base", -0.2 + 0.08j, "base")
+    c.add("switch", oval(0.2 + 0.06j, 0.1, 0.1), p.colour("switch", "red", "green"))
+    c.key_point("switch", 0.2 + 0.06j, "switch")
+    c.add("elbow", oval(elbow, 0.15, 0.15), p.colour("elbow", "red", "orange", "yellow"))
+    c.key_point("elbow", elbow, "elbow")
+    aim = p.angle(0.8, 0.55)
+    mouth = head + p.near(0.36, 0.15) * turn(aim)
+    c.add("bulb", oval(mouth, 0.17, 0.17), p.colour("bulb", "yellow", "white"))
+    c.key_point("bulb", mouth + 0.09 * turn(aim), "bulb")
+    c.add("shade", limb(head - 0.14 * turn(aim), mouth, 0.24, p.near(0.68, 0.12)), p.colour("shade", *BRIGHT))
+    c.key_point("shade", head + 0.12 * turn(aim), "shade")

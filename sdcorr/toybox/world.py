@@ -1,0 +1,155 @@
+"""One seed, one picture: a thing in a pose, what stands behind and before it, and what is where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from .canvas import SUPERSAMPLING, Canvas, Pose, label, oval, paint, turn
+from .classes import COLOURS, THINGS, Paint, Thing, _clip
+
+TRAIN, VAL, TEST = 0, 1, 2  # first number of every seed: no drawing of one split is in another
+SIZE = 64  # pixels, both sides
+TILT = 0.6  # radians: a thing is turned by up to this much either way
+EXTENT = (0.68, 0.95)  # longest side of a thing's box as a share of the picture
+OCCLUDED = 0.25  # share of pictures with something in front of the thing
+MENTIONED = 0.9  # how often the caption mentions a part
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture of the toybox. Points and box are in pixels of the picture, centre of the top-left pixel at (0.5, 0.5)."""
+
+    image: Image.Image  # (SIZE, SIZE) RGB
+    caption: str
+    category: str
+    names: tuple[str, ...]
+    points: np.ndarray  # (N, 2) float64 xy
+    visible: np.ndarray  # (N,) bool: in the picture, and neither hidden by another part nor by what stands in front
+    look_alike: np.ndarray  # (N,) bool: another part of the same thing resembles this one
+    box: tuple[float, float, float, float]  # x0, y0, x1, y1, clipped to the picture
+    masks: dict[str, np.ndarray]  # part -> (SIZE, SIZE) float32 share of each pixel that shows the part
+
+
+def draw(seed: int | tuple[int, ...], category: str | None = None, annotate: bool = True) -> Drawing:
+    """Draw the picture of a seed.
+
+    `category` is drawn from the seed as well unless it is given. Without `annotate` visibility and masks are left empty, which is
+    faster by a third; picture and caption are the same.
+    """
+    rng = np.random.default_rng(seed)
+    thing = THINGS[category or str(rng.choice(sorted(THINGS)))]
+    canvas = Canvas()
+    thing.draw(canvas, Paint(canvas, rng))
+    pose = _pose(canvas, thing, rng)
+    box = canvas.extent(pose)
+    ground_name, ground = _ground(rng)
+    behind = _clutter(rng)
+    before = _occluder(rng, box)
+    caption = _caption(thing, canvas, pose, ground_name, rng)
+
+    shapes = [(pose.apply(shape.outline), shape.colour) for shape in canvas.shapes]
+    image = paint(behind + shapes + before, ground)
+    names = tuple(canvas.key_points)
+    places = pose.apply([place for place, _ in canvas.key_points.values()])  # (N,) complex
+    points = np.stack([places.real, places.imag], axis=1)  # (N, 2)
+    visible, masks = np.zeros(len(names), bool), {}
+    if annotate:
+        parts = list(dict.fromkeys(shape.part for shape in canvas.shapes))
+        seen = label(
+            [(outline, 1 + parts.index(s.part)) for (outline, _), s in zip(shapes, canvas.shapes, strict=True)]
+            + [(outline, 0) for outline, _ in before],
+            SIZE,
+        )
+        carriers = [1 + parts.index(part) for _, part in canvas.key_points.values()]
+        visible = _is_seen(points, carriers, seen)
+        masks = {part: _share(seen == 1 + i) for i, part in enumerate(parts)}
+    return Drawing(
+        image,
+        caption,
+        thing.name,
+        names,
+        points,
+        visible,
+        np.array([n in thing.look_alikes for n in names]),
+        _inside(box),
+        masks,
+    )
+
+
+def _pose(canvas: Canvas, thing: Thing, rng: np.random.Generator) -> Pose:
+    """Turn, mirror and scale the thing so that it fits, and put it somewhere in the picture."""
+    mirrored = thing.side_view and bool(rng.integers(2))
+    heading = turn(rng.uniform(-TILT, TILT))
+    x0, y0, x1, y1 = canvas.extent(Pose(heading, 0, mirrored))
+    factor = SIZE * rng.uniform(*EXTENT) / max(x1 - x0, y1 - y0)
+    room_x, room_y = SIZE - factor * (x1 - x0), SIZE - factor * (y1 - y0)
+    corner = complex(rng.uniform(0, room_x), rng.uniform(0, room_y))
+    return Pose(factor * heading, corner - factor * complex(x0, y0), mirrored)
+
+
+def _ground(rng: np.random.Generator) -> tuple[str, np.ndarray]:
+    """A pale, gently shaded ground. Returns its colour's name and `(SIZE, SIZE, 3)` uint8."""
+    name = str(rng.choice(["green", "blue", "yellow", "pink", "grey", "white"]))
+    rgb = np.array(COLOURS[name], dtype=float)
+    pale = rgb + (255 - rgb) * rng.uniform(0.45, 0.65)
+    direction = turn(rng.uniform(0, 2 * np.pi))
+    y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
+    shade = (x * direction.real + y * direction.imag) * rng.uniform(4, 18)  # (S, S)
+    return name, np.clip(pale + shade[..., None], 0, 255).astype(np.uint8)
+
+
+def _clutter(rng: np.random.Generator) -> list:
+    """Up to three small things of no meaning behind the thing."""
+    shapes = []
+    for _ in range(int(rng.integers(0, 4))):
+        centre = complex(*rng.uniform(0, SIZE, 2))
+        rgb = np.array(COLOURS[str(rng.choice(sorted(COLOURS)))], dtype=float)
+        corners = int(rng.choice([3, 4, 20]))
+        outline = oval(centre, *rng.uniform(2, 5.5, 2), rng.uniform(0, np.pi), corners)
+        shapes.append((outline, _clip(rgb + (255 - rgb) * 0.35)))
+    return shapes
+
+
+def _occluder(rng: np.random.Generator, box: tuple[float, float, float, float]) -> list:
+    """Sometimes a leaf-green or stone-grey shape in front of the thing."""
+    present, u, v, rx, ry, angle = rng.random(6)
+    if present > OCCLUDED:
+        return []
+    x0, y0, x1, y1 = box
+    longest = max(x1 - x0, y1 - y0)
+    centre = complex(x0 + u * (x1 - x0), y0 + v * (y1 - y0))
+    colour = COLOURS[str(rng.choice(["green", "grey", "brown"]))]
+    corners = int(rng.choice([4, 6, 24]))
+    return [
+        (
+            oval(centre, longest * (0.1 + 0.09 * rx), longest * (0.07 + 0.09 * ry), np.pi * angle, corners),
+            colour,
+        )
+    ]
+
+
+def _caption(thing: Thing, canvas: Canvas, pose: Pose, ground: str, rng: np.random.Generator) -> str:
+    facing = f" facing {'left' if pose.mirrored else 'right'}" if thing.side_view else ""
+    parts = [f"{colour} {part}" for part, colour in canvas.colours.items() if rng.random() < MENTIONED]
+    rng.shuffle(parts)
+    return " ".join([f"a {thing.name}{facing} on {ground}", *parts])
+
+
+def _is_seen(points: np.ndarray, carriers: list[int], seen: np.ndarray) -> np.ndarray:
+    column, row = np.floor(points * SUPERSAMPLING).astype(int).T  # (N,), (N,)
+    inside = (column >= 0) & (row >= 0) & (column < seen.shape[1]) & (row < seen.shape[0])
+    last = seen.shape[0] - 1
+    return inside & (seen[row.clip(0, last), column.clip(0, last)] == np.array(carriers))
+
+
+def _share(mask: np.ndarray) -> np.ndarray:
+    size = mask.shape[0] // SUPERSAMPLING
+    return mask.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING).mean((1, 3), dtype=np.float32)
+
+
+def _inside(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = np.clip(box, 0, SIZE).tolist()
+    return x0, y0, x1, y1

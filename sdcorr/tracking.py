@@ -1,0 +1,101 @@
+"""Weights & Biases through Lightning's logger: what an evaluation and a training leave there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import wandb
+from lightning.pytorch.loggers import WandbLogger
+from matplotlib.figure import Figure
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+from torch import Tensor
+from wandb.errors import Error as WandbError
+
+from sdcorr import visualize
+from sdcorr.callbacks import AttentionMapLogger
+from sdcorr.datasets import Benchmark
+from sdcorr.errors import UserError
+from sdcorr.prompt.module import PromptOptimization, RandomCrops, fit, run
+
+MODES = ("auto", "online", "offline")
+
+
+def make_logger(cfg: DictConfig, folder: Path, group: str) -> WandbLogger | None:
+    """The logger that `cfg.logger` asks for, writing below `folder`; None for `logger=none`.
+
+    Never asks for an account: `mode: auto` is online only after `wandb login` (or with WANDB_API_KEY), else offline;
+    the environment's WANDB_MODE wins.
+
+    Raises:
+        UserError: if the mode is unknown, or online was asked for and W&B cannot be reached.
+    """
+    if not cfg.logger.name:
+        return None
+    if cfg.logger.mode not in MODES:
+        raise UserError(f"There is no logger.mode={cfg.logger.mode}: choose one of {', '.join(MODES)}.")
+    mode = os.environ.get("WANDB_MODE") or cfg.logger.mode
+    if mode == "auto":
+        mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        logger = WandbLogger(
+            project=cfg.logger.project,
+            name=folder.name,
+            group=cfg.logger.group or group,
+            save_dir=str(folder),
+            offline=mode == "offline",
+            config=OmegaConf.to_container(cfg, resolve=True),
+            settings=wandb.Settings(mode=mode, console="off", silent=True, x_disable_stats=True),
+        )
+        logger.experiment  # noqa: B018  (starts the run: better to fail before the work than after it)
+    except WandbError as error:
+        raise UserError(f"W&B cannot be used ({error}): give logger.mode=offline or logger=none.") from None
+    return logger
+
+
+class Fit:
+    """Solves under a Trainer with a progress bar; logs the attention maps of the first point if there is a logger."""
+
+    def __init__(self, cfg: DictConfig, logger: WandbLogger | None, target: Image.Image):
+        self.logger = logger or False
+        self.callbacks = [AttentionMapLogger(target, cfg.logger.every)] if logger else []
+
+    def __call__(self, module: PromptOptimization, crops: RandomCrops) -> Tensor:
+        return fit(module, crops, logger=self.logger, callbacks=self.callbacks, enable_progress_bar=True)
+
+
+class Watch:
+    """Solves as `run` does, but under a Trainer that logs attention maps for the first few source images.
+
+    Args:
+        benchmark: where the target of a source image is found.
+        logger: where the pictures go.
+        images: how many source images are watched.
+        every: steps between two pictures.
+    """
+
+    def __init__(self, benchmark: Benchmark, logger: WandbLogger, images: int, every: int):
+        self.benchmark, self.logger, self.left, self.every = benchmark, logger, images, every
+
+    def __call__(self, module: PromptOptimization, crops: RandomCrops) -> Tensor:
+        if self.left == 0:
+            return run(module, crops)
+        self.left -= 1
+        source = crops.queries[0].image
+        target = next(pair.target for pair in self.benchmark.pairs if pair.source == source)
+        watcher = AttentionMapLogger(self.benchmark.image(target), self.every, prefix=f"attention/{source}")
+        return fit(module, crops, logger=self.logger, callbacks=[watcher])
+
+
+def log_evaluation(logger: WandbLogger | None, summary: Mapping[str, Any], figures: Mapping[str, Figure]) -> None:
+    """Scores as the run's summary, figures as pictures, and the end of the run."""
+    if logger is None:
+        return
+    experiment = logger.experiment
+    experiment.log({f"figures/{name}": wandb.Image(visualize.to_array(figure)) for name, figure in figures.items()})
+    experiment.summary.update(dict(summary))
+    experiment.finish()

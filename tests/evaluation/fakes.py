@@ -1,0 +1,72 @@
+"""A small benchmark and methods whose answers are known, for the tests of the evaluation."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit
+from sdcorr.errors import UserError
+
+
+def make_pair(id: str = "a-b", points: int = 3, **changes: object) -> Pair:
+    """A pair of a 100 x 50 source and an 80 x 160 target; the points depend on its id only."""
+    draws = np.random.default_rng(list(id.encode()))
+    source, target = id.split("-")[:2]
+    fields = {
+        "id": id,
+        "category": "cat",
+        "source": source,
+        "target": target,
+        "source_size": (100, 50),
+        "target_size": (80, 160),
+        "source_points": draws.integers(0, 50, (points, 2)),
+        "target_points": draws.integers(0, 80, (points, 2)),
+        "visible": np.ones(points, dtype=bool),
+        "names": [f"part {index}" for index in range(points)],
+        "source_box": (10, 10, 60, 40),
+        "target_box": (5, 20, 45, 120),
+    }
+    return Pair(**(fields | changes))
+
+
+class FakeBenchmark:
+    """Pairs between all ordered pairs of images; `broken` images cannot be read."""
+
+    name, split = "fake", "test"
+
+    def __init__(self, images: Sequence[str] = "abcd", broken: Sequence[str] = ()) -> None:
+        self.pairs = [
+            make_pair(f"{s}-{t}", points=2 + index % 3) for index, s in enumerate(images) for t in images if s != t
+        ]
+        self.broken = broken
+
+    def image(self, key: str) -> Image.Image:
+        if key in self.broken:
+            raise UserError(f"The image {key} is damaged: replace the file.")
+        return Image.new("RGB", (8, 8))
+
+
+class FakeMethod:
+    """Answers that depend on the pair and the query points alone; it reads images as a real method does."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.matched: list[str] = []  # ids of the pairs, in order
+
+    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
+        image(unit.source)
+        for target in unit.targets:
+            image(target.pair.target)
+            time.sleep(self.seconds)
+            self.matched.append(target.pair.id)
+            yield target.pair, answer(target.pair, unit.points[list(target.points)])
+
+
+def answer(pair: Pair, queries: np.ndarray) -> Match:
+    """Pseudo-random points in the target."""
+    digests = [hashlib.sha256(f"{pair.id} {x} {y}".encode()).digest() for x, y in queries.tolist()]
+    numbers = np.array([list(digest[:3]) for digest in digests], dtype=float).reshape(-1, 3) / 255
+    return Match(numbers[:, :2] * pair.target_size, numbers[:, 2])

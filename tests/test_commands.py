@@ -1,0 +1,146 @@
+"""eval.py and train.py as a user meets them: subprocesses, real files, the shipped model."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors import safe_open
+
+from sdcorr.toybox.dataset import drawing
+
+ROOT = Path(__file__).parent.parent
+QUICK = ["method.steps=2", "method.restarts=1", "method.transfer_crops=2", "logger=none"]
+
+
+def call(script: str, *arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "HF_"))}
+    return subprocess.run(
+        [sys.executable, ROOT / script, *arguments],
+        cwd=folder,
+        env=clean | {"OMP_NUM_THREADS": "2"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    drawing("2/cat/0").image.save(tmp_path / "a.png")
+    drawing("2/cat/0/0").image.resize((96, 64)).save(tmp_path / "b.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:300])
+    (tmp_path / "text.png").write_text("no picture")
+    return tmp_path
+
+
+def one_sentence(result: subprocess.CompletedProcess, *words: str) -> None:
+    """Exit code 2, and nothing on stderr but one `error:` line that has these words."""
+    assert result.returncode == 2, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+BAD_EVALUATIONS = {
+    "dataset": (["dataset=pfwilow"], ["dataset", "pfwilow", "toybox"]),
+    "split": (["dataset.split=tset"], ["tset", "demo, "]),
+    "model": (["model=sd99"], ["model", "sd99", "sd14"]),
+    "layer": (["model.layers=[up_blocks.9.attentions.0]"], ["up_blocks.9.attentions.0", "up_blocks.2.attentions.1"]),
+    "weights": (["model.path=nobody/nothing"], ["nobody/nothing"]),
+    "folder without weights": (["model.path=."], ["model"]),
+    "setting": (["method.restart=3"], ["method.restart", "restarts"]),
+    "value": (["method.noise=pink"], ["noise", "uniform", "normal"]),
+    "type": (["method.steps=many"], ["steps"]),
+    "heads": (["method.heads=[7]"], ["7"]),
+    "token": (["method.token=24"], ["24"]),
+    "protocol": (["protocol=pascal"], ["pascal", "standard"]),
+    "baseline": (["baselines.names=[magic]"], ["magic", "same_pixel"]),
+    "accelerator": (["trainer.accelerator=gpu"], ["gpu"]),
+    "unwritable": (["run_dir=/proc/sdcorr"], ["/proc/sdcorr"]),
+    "variant": (["+variants.same_pixel.restarts=1"], ["same_pixel"]),
+    "syntax": (["method.steps"], ["method.steps"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD_EVALUATIONS)
+def test_evaluation_answers_a_mistake_with_one_sentence(name: str, tmp_path: Path) -> None:
+    arguments, words = BAD_EVALUATIONS[name]
+    result = call("eval.py", *QUICK, *arguments, folder=tmp_path, HF_HUB_OFFLINE="1")
+    one_sentence(result, *words)
+    assert not list(tmp_path.rglob("*.json")), "something was written"
+
+
+BAD_TRANSFERS = {
+    "no source": (["points=[[1,2]]", "target=b.png"], ["source"]),
+    "missing": (["source=none.png", "points=[[1,2]]", "target=b.png"], ["none.png"]),
+    "corrupt": (["source=a.png", "points=[[1,2]]", "target=broken.png"], ["broken.png"]),
+    "not a picture": (["source=text.png", "points=[[1,2]]", "target=b.png"], ["text.png"]),
+    "folder": (["source=a.png", "points=[[1,2]]", "target=."], ["folder"]),
+    "empty": (["source=a.png", "points=[]", "target=b.png"], ["empty"]),
+    "no list": (["source=a.png", "points=7", "target=b.png"], ["7", "[[x,y],...]"]),
+    "one number": (["source=a.png", "points=[[7]]", "target=b.png"], ["Point 1"]),
+    "word": (["source=a.png", "points=[[1,2],[3,nose]]", "target=b.png"], ["Point 2", "nose"]),
+    "outside": (["source=a.png", "points=[[1,2],[300,4]]", "target=b.png"], ["Point 2", "64 x 64"]),
+    "no target": (["source=a.png", "points=[[1,2]]", "target=[]"], ["target"]),
+    "unwritable": (["source=a.png", "points=[[1,2]]", "target=b.png", "run_dir=/proc/sdcorr"], ["/proc/sdcorr"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TRANSFERS)
+def test_transfer_answers_a_mistake_with_one_sentence(name: str, pictures: Path) -> None:
+    arguments, words = BAD_TRANSFERS[name]
+    one_sentence(call("train.py", *QUICK, *arguments, folder=pictures), *words)
+    assert not (pictures / "outputs").exists() or not list((pictures / "outputs").rglob("*.*"))
+
+
+def test_own_pictures(pictures: Path) -> None:
+    result = call(
+        "train.py",
+        *QUICK,
+        "source=a.png",
+        "points=[[20,20],[40.5,30]]",
+        "target=[b.png,a.png]",
+        "run_dir=out",
+        folder=pictures,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "out"
+    record = json.loads((pictures / "out/points.json").read_text())
+    assert [Path(target["image"]).name for target in record["targets"]] == ["b.png", "a.png"]
+    for target, (width, height) in zip(record["targets"], ((96, 64), (64, 64)), strict=True):
+        points = np.array(target["points"])
+        assert points.shape == (2, 2) and (points >= 0).all() and (points <= (width, height)).all()
+        assert all(0 <= sure <= 1 for sure in target["confidence"])
+    with safe_open(pictures / "out/embeddings.safetensors", "pt") as file:
+        assert tuple(file.get_slice("embeddings").get_shape()[:2]) == (2, 1)
+        assert json.loads(file.metadata()["points"]) == [[20, 20], [40.5, 30]]
+    assert Image.open(pictures / "out/matches.png").size[0] > 300
+
+
+def test_evaluation_leaves_a_whole_run(tmp_path: Path) -> None:
+    quick = [argument for argument in QUICK if argument != "logger=none"]
+    arguments = [*quick, "baselines.names=[same_pixel,unet_features]", "pictures=1", "run_dir=run", "bootstrap=50"]
+    first = call("eval.py", *arguments, folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.splitlines()[-1] == "run"
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    for key in ("pck@0.10/per_point", "pck@0.10/per_point/low", "pck@0.05/per_image", "pairs", "points", "seconds"):
+        assert isinstance(summary[key], int | float), key
+    assert summary["pck@0.10/per_point/low"] <= summary["pck@0.10/per_point"] <= summary["pck@0.10/per_point/high"]
+    assert "baseline/unet_features/pck@0.10/per_point/high" in summary
+    assert "difference/same_pixel/pck@0.10/per_point/low" in summary
+    assert {path.name for path in (tmp_path / "run/figures").iterdir()} == {"best-1.png", "worst-1.png"}
+    assert list((tmp_path / "run/wandb").glob("offline-run-*/*.wandb"))
+
+    again = call("eval.py", *arguments, folder=tmp_path)  # nothing is left to predict: the same numbers
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "run/summary.json").read_text()) == summary
+
+    other = call("eval.py", *arguments, "method.seed=1", folder=tmp_path)
+    one_sentence(other, "run", "seed")

@@ -1,0 +1,31 @@
+"""Carry points from one picture to others: `python train.py source=a.jpg points='[[120,80],[40,200]]' target=b.jpg`.
+
+Optimises the prompt embeddings of all points with a Lightning Trainer, transfers them to each target, and writes to
+`run_dir`: embeddings.safetensors, points.json (pixels of the pictures as you see them) and matches.png.
+"""
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from sdcorr import build, carry, tracking
+from sdcorr.cli import command
+
+
+def main(cfg: DictConfig) -> None:
+    """Run one transfer; see configs/train.yaml for what can be set."""
+    console = Console()
+    errand = carry.read_errand(cfg.source, cfg.points, cfg.target)
+    folder = carry.claim_folder(cfg.run_dir)
+    logger = tracking.make_logger(cfg, folder, group="pictures")
+    matcher = build.matcher(cfg, dataset="pictures", solve=tracking.Fit(cfg, logger, errand.targets[0].image))
+    result = carry.carry(matcher, errand)
+    carry.write(folder, errand, result, model=cfg.model.path, settings=matcher.settings)
+    if logger:
+        logger.experiment.finish()
+    for line in carry.lines(errand, result):
+        console.print(line, highlight=False)
+    print(folder)
+
+
+if __name__ == "__main__":
+    command("train", main)
