@@ -21,17 +21,19 @@ def main(cfg: DictConfig) -> None:
     """Run one evaluation; see configs/eval.yaml for what can be set."""
     console = Console()
     benchmark, protocol = build.benchmark(cfg), protocol_named(cfg.protocol)
+    watch = tracking.Watch(benchmark, cfg.logger)
+    methods = build.methods(cfg, benchmark, watch)
     config = build.decisive(cfg, benchmark)
     store = PredictionStore(build.run_folder(cfg, config))
     store.claim(config)
-    logger = tracking.make_logger(cfg, store.run_dir, group=f"{benchmark.name}-{benchmark.split}")
-    for name, make in build.methods(cfg, benchmark, logger).items():
+    watch.logger = tracking.make_logger(cfg, store.run_dir, group=f"{benchmark.name}-{benchmark.split}")
+    for name, make in methods.items():
         predict(benchmark, make(), store, name, console=console)
 
     summary = score(store, build.METHOD, protocol, cfg.alphas, samples=cfg.bootstrap)
     write_summary(store.run_dir, summary)
     figures = best_and_worst(benchmark, store, build.METHOD, protocol, cfg.pictures)
-    tracking.log_evaluation(logger, summary, figures)
+    tracking.log_evaluation(watch.logger, summary, figures)
     print_summary(summary, build.METHOD, console)
     print(store.run_dir)
 

@@ -15,13 +15,14 @@ def main(cfg: DictConfig) -> None:
     """Run one transfer; see configs/train.yaml for what can be set."""
     console = Console()
     errand = carry.read_errand(cfg.source, cfg.points, cfg.target)
+    solve = tracking.Fit(errand.targets[0].image, cfg.logger)
+    matcher = build.matcher(cfg, dataset="pictures", solve=solve)
     folder = carry.claim_folder(cfg.run_dir)
-    logger = tracking.make_logger(cfg, folder, group="pictures")
-    matcher = build.matcher(cfg, dataset="pictures", solve=tracking.Fit(cfg, logger, errand.targets[0].image))
+    solve.logger = tracking.make_logger(cfg, folder, group="pictures")
     result = carry.carry(matcher, errand)
     carry.write(folder, errand, result, model=cfg.model.path, settings=matcher.settings)
-    if logger:
-        logger.experiment.finish()
+    if solve.logger:
+        solve.logger.experiment.finish()
     for line in carry.lines(errand, result):
         console.print(line, highlight=False)
     print(folder)

@@ -12,7 +12,6 @@ from typing import Any
 
 import hydra
 import torch
-from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from sdcorr.baselines.features import UNetFeatures
@@ -24,11 +23,11 @@ from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
 from sdcorr.evaluation.predict import Method
 from sdcorr.prompt.matcher import PromptMatcher
-from sdcorr.prompt.module import run
+from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.toybox.anatomy import MODEL_FOLDER
-from sdcorr.tracking import Watch
 
+Solve = Callable[[PromptOptimization, RandomCrops], torch.Tensor]
 METHOD = "prompt"  # what the method is called in a run's records
 WITHOUT_EFFECT = ("queries_per_batch",)  # settings that change speed and memory but no result
 BASELINES: dict[str, Callable[[DictConfig], Method]] = {
@@ -85,7 +84,7 @@ def settings(cfg: DictConfig, **changes: Any) -> PromptSettings:
     return PromptSettings(**values)
 
 
-def matcher(cfg: DictConfig, dataset: str, changes: DictConfig | None = None, solve=run) -> PromptMatcher:
+def matcher(cfg: DictConfig, dataset: str, changes: DictConfig | None = None, solve: Solve = run) -> PromptMatcher:
     """The method, or a variant of it: `changes` are settings, and `layers`."""
     different = dict(OmegaConf.to_container(changes, resolve=True)) if changes else {}
     layers = different.pop("layers", None)
@@ -105,23 +104,42 @@ def load(*overrides: str) -> PromptMatcher:
     return matcher(compose("eval", *overrides), dataset="pictures")
 
 
-def methods(cfg: DictConfig, of: Benchmark, logger: WandbLogger | None) -> dict[str, Callable[[], Method]]:
-    """Everything that an evaluation runs, by name and not yet loaded: the method, its variants, the baselines.
+def methods(cfg: DictConfig, of: Benchmark, solve: Solve = run) -> dict[str, Callable[[], Method]]:
+    """Everything that an evaluation runs, by name: the method, its variants, the baselines.
+
+    What can be wrong with the method, and with names and settings, is found here; the others' weights are loaded when
+    their turn comes.
+
+    Args:
+        cfg: the configuration of an evaluation.
+        of: what is evaluated on.
+        solve: how the method's embeddings are optimised.
 
     Raises:
-        UserError: if a name is not known, or is taken.
+        UserError: if a name, a layer or a setting is not known or not legal, or the weights cannot be had.
     """
-    solve = Watch(of, logger, cfg.logger.watch, cfg.logger.every) if logger and cfg.logger.watch else run
-    made: dict[str, Callable[[], Method]] = {METHOD: lambda: matcher(cfg, of.name, solve=solve)}
-    for name, changes in cfg.variants.items():
-        if name == METHOD or name in BASELINES:
-            raise UserError(f"A variant cannot be called '{name}': that is a method's own name.")
-        made[name] = partial(matcher, cfg, of.name, changes)
+    method = matcher(cfg, of.name, solve=solve)
+    made: dict[str, Callable[[], Method]] = {METHOD: lambda: method}
+    for changes in cfg.variants:
+        settings(cfg, **{name: value for name, value in changes.items() if name != "layers"})
+        made[variant_name(changes)] = partial(matcher, cfg, of.name, changes)
     for name in cfg.baselines.names:
         if name not in BASELINES:
             raise UserError(f"There is no baseline '{name}': choose baselines.names from {', '.join(BASELINES)}.")
         made[name] = partial(BASELINES[name], cfg)
     return made
+
+
+def variant_name(changes: DictConfig) -> str:
+    """A variant is called by what it changes, so that its records can lie beside the method's and never be mistaken.
+
+    >>> variant_name({"restarts": 1, "layers": ["up_blocks.1.attentions.0", "up_blocks.2.attentions.0"]})
+    'restarts=1,layers=up_blocks.1.attentions.0+up_blocks.2.attentions.0'
+    """
+    plain = OmegaConf.to_container(changes) if isinstance(changes, DictConfig) else changes
+    return ",".join(
+        f"{name}={'+'.join(map(str, value)) if isinstance(value, list) else value}" for name, value in plain.items()
+    )
 
 
 def decisive(cfg: DictConfig, of: Benchmark) -> dict[str, Any]:
@@ -133,7 +151,6 @@ def decisive(cfg: DictConfig, of: Benchmark) -> dict[str, Any]:
         "model": plain["model"],
         "method": method,
         "baselines": {name: value for name, value in plain["baselines"].items() if name != "names"},
-        "variants": plain["variants"],
     }
 
 

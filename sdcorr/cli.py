@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import hydra
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from sdcorr.errors import UserError
 
+MISTAKES = (UserError, HydraException, OmegaConfBaseException)
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
@@ -29,16 +31,26 @@ def command(config_name: str, function: Callable[[DictConfig], None]) -> None:
         logging.getLogger(library).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra's exceptions reach us instead of being printed with advice
+    mistakes: list[Exception] = []
+
+    def task(cfg: DictConfig) -> None:
+        try:
+            function(cfg)
+        except MISTAKES as error:  # caught in here, since Hydra prints a line of its own about what leaves the task
+            mistakes.append(error)
+
     try:
-        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(function)()
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        if os.environ.get("SDCORR_TRACEBACK"):
-            raise
-        print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(2)
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(task)()
+    except MISTAKES as error:
+        mistakes.append(error)
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
+    if mistakes:
+        if os.environ.get("SDCORR_TRACEBACK"):
+            traceback.print_exception(mistakes[0])
+        print(f"error: {explain(mistakes[0])}", file=sys.stderr)
+        sys.exit(2)
 
 
 def compose(config_name: str, *overrides: str) -> DictConfig:
@@ -50,7 +62,7 @@ def compose(config_name: str, *overrides: str) -> DictConfig:
     try:
         with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
             return hydra.compose(config_name, list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
+    except MISTAKES as error:
         raise UserError(explain(error)) from None
 
 
@@ -60,6 +72,8 @@ def explain(error: Exception) -> str:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         known = ", ".join(sorted(error.options or ())) or "nothing"
         return f"There is no {group} '{choice}': choose {group}= one of {known}."
+    if isinstance(error, InstantiationException) and isinstance(error.__cause__, UserError):
+        return explain(error.__cause__)
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         return explain(error.__cause__)
     key = getattr(error, "full_key", None)

@@ -58,14 +58,19 @@ def make_logger(cfg: DictConfig, folder: Path, group: str) -> WandbLogger | None
 
 
 class Fit:
-    """Solves under a Trainer with a progress bar; logs the attention maps of the first point if there is a logger."""
+    """Solves under a Trainer with a progress bar; logs the attention maps of the first point if there is a logger.
 
-    def __init__(self, cfg: DictConfig, logger: WandbLogger | None, target: Image.Image):
-        self.logger = logger or False
-        self.callbacks = [AttentionMapLogger(target, cfg.logger.every)] if logger else []
+    Args:
+        target: the picture on which the maps are drawn as well.
+        logger: what `cfg.logger` says: how often they are drawn.
+    """
+
+    def __init__(self, target: Image.Image, logger: DictConfig):
+        self.callbacks = [AttentionMapLogger(target, logger.every)] if logger.name else []
+        self.logger: WandbLogger | None = None  # set before the work starts
 
     def __call__(self, module: PromptOptimization, crops: RandomCrops) -> Tensor:
-        return fit(module, crops, logger=self.logger, callbacks=self.callbacks, enable_progress_bar=True)
+        return fit(module, crops, logger=self.logger or False, callbacks=self.callbacks, enable_progress_bar=True)
 
 
 class Watch:
@@ -73,13 +78,13 @@ class Watch:
 
     Args:
         benchmark: where the target of a source image is found.
-        logger: where the pictures go.
-        images: how many source images are watched.
-        every: steps between two pictures.
+        logger: what `cfg.logger` says: how many source images are watched, and how often they are drawn.
     """
 
-    def __init__(self, benchmark: Benchmark, logger: WandbLogger, images: int, every: int):
-        self.benchmark, self.logger, self.left, self.every = benchmark, logger, images, every
+    def __init__(self, benchmark: Benchmark, logger: DictConfig):
+        self.benchmark = benchmark
+        self.left, self.every = (logger.watch, logger.every) if logger.name else (0, 0)
+        self.logger: WandbLogger | None = None  # set before the work starts
 
     def __call__(self, module: PromptOptimization, crops: RandomCrops) -> Tensor:
         if self.left == 0:

@@ -59,6 +59,12 @@ def mark(axes, points: np.ndarray, colours: Sequence[str], marker: str = "o", si
         axes.scatter([x], [y], s=size, marker=marker, c=face, edgecolors="black", linewidths=1.2, zorder=3)
 
 
+def outline(axes, mask: np.ndarray, colour: str = RIGHT) -> None:
+    """Draw the border of a mask `(H, W)` in [0, 1] on a picture of that size."""
+    height, width = mask.shape
+    axes.contour(np.arange(width) + 0.5, np.arange(height) + 0.5, mask, levels=[0.5], colors=[colour], linewidths=1)
+
+
 def matches(
     source: Image.Image,
     target: Image.Image,
@@ -161,6 +167,33 @@ def matches_with_heat(
     return figure
 
 
+def idea(
+    source: Image.Image,
+    target: Image.Image,
+    point: np.ndarray,
+    matched: np.ndarray,
+    maps: Mapping[str, np.ndarray],
+) -> Figure:
+    """The method in one row: the query point, what happens to the attention, the match.
+
+    Args:
+        source, target: the pictures.
+        point: `(2,)` the query point in pixels of the source.
+        matched: `(2,)` the match in pixels of the target.
+        maps: `before` and `after` the optimisation on the source, `target` on the target; each `(h, w)`.
+    """
+    figure = Figure(figsize=(10.5, 2.75), layout="constrained")
+    axes = figure.subplots(1, 5)
+    show(axes[0], source, "1. a query point")
+    show(axes[1], heat(source, maps["before"]), "2. attention of a random\nprompt embedding")
+    show(axes[2], heat(source, maps["after"]), "3. optimised until it lights up\nat the point (UNet frozen)")
+    show(axes[3], heat(target, maps["target"]), "4. the same embedding\non another picture")
+    show(axes[4], target, "5. the peak is the match")
+    for panel, place in ((0, point), (1, point), (2, point), (4, matched)):
+        mark(axes[panel], place, [colour(0)], size=70)
+    return figure
+
+
 def layers(
     image: Image.Image, maps: Mapping[str, np.ndarray], point: np.ndarray | None = None, title: str = ""
 ) -> Figure:
@@ -185,6 +218,26 @@ def layers(
     return figure
 
 
+def words(rows: Sequence[tuple[Image.Image, Mapping[str, tuple[np.ndarray, np.ndarray]]]], title: str = "") -> Figure:
+    """Pictures, each with the attention maps of some words of its caption, and the parts that the words name outlined.
+
+    Args:
+        rows: for each picture, word -> its map `(h, w)` and the mask of its part `(H, W)`, each pixel's share in it.
+        title: above all.
+    """
+    columns = 1 + max(len(panels) for _, panels in rows)
+    figure = Figure(figsize=(1.55 * columns, 1.75 * len(rows)), layout="constrained")
+    for (image, panels), line in zip(rows, figure.subplots(len(rows), columns, squeeze=False), strict=True):
+        for axes in line:
+            axes.set_axis_off()
+        show(line[0], image)
+        for axes, (word, (heat_map, mask)) in zip(line[1:], panels.items(), strict=False):
+            show(axes, heat(image, heat_map), word)
+            outline(axes, mask)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
 def sheet(images: Sequence[Image.Image], captions: Sequence[str], columns: int, title: str = "") -> Figure:
     """Pictures in rows, each over its caption."""
     rows = -(-len(images) // columns)
@@ -193,7 +246,7 @@ def sheet(images: Sequence[Image.Image], captions: Sequence[str], columns: int, 
         axes.set_axis_off()
     for axes, image, caption in zip(figure.axes, images, captions, strict=False):
         show(axes, image)
-        axes.set_title(caption, fontsize=6, y=-0.02, va="top")
+        axes.set_title(caption, fontsize=6, y=-0.02, va="top", pad=0)
     figure.suptitle(title, fontsize=10)
     return figure
 

@@ -121,7 +121,7 @@ def cross_attention_layers(unet: UNet2DConditionModel) -> list[str]:
     A name is the layer's module path; the path's end for a first transformer block (the only one in SD 1.x and
     2.x) is left away: "up_blocks.1.attentions.0".
     """
-    paths = [name for name, module in unet.named_modules() if name.endswith(".attn2") and module is not None]
+    paths = [name for name, _ in unet.named_modules() if name.endswith(".attn2")]
     return sorted((path.removesuffix(_FIRST_TRANSFORMER_BLOCK) for path in paths), key=_execution_order)
 
 

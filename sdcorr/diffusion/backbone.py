@@ -156,6 +156,9 @@ class FrozenDiffusion(nn.Module):
 
         Returns:
             For each of `layers` (B, heads, h_l, w_l) float32 in [0, 1], softmax over the tokens.
+
+        Raises:
+            UserError: if a layer has not the heads that are asked for.
         """
         reading = self._tap.reading = Reading(token, heads)
         try:

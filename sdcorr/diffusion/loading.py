@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -12,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from sdcorr.errors import UserError
 
 CLIP_TOKENS = 77  # prompt length of every CLIP that Stable Diffusion was trained with
+Model = TypeVar("Model", AutoencoderKL, UNet2DConditionModel)
 
 # Stable Diffusion's noise schedule, for folders without scheduler/.
 _SD_SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -33,21 +35,8 @@ def load_parts(
     name = os.path.expanduser(name)
     if _looks_local(name) and not Path(name).is_dir():
         raise UserError(f"There is no model folder {name}: give a folder with vae/ and unet/, or a hub id.")
-    try:
-        vae = AutoencoderKL.from_pretrained(name, subfolder="vae", revision=revision, torch_dtype=dtype)
-        unet = UNet2DConditionModel.from_pretrained(name, subfolder="unet", revision=revision, torch_dtype=dtype)
-    except (OSError, ValueError) as error:
-        if Path(name).is_dir():
-            reason = str(error).strip().splitlines()[0].rstrip(".")
-            raise UserError(
-                f"The model folder {name} could not be read ({reason}): it must have vae/ and unet/, each with "
-                "config.json and weights, as diffusers saves them."
-            ) from error
-        raise UserError(  # diffusers' own reason is misleading here: it misses a config.json
-            f"The model {name!r} is not on this machine and could not be fetched from the Hugging Face hub: check the id, "
-            "the network and, for a gated model, `hf auth login`; or download it elsewhere and give the path of its "
-            "folder; or use the toybox model, which ships with the repository."
-        ) from error
+    vae = _read_weights(AutoencoderKL, name, "vae", revision, dtype)
+    unet = _read_weights(UNet2DConditionModel, name, "unet", revision, dtype)
     if unet.config.addition_embed_type is not None:
         raise UserError(
             f"{name!r} needs more than a prompt embedding (as SDXL does) and is not supported: choose a Stable "
@@ -58,6 +47,31 @@ def load_parts(
     text_encoder = _read_json(name, "text_encoder/config.json", revision) or {}
     tokens = text_encoder.get("max_position_embeddings") or tokenizer.get("model_max_length") or CLIP_TOKENS
     return vae, unet, DDIMScheduler.from_config(schedule), tokens
+
+
+def _read_weights(kind: type[Model], name: str, part: str, revision: str | None, dtype: torch.dtype) -> Model:
+    try:
+        model, info = kind.from_pretrained(
+            name, subfolder=part, revision=revision, torch_dtype=dtype, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        if Path(name).is_dir():
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            raise UserError(
+                f"The {part}/ of the model folder {name} could not be read ({reason}): it must hold config.json and "
+                "weights, as diffusers saves them."
+            ) from error
+        raise UserError(  # diffusers' own reason is misleading here: it misses a config.json
+            f"The model {name!r} is not on this machine and could not be fetched from the Hugging Face hub: check the "
+            "id, the network and, for a gated model, `hf auth login`; or download it elsewhere and give the path of "
+            "its folder; or use the toybox model, which ships with the repository."
+        ) from error
+    if info["missing_keys"]:  # diffusers would leave them random
+        raise UserError(
+            f"The weights in {part}/ of {name} lack {len(info['missing_keys'])} tensors that its config.json asks for: "
+            "fetch or save the model again."
+        )
+    return model
 
 
 def _looks_local(name: str) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sdcorr.diffusion import FrozenDiffusion
 
-_PIXELS_PER_ENCODING = 8 * 512 * 512  # bounds the VAE's memory: about 5 GB in float32
+_PIXELS_PER_ENCODING = 8 * 512 * 512  # bounds the VAE's memory to a few GB
 
 
 def crop_side(size: int, fraction: float) -> int:
@@ -119,7 +119,6 @@ class LatentCache:
 
     def _encode(self, boxes: list[tuple[int, ...]]) -> None:
         batch = max(1, _PIXELS_PER_ENCODING // self.size**2)
-        for first in range(0, len(boxes), batch):
-            encoded = self._backbone.encode(self.crops(torch.tensor(boxes[first : first + batch])))
-            self.latents = torch.cat((self.latents, encoded))
+        parts = [torch.tensor(boxes[first : first + batch]) for first in range(0, len(boxes), batch)]
+        self.latents = torch.cat([self.latents, *(self._backbone.encode(self.crops(part)) for part in parts)])
         self._rows |= {box: row for row, box in enumerate(boxes, start=len(self._rows))}

@@ -1,6 +1,7 @@
 """The method as evaluation and notebooks see it: images and points in, matched points out."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.transfer import transfer
 
 # Targets are taken together as long as their maps have no more numbers than this (512 MB): dozens of small images,
-# or one of 512 x 512 pixels.
+# or a few of 512 x 512 pixels.
 _MAP_BUDGET = 2**27
 
 
@@ -57,17 +58,23 @@ class PromptMatcher:
             image: reads an image by its key.
 
         Yields:
-            Each pair with the matches of its visible points, in their order.
+            Each pair with the matches of its visible points, in their order; pairs without any come first.
         """
+        asking = [target for target in unit.targets if target.points]
+        for target in unit.targets:
+            if not target.points:
+                yield target.pair, Match(np.empty((0, 2)), np.empty(0))
+        if not asking:
+            return
         source = image(unit.source)
         # All targets are read before the long work, so that a broken one is noticed at once.
         pictures = {
             target.pair.target: image_to_tensor(image(target.pair.target), self.backbone.image_size)
-            for target in unit.targets
+            for target in asking
         }
         embeddings = self.optimize(source, unit.points, unit.source)
         queries = self.queries(unit.points, unit.source)
-        for targets in self._groups(unit.targets):
+        for targets in self._groups(asking):
             keys = [target.pair.target for target in targets]
             asked = [target.points for target in targets]
             maps = self._transfer([pictures[key] for key in keys], keys, asked, embeddings, queries)
@@ -82,12 +89,7 @@ class PromptMatcher:
             for restart in range(self.settings.restarts)
         ]
 
-    def optimize(
-        self,
-        image: Image.Image,
-        points: np.ndarray,
-        image_key: str,
-    ) -> Tensor:
+    def optimize(self, image: Image.Image, points: np.ndarray, image_key: str) -> Tensor:
         """Embeddings whose attention is at the points.
 
         Args:
@@ -98,7 +100,8 @@ class PromptMatcher:
         Returns:
             (P, R, T, D) float32 on the backbone's device.
         """
-        batches = [self.solve(module, crops) for module, crops in self.problems(image, points, image_key)]
+        with _explained_memory():
+            batches = [self.solve(module, crops) for module, crops in self.problems(image, points, image_key)]
         return torch.cat(batches).unflatten(0, (len(points), -1))
 
     def problems(
@@ -165,7 +168,7 @@ class PromptMatcher:
             points = soft_argmax(combined, settings.window)
         scores = confidence(maps.mean(1), points, 2 * settings.sigma)
         scale = np.array(size) / self.backbone.image_size
-        return Match(points.double().cpu().numpy() * scale, scores.double().cpu().numpy())
+        return Match(points.cpu().double().numpy() * scale, scores.cpu().double().numpy())
 
     def _transfer(
         self,
@@ -183,15 +186,16 @@ class PromptMatcher:
             for point in points
             for restart in range(restarts)
         ]
-        maps = transfer(
-            self.backbone,
-            torch.stack(tuple(images)),
-            [image for image, _ in rows],
-            embeddings.flatten(0, 1)[[query for _, query in rows]],
-            [queries[query]._replace(target=keys[image]) for image, query in rows],
-            self.settings,
-            self.draws,
-        )
+        with _explained_memory():
+            maps = transfer(
+                self.backbone,
+                torch.stack(tuple(images)),
+                [image for image, _ in rows],
+                embeddings.flatten(0, 1)[[query for _, query in rows]],
+                [queries[query]._replace(target=keys[image]) for image, query in rows],
+                self.settings,
+                self.draws,
+            )
         return list(maps.unflatten(0, (-1, restarts)).mean(1).split([len(points) for points in asked]))
 
     def _groups(self, targets: Sequence[Target]) -> Iterator[list[Target]]:
@@ -205,6 +209,17 @@ class PromptMatcher:
                 group = []
             group.append(target)
         yield group
+
+
+@contextmanager
+def _explained_memory() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            "The device's memory is too small for all queries (points x restarts) of a source image at once: give "
+            "method.queries_per_batch=8, say; it changes no result."
+        ) from error
 
 
 def _check_fit(settings: PromptSettings, backbone: FrozenDiffusion) -> None:

@@ -90,12 +90,12 @@ def _average_crops(
     """One batch of `transfer`: crops one after the other, for later ones depend on what the earlier ones found."""
     canvas = MapCanvas(len(queries), len(backbone.layers), cache.size, backbone.device)
     for crop in range(settings.transfer_crops):
+        # Noise first: it is drawn while a GPU still works on the crop before, which the next crop waits for.
+        noise = draws.noise(queries, crop, cache.latents.shape[1:]).to(backbone.device)
         starts = _crop_starts(crop, canvas, queries, cache, settings, draws)  # (B, 2)
         boxes = torch.cat((image_of[:, None], starts, torch.zeros_like(image_of[:, None])), -1)
         rows = cache.rows(boxes)  # first, for it may add to the latents
-        latents = cache.latents[rows]
-        noise = draws.noise(queries, crop, latents.shape[1:]).to(latents.device)
-        noisy = backbone.add_noise(latents, noise, settings.transfer_timestep)
+        noisy = backbone.add_noise(cache.latents[rows], noise, settings.transfer_timestep)
         maps = backbone.attention_maps(
             noisy, settings.transfer_timestep, embeddings, token=settings.token, heads=settings.heads
         )

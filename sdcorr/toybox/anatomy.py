@@ -1,6 +1,6 @@
-"""The toybox model's parts: Stable Diffusion's anatomy, a few thousand times smaller.
+"""The toybox model's parts and its folder: Stable Diffusion's anatomy, two hundred times smaller.
 
-Image 64 x 64 -> latents 4 x 16 x 16 -> cross-attention at 16 x 16 and 8 x 8, 24 tokens of width 128.
+Image 64 x 64 -> latents 4 x 16 x 16 -> cross-attention at 16 x 16, 8 x 8 and 4 x 4, 24 tokens of width 128.
 """
 
 from __future__ import annotations
@@ -83,7 +83,10 @@ def build_scheduler() -> DDIMScheduler:
 
 
 def build_tokenizer(captions: Iterable[str], folder: Path) -> CLIPTokenizer:
-    """Learn byte-pair merges until every word of the captions is one token, and write CLIP's two vocabulary files to `folder`."""
+    """Learn byte-pair merges until every word of the captions is one token.
+
+    Writes CLIP's two vocabulary files to `folder`, which is where its tokenizer reads them.
+    """
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
     learner.pre_tokenizer = pre_tokenizers.Whitespace()
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
@@ -112,5 +115,32 @@ def build_tokenizer(captions: Iterable[str], folder: Path) -> CLIPTokenizer:
 
 
 def tokenise(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
-    """Captions to `(B, TOKENS)` int64, padded; a caption that does not fit is cut."""
+    """Captions to `(B, TOKENS)` int64, padded. All of the toybox's fit; one that does not is cut, as diffusers does."""
     return tokenizer(captions, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt").input_ids
+
+
+def save_half(model: AutoencoderKL | UNet2DConditionModel | CLIPTextModel, folder: Path, **config: float) -> None:
+    """Save a copy in float16 (half the size; loaded as float32) the way `from_pretrained` expects it.
+
+    `config` replaces values of the model's configuration.
+    """
+    twin = type(model)(model.config) if isinstance(model, CLIPTextModel) else type(model).from_config(model.config)
+    twin.load_state_dict(model.state_dict())
+    if config:
+        twin.register_to_config(**config)
+    twin.half().save_pretrained(folder, safe_serialization=True)
+
+
+def write_model_index(folder: Path) -> None:
+    """What makes the folder a `StableDiffusionPipeline` of diffusers."""
+    parts = {
+        "vae": ["diffusers", "AutoencoderKL"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "safety_checker": [None, None],
+        "feature_extractor": [None, None],
+    }
+    index = {"_class_name": "StableDiffusionPipeline", "requires_safety_checker": False, **parts}
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")

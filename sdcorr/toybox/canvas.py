@@ -1,7 +1,8 @@
 """A display list of flat shapes, drawn anti-aliased in any pose.
 
-Shapes live in *object units*: the complex plane, x to the right, y down, roughly the square [-1, 1] x [-1, 1]. A complex number turns
-and moves with one product and one sum, so a limb is `joint + length * turn(angle)` and a pose is `place + scale * turn(angle) * z`.
+Shapes live in *object units*: the complex plane, x to the right, y down, roughly the square [-1, 1] x [-1, 1]. A
+complex number turns and moves with one product and one sum, so a limb is `joint + length * turn(angle)` and a pose is
+`place + scale * turn(angle) * z`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def oval(centre: complex, rx: float, ry: float, angle: float = 0.0, corners: int
 
 
 def limb(start: complex, end: complex, width: float, end_width: float | None = None) -> np.ndarray:
-    """Outline of a straight limb from `start` to `end`, `width` thick there and `end_width` here. Returns `(4,)` complex."""
+    """Outline of a straight limb, `width` thick at `start` and `end_width` at `end`. Returns `(4,)` complex."""
     across = 1j * (end - start) / max(abs(end - start), 1e-9) / 2
     tip = width if end_width is None else end_width
     return np.array([start + across * width, end + across * tip, end - across * tip, start - across * width])
@@ -37,6 +38,8 @@ def limb(start: complex, end: complex, width: float, end_width: float | None = N
 
 @dataclass
 class Shape:
+    """A filled outline that shows one part of the object."""
+
     part: str
     outline: np.ndarray  # (corners,) complex, object units
     colour: Colour
@@ -44,7 +47,7 @@ class Shape:
 
 @dataclass
 class Canvas:
-    """What a class's drawing function writes to: shapes from back to front, key-points, and what the caption says of each part."""
+    """What a class draws on: shapes from back to front, key-points, and the colours that the caption will name."""
 
     shapes: list[Shape] = field(default_factory=list)
     key_points: dict[str, tuple[complex, str]] = field(default_factory=dict)  # name -> (place, part that carries it)
@@ -58,7 +61,7 @@ class Canvas:
         """Name a place (object units). It counts as visible where `part` is what one sees there."""
         self.key_points[name] = (complex(place), part)
 
-    def extent(self, pose: Pose, parts_of_object: bool = True) -> tuple[float, float, float, float]:
+    def extent(self, pose: Pose) -> tuple[float, float, float, float]:
         """Tight box `(x0, y0, x1, y1)` of all shapes under `pose`, in pixels."""
         z = np.concatenate([pose.apply(shape.outline) for shape in self.shapes])
         return float(z.real.min()), float(z.imag.min()), float(z.real.max()), float(z.imag.max())
@@ -73,12 +76,21 @@ class Pose:
     mirrored: bool
 
     def apply(self, z: np.ndarray | complex) -> np.ndarray:
+        """Places in object units to places in pixels, both complex and of any shape."""
         z = np.asarray(z, dtype=complex)
         return self.factor * (-z.conj() if self.mirrored else z) + self.place
 
 
 def paint(shapes: list[tuple[np.ndarray, Colour]], ground: np.ndarray) -> Image.Image:
-    """Fill outlines (complex pixel coordinates) back to front over `ground`, `(S, S, 3)` uint8; anti-aliased, `(S, S)` RGB."""
+    """Fill outlines back to front over a ground, anti-aliased.
+
+    Args:
+        shapes: outlines, `(corners,)` complex in pixels, and their colours.
+        ground: `(S, S, 3)` uint8.
+
+    Returns:
+        `(S, S)` RGB.
+    """
     size = ground.shape[0]
     large = Image.fromarray(ground).resize((size * SUPERSAMPLING,) * 2, Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(large)
@@ -88,7 +100,15 @@ def paint(shapes: list[tuple[np.ndarray, Colour]], ground: np.ndarray) -> Image.
 
 
 def label(shapes: list[tuple[np.ndarray, int]], size: int) -> np.ndarray:
-    """Which shape one sees: `(size * SUPERSAMPLING,) * 2` uint8 with the number of the topmost shape, 0 where there is none."""
+    """Which shape one sees where.
+
+    Args:
+        shapes: outlines as in `paint`, and the number, 0 to 255, that each leaves on what it covers.
+        size: S, pixels.
+
+    Returns:
+        `(S * SUPERSAMPLING, S * SUPERSAMPLING)` uint8: the topmost shape's number, BACKGROUND where there is none.
+    """
     image = Image.new("L", (size * SUPERSAMPLING,) * 2, BACKGROUND)
     draw = ImageDraw.Draw(image)
     for outline, number in shapes:

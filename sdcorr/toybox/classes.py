@@ -1,110 +1,47 @@
 """The things that the toybox holds. A class is one small function that draws itself on a canvas.
 
-To add one: write a function that takes `(canvas, paint)`, decorate it with `@thing(kind, look_alikes=...)`, and retrain. `paint` hands
-out colours and random proportions; every part that is painted by name is mentioned in the caption. Side views face right; the world
-mirrors them. `look_alikes` lists the key-points whose part another part of the same thing resembles (left and right, front and rear).
+To add one: write a function that takes `(canvas, paint)`, decorate it with `@thing(kind, look_alikes=...)`, and
+retrain. `paint` hands out colours and random proportions; every part that is painted by name is mentioned in the
+caption. Side views face right; the world mirrors them. `look_alikes` lists the key-points whose part another part of
+the same thing resembles (left and right, front and rear).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from .canvas import Canvas, Colour, limb, oval, turn
+from .canvas import Canvas, limb, oval, turn
+from .palette import BRIGHT, Paint
 
-COLOURS: dict[str, Colour] = {
-    "red": (214, 52, 44),
-    "orange": (238, 138, 40),
-    "yellow": (244, 214, 60),
-    "green": (72, 168, 76),
-    "blue": (58, 104, 206),
-    "purple": (138, 74, 178),
-    "pink": (240, 146, 178),
-    "brown": (132, 86, 50),
-    "white": (244, 244, 238),
-    "grey": (146, 148, 152),
-    "black": (38, 38, 44),
-}
-ANY = tuple(COLOURS)
-BRIGHT = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
-OFF_PALETTE = 0.1  # how often a part takes any colour at all instead of one that is natural for it
-
-
-@dataclass
-class Paint:
-    """Random colours and proportions of one drawing."""
-
-    canvas: Canvas
-    rng: np.random.Generator
-
-    def colour(self, part: str, *natural: str) -> Colour:
-        """Choose and remember the colour of a part; the caption will name it."""
-        name = str(self.rng.choice(ANY if self.rng.random() < OFF_PALETTE else natural))
-        self.canvas.colours[part] = name
-        return self.shade(name)
-
-    def shade(self, name: str, by: float = 0.0) -> Colour:
-        """The colour called `name`, a little off, lighter (`by` > 0) or darker (`by` < 0) by a share in [-1, 1]."""
-        base = np.array(COLOURS[name], dtype=float) + self.rng.normal(0, 7, 3)
-        return _clip(base + (255 - base) * by if by > 0 else base * (1 + by))
-
-    def near(self, value: float, spread: float) -> float:
-        """A proportion: uniform within `value` times (1 +- `spread`)."""
-        return float(value * self.rng.uniform(1 - spread, 1 + spread))
-
-    def angle(self, middle: float, spread: float) -> float:
-        """An angle in radians, uniform within `middle` +- `spread`."""
-        return float(self.rng.uniform(middle - spread, middle + spread))
-
-    def markings(self, part: str, centre: complex, rx: float, ry: float, angle: float = 0.0) -> None:
-        """Spots or stripes inside an oval part, on two drawings in three."""
-        style = self.rng.integers(3)
-        if style == 0:
-            return
-        tone = self.shade(self.canvas.colours[part], float(self.rng.choice([-0.3, 0.35])))
-        for k in range(int(self.rng.integers(2, 5))):
-            if style == 1:
-                spot = self.rng.uniform(0.2, 0.6) * turn(self.rng.uniform(0, 2 * np.pi))
-                radius = self.rng.uniform(0.1, 0.17) * min(rx, ry)
-                self.canvas.add(
-                    part,
-                    oval(centre + turn(angle) * complex(rx * spot.real, ry * spot.imag), radius, radius),
-                    tone,
-                )
-            else:
-                x = -0.5 + 0.33 * k
-                top = 0.75 * np.sqrt(1 - min(x * x, 0.99))
-                stripe = [complex(rx * x, -ry * top), complex(rx * x, ry * top)]
-                self.canvas.add(part, centre + turn(angle) * limb(*stripe, 0.12 * rx), tone)
+Draw = Callable[[Canvas, Paint], None]
 
 
 @dataclass(frozen=True)
 class Thing:
+    """A class of the toybox."""
+
     name: str
-    kind: str
-    draw: Callable[[Canvas, Paint], None]
-    look_alikes: frozenset[str]
+    kind: str  # what kind of thing it is: animal, vehicle, household
+    draw: Draw
+    look_alikes: frozenset[str]  # names of key-points
     side_view: bool  # has a front that the world may mirror, and that the caption says
 
 
-THINGS: dict[str, Thing] = {}
+THINGS: dict[str, Thing] = {}  # in the order of this file
 
 
-def thing(kind: str, look_alikes: tuple[str, ...] = (), side_view: bool = True):
+def thing(kind: str, look_alikes: tuple[str, ...] = (), side_view: bool = True) -> Callable[[Draw], Draw]:
     """Enter a drawing function in the toybox under its own name."""
 
-    def enter(draw: Callable[[Canvas, Paint], None]) -> Callable[[Canvas, Paint], None]:
+    def enter(draw: Draw) -> Draw:
         THINGS[draw.__name__] = Thing(draw.__name__, kind, draw, frozenset(look_alikes), side_view)
         return draw
 
     return enter
-
-
-def _clip(rgb: np.ndarray) -> Colour:
-    r, g, b = np.clip(rgb, 0, 255).astype(int).tolist()
-    return r, g, b
 
 
 def _eye(c: Canvas, p: Paint, name: str, centre: complex, radius: float) -> None:
@@ -145,11 +82,8 @@ def bird(c: Canvas, p: Paint) -> None:
     flap = p.angle(np.pi + lean - 0.5, 0.9)
     shoulder = along * complex(0.2 * rx, -0.1 * ry)
     span = p.near(0.62, 0.2)
-    c.add(
-        "wing",
-        oval(shoulder + 0.5 * span * turn(flap), 0.56 * span, 0.2, flap),
-        p.colour("wing", *BRIGHT, "black"),
-    )
+    feathers = oval(shoulder + 0.5 * span * turn(flap), 0.56 * span, 0.2, flap)
+    c.add("wing", feathers, p.colour("wing", *BRIGHT, "black"))
     c.key_point("wing", shoulder + 0.8 * span * turn(flap), "wing")
 
 
@@ -176,12 +110,9 @@ def fish(c: Canvas, p: Paint) -> None:
     c.key_point("mouth", mouth, "mouth")
     _eye(c, p, "eye", complex(p.near(0.58, 0.12) * rx, -p.near(0.25, 0.3) * ry), 0.14)
     flap = p.angle(2.6, 0.6)
-    c.add(
-        "side fin",
-        limb(0.05 + 0.05j, 0.05 + 0.05j + p.near(0.36, 0.2) * turn(flap), 0.1, 0.26),
-        p.colour("side fin", *BRIGHT),
-    )
-    c.key_point("side fin", 0.05 + 0.05j + 0.26 * turn(flap), "side fin")
+    base = 0.05 + 0.05j
+    c.add("side fin", limb(base, base + p.near(0.36, 0.2) * turn(flap), 0.1, 0.26), p.colour("side fin", *BRIGHT))
+    c.key_point("side fin", base + 0.26 * turn(flap), "side fin")
 
 
 @thing("animal", look_alikes=("left ear", "right ear", "left eye", "right eye"), side_view=False)
@@ -208,11 +139,7 @@ def cat(c: Canvas, p: Paint) -> None:
     c.add("muzzle", oval(muzzle, 0.26, 0.2), p.colour("muzzle", "white"))
     c.key_point("chin", muzzle + 0.13j, "muzzle")
     nose = muzzle - 0.13j
-    c.add(
-        "nose",
-        np.array([nose - 0.12 - 0.06j, nose + 0.12 - 0.06j, nose + 0.1j]),
-        p.colour("nose", "pink", "red"),
-    )
+    c.add("nose", nose + np.array([-0.12 - 0.06j, 0.12 - 0.06j, 0.1j]), p.colour("nose", "pink", "red"))
     c.key_point("nose", nose, "nose")
 
 
@@ -262,11 +189,8 @@ def car(c: Canvas, p: Paint) -> None:
     roof = -height - p.near(0.38, 0.2)
     front, back = p.near(0.4, 0.25) * length, -p.near(0.62, 0.25) * length
     slope = p.near(0.24, 0.4)
-    c.add(
-        "body",
-        np.array([back + 1j * -height, back + 0.12 + 1j * roof, front - slope + 1j * roof, front + 1j * -height]),
-        body,
-    )
+    cabin = [back - 1j * height, back + 0.12 + 1j * roof, front - slope + 1j * roof, front - 1j * height]
+    c.add("body", np.array(cabin), body)
     glass = [
         back + 0.12 - 1j * height,
         back + 0.2 + 1j * (roof + 0.1),
@@ -284,18 +208,12 @@ def car(c: Canvas, p: Paint) -> None:
         -length + 0.2j,
     ]
     c.add("body", np.array(outline), body)
-    c.add(
-        "headlight",
-        oval(length - 0.08 - 1j * (height - hood - 0.13), 0.12, 0.1),
-        p.colour("headlight", "yellow", "white"),
-    )
-    c.key_point("headlight", length - 0.08 - 1j * (height - hood - 0.13), "headlight")
-    c.add(
-        "taillight",
-        oval(-length + 0.08 - 1j * (height - 0.13), 0.08, 0.12),
-        p.colour("taillight", "red", "orange"),
-    )
-    c.key_point("taillight", -length + 0.08 - 1j * (height - 0.13), "taillight")
+    nose = length - 0.08 - 1j * (height - hood - 0.13)
+    c.add("headlight", oval(nose, 0.12, 0.1), p.colour("headlight", "yellow", "white"))
+    c.key_point("headlight", nose, "headlight")
+    rear = -length + 0.08 - 1j * (height - 0.13)
+    c.add("taillight", oval(rear, 0.08, 0.12), p.colour("taillight", "red", "orange"))
+    c.key_point("taillight", rear, "taillight")
     handle = complex(p.angle(-0.12, 0.08), -height * 0.35)
     c.add("handle", limb(handle - 0.11, handle + 0.11, 0.09), p.colour("handle", "black", "grey"))
     c.key_point("handle", handle, "handle")
@@ -321,29 +239,23 @@ def teapot(c: Canvas, p: Paint) -> None:
     handle = p.colour("handle", "black", "brown", "white")
     swing, hold = p.angle(np.pi, 0.35), p.near(0.32, 0.2)
     middle = complex(-0.9 * rx, 0) + 0.2 * turn(swing)
-    ring = [
-        middle + complex(hold * np.cos(t), 1.15 * hold * np.sin(t)) for t in np.linspace(0.35 * np.pi, 1.65 * np.pi, 12)
-    ]
-    for a, b in zip(ring, ring[1:], strict=False):
+    around = np.linspace(0.35 * np.pi, 1.65 * np.pi, 12)
+    ring = [middle + complex(hold * np.cos(t), 1.15 * hold * np.sin(t)) for t in around]
+    for a, b in pairwise(ring):
         c.add("handle", limb(a, b + 0.2 * (b - a), 0.12), handle)
     c.key_point("handle", ring[len(ring) // 2], "handle")
-    c.add(
-        "base",
-        limb(complex(-0.55 * rx, 0.93 * ry), complex(0.55 * rx, 0.93 * ry), 0.18),
-        p.colour("base", "black", "brown", "grey"),
-    )
+    foot = limb(complex(-0.55 * rx, 0.93 * ry), complex(0.55 * rx, 0.93 * ry), 0.18)
+    c.add("base", foot, p.colour("base", "black", "brown", "grey"))
     c.key_point("base", complex(0, 1.02 * ry), "base")
     c.add("body", oval(0, rx, ry), p.colour("body", *BRIGHT, "white"))
     p.markings("body", 0, 0.9 * rx, 0.8 * ry)
     slide = p.angle(0, 0.14)  # the lid is not quite closed
-    c.add(
-        "lid",
-        oval(complex(slide, -0.86 * ry), 0.32, 0.13, p.angle(0, 0.25)),
-        p.colour("lid", *BRIGHT, "white"),
-    )
-    c.key_point("lid", complex(slide, -0.86 * ry), "lid")
-    c.add("knob", oval(complex(slide, -0.86 * ry - 0.2), 0.13, 0.13), p.colour("knob", "black", "yellow", "red"))
-    c.key_point("knob", complex(slide, -0.86 * ry - 0.2), "knob")
+    lid = complex(slide, -0.86 * ry)
+    c.add("lid", oval(lid, 0.32, 0.13, p.angle(0, 0.25)), p.colour("lid", *BRIGHT, "white"))
+    c.key_point("lid", lid, "lid")
+    knob = lid - 0.2j
+    c.add("knob", oval(knob, 0.13, 0.13), p.colour("knob", "black", "yellow", "red"))
+    c.key_point("knob", knob, "knob")
 
 
 @thing("household")

@@ -1,4 +1,4 @@
-"""The toybox as a benchmark: fixed pairs of unseen drawings of the same class, few sources with several targets each."""
+"""The toybox as a benchmark: fixed pairs of unseen drawings of one class, few sources with several targets each."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from .world import SIZE, TEST, VAL, Drawing, draw
 
 @dataclass(frozen=True)
 class Split:
+    """Which drawings a split is made of."""
+
     world: int  # first number of its drawings' seeds
     sources: int  # of each class
     targets: int  # of each source
 
 
 SPLITS = {
-    "val": Split(VAL, sources=3, targets=5),
+    "val": Split(VAL, sources=2, targets=6),
     "test": Split(TEST, sources=4, targets=6),
     "demo": Split(TEST, sources=1, targets=4),  # the first of test
 }
@@ -47,6 +49,7 @@ class Toybox:
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
+        """Every source with each of its targets; always the same ones."""
         size = SPLITS[self.split]
         return tuple(
             _pair(f"{size.world}/{name}/{source}", target)

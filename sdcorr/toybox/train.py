@@ -1,7 +1,9 @@
-"""Train the toybox model: `python -m sdcorr.toybox.train vae`, then `... unet`. Both save as they go and resume by themselves.
+"""Train the toybox model: `python -m sdcorr.toybox.train vae`, then `... unet`.
 
-The autoencoder first: what its latents do not show, nobody can match. Then the UNet and the text encoder together, on latents that are
-computed once, with the plain diffusion objective on captioned drawings. Neither ever sees a key-point, a mask or a pair.
+The autoencoder first: what its latents do not show, nobody can match. Then the UNet and the text encoder together, on
+latents that are computed once, with the plain diffusion objective on captioned drawings. Neither ever sees a key-point,
+a mask or a pair. Both stages save as they go and go on from there when the same command is run again; with a larger
+`--images` a finished one is continued.
 """
 
 from __future__ import annotations
@@ -11,16 +13,21 @@ import json
 import math
 import os
 import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import lightning as L
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
+
+from sdcorr.errors import UserError
 
 from . import anatomy
+from .card import TRAINING, merge
 from .pool import drawing_pool, to_unit_range
 
 EMPTY_CAPTION = 0.1  # share of training captions left empty
@@ -28,7 +35,7 @@ MIN_SNR = 5.0  # gamma of the min-SNR loss weighting
 
 
 def trapezoid(step: int, steps: int, warm_up: int = 200, cool_down: float = 0.25) -> float:
-    """Learning-rate factor: up over `warm_up` steps, level, and linearly down to 0 over the last share `cool_down` of `steps`."""
+    """Learning-rate factor: up over `warm_up` steps, level, linearly down to 0 over the last share `cool_down`."""
     return max(0.0, min(1.0, (step + 1) / warm_up, (steps - step) / (cool_down * steps)))
 
 
@@ -53,7 +60,7 @@ class AutoencoderTraining(L.LightningModule):
 
 
 class DiffusionTraining(L.LightningModule):
-    """v-prediction of noised latents under their captions, weighted by min-SNR; UNet and text encoder learn together."""
+    """v-prediction of noised latents under their captions, weighted by min-SNR; UNet and text encoder together."""
 
     def __init__(self, steps: int, tokenizer: CLIPTokenizer, learning_rate: float = 1.5e-3):
         super().__init__()
@@ -88,12 +95,12 @@ def _adam_with_trapezoid(module: L.LightningModule, hparams):
 
 
 class Batches(torch.utils.data.IterableDataset):
-    """Shuffled batches without end. Rows are gathered in one go, which beats a per-item loader for pictures this small."""
+    """Shuffled batches without end. Rows are gathered in one go: a per-item loader is slow with pictures this small."""
 
-    def __init__(self, *columns, batch: int, seed: int):
+    def __init__(self, *columns: np.ndarray | torch.Tensor, batch: int, seed: int):
         self.columns, self.batch, self.seed = columns, batch, seed
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         rng = np.random.default_rng(self.seed)
         while True:
             order = rng.permutation(len(self.columns[0]))
@@ -105,11 +112,11 @@ class Batches(torch.utils.data.IterableDataset):
 class CaptionedLatents(Batches):
     """Batches of latents and tokens, one caption in ten emptied."""
 
-    def __init__(self, latents, tokens, empty, batch: int, seed: int):
+    def __init__(self, latents: np.ndarray, tokens: torch.Tensor, empty: torch.Tensor, batch: int, seed: int):
         super().__init__(latents, tokens, batch=batch, seed=seed)
         self.empty = empty  # (T,)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         rng = np.random.default_rng(self.seed + 1)
         for latents, tokens in super().__iter__():
             dropped = torch.as_tensor(rng.random(len(tokens)) < EMPTY_CAPTION)[:, None]
@@ -117,9 +124,15 @@ class CaptionedLatents(Batches):
 
 
 class Keeper(Callback):
-    """Writes a checkpoint and the averaged weights in diffusers format every `every` steps and at the end, and a line of the loss."""
+    """Saves every so many steps and at the end: a checkpoint, a line of the loss, and whatever `export` writes.
 
-    def __init__(self, every: int, checkpoint: Path, export):
+    Args:
+        every: steps between.
+        checkpoint: file to go on from; the losses are kept beside it.
+        export: is given the module with averaged weights, the step, and the running mean of the loss.
+    """
+
+    def __init__(self, every: int, checkpoint: Path, export: Callable[[L.LightningModule, int, float], None]):
         self.every, self.checkpoint, self.export = every, checkpoint, export
         self.running: float | None = None
 
@@ -136,21 +149,23 @@ class Keeper(Callback):
         partial = self.checkpoint.with_suffix(".partial")
         trainer.save_checkpoint(partial)
         os.replace(partial, self.checkpoint)
-        averaged = _averaged(trainer, module)
-        self.export(averaged, trainer.global_step, self.running)
+        self.export(_averaged(trainer), trainer.global_step, self.running)
         with self.checkpoint.with_suffix(".jsonl").open("a") as log:
             log.write(json.dumps({"step": trainer.global_step, "loss": round(self.running, 5)}) + "\n")
 
 
-def _averaged(trainer, module):
-    for callback in trainer.callbacks:
-        if isinstance(callback, EMAWeightAveraging) and callback._average_model is not None:
-            return callback._average_model.module
-    return module
+def _averaged(trainer: L.Trainer) -> L.LightningModule:
+    """The module's twin with averaged weights; Lightning keeps it to itself."""
+    averaging = next(callback for callback in trainer.callbacks if isinstance(callback, EMAWeightAveraging))
+    return averaging._average_model.module
 
 
 def fit(module: L.LightningModule, data: Batches, keeper: Keeper, steps: int, decay: float) -> None:
     """One Lightning fit, from the last checkpoint if there is one."""
+    resume = keeper.checkpoint if keeper.checkpoint.exists() else None
+    if resume:  # with other batches and other noise than the ones it began with
+        data.seed += torch.load(resume, mmap=True, weights_only=True)["global_step"]
+        L.seed_everything(data.seed)
     trainer = L.Trainer(
         max_steps=steps,
         precision="bf16-mixed",
@@ -163,28 +178,32 @@ def fit(module: L.LightningModule, data: Batches, keeper: Keeper, steps: int, de
         callbacks=[EMAWeightAveraging(decay=decay), keeper],
     )
     loader = torch.utils.data.DataLoader(data, batch_size=None)
-    resume = keeper.checkpoint if keeper.checkpoint.exists() else None
     trainer.fit(module, loader, ckpt_path=resume, weights_only=False)
 
 
 def train_vae(args: argparse.Namespace) -> None:
+    """The first stage: writes vae/."""
     images, _ = drawing_pool(args.work / "pool", min(args.pool, args.images))
     steps = math.ceil(args.images / args.batch)
 
-    def export(module, step, loss):
-        save_half(module.vae, args.out / "vae", scaling_factor=latent_scale(module.vae, images[:512]))
+    def export(module: AutoencoderTraining, step: int, loss: float) -> None:
+        scale = latent_scale(module.vae, images[:512])
+        anatomy.save_half(module.vae, args.out / "vae", scaling_factor=scale)
+        merge(args.out / TRAINING, {"vae_images_seen": step * args.batch, "vae_loss": loss})
 
-    keeper = Keeper(500, args.work / "vae.ckpt", export)
-    fit(
-        AutoencoderTraining(steps),
-        Batches(images, batch=args.batch, seed=args.seed),
-        keeper,
-        steps,
-        decay=0.998,
-    )
+    keeper = Keeper(args.save_every, args.work / "vae.ckpt", export)
+    data = Batches(images, batch=args.batch, seed=args.seed)
+    fit(AutoencoderTraining(steps), data, keeper, steps, decay=0.998)
 
 
 def train_unet(args: argparse.Namespace) -> None:
+    """The second stage: writes unet/, text_encoder/, tokenizer/, scheduler/ and model_index.json.
+
+    Raises:
+        UserError: if there is no autoencoder yet.
+    """
+    if not (args.out / "vae").exists():
+        raise UserError(f"There is no autoencoder in {args.out}: train it first, with the stage vae in place of unet.")
     images, captions = drawing_pool(args.work / "pool", args.pool)
     vae = AutoencoderKL.from_pretrained(args.out / "vae", torch_dtype=torch.float32).eval()
     latents = cached_latents(vae, images, args.work / "latents")
@@ -195,20 +214,16 @@ def train_unet(args: argparse.Namespace) -> None:
     ).short()
     empty = anatomy.tokenise(tokenizer, [""])[0].short()
     anatomy.build_scheduler().save_pretrained(args.out / "scheduler")
-    write_model_index(args.out)
+    anatomy.write_model_index(args.out)
     steps = math.ceil(args.images / args.batch)
 
-    def export(module, step, loss):
-        save_half(module.unet, args.out / "unet")
-        save_half(module.text_encoder, args.out / "text_encoder")
-        facts = {
-            "images_seen": step * args.batch,
-            "drawings": args.pool,
-            "loss": loss,
-            "seed": args.seed,
-            "machine": f"{torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine() + ' CPU'}",
-        }
-        (args.out / "training.json").write_text(json.dumps(facts, indent=2) + "\n")
+    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
+    facts = {"drawings": args.pool, "seed": args.seed, "machine": machine}
+
+    def export(module: DiffusionTraining, step: int, loss: float) -> None:
+        anatomy.save_half(module.unet, args.out / "unet")
+        anatomy.save_half(module.text_encoder, args.out / "text_encoder")
+        merge(args.out / TRAINING, {"images_seen": step * args.batch, "loss": loss, **facts})
 
     keeper = Keeper(args.save_every, args.work / "unet.ckpt", export)
     data = CaptionedLatents(latents, tokens, empty, batch=args.batch, seed=args.seed)
@@ -223,7 +238,10 @@ def latent_scale(vae: AutoencoderKL, images: np.ndarray) -> float:
 
 @torch.no_grad()
 def cached_latents(vae: AutoencoderKL, images: np.ndarray, file: Path) -> np.ndarray:
-    """Latents of all training pictures, `(N, 4, 16, 16)` float16, scaled; computed once and kept beside the weights they came from."""
+    """Latents of all training pictures, scaled, `(N, 4, 16, 16)` float16.
+
+    Computed once and kept; the file's name tells apart pools and autoencoders.
+    """
     file = file.with_name(f"{file.name}-{len(images)}-{vae.config.scaling_factor:.6f}.npy")
     if not file.exists():
         rows = []
@@ -231,48 +249,24 @@ def cached_latents(vae: AutoencoderKL, images: np.ndarray, file: Path) -> np.nda
             with torch.autocast(vae.device.type, torch.bfloat16):
                 mean = vae.encode(to_unit_range(images[start : start + 256]).to(vae.device)).latent_dist.mean
             rows.append((mean.float() * vae.config.scaling_factor).half().cpu().numpy())
-        np.save(file, np.concatenate(rows))
+        partial = file.with_suffix(".partial.npy")
+        np.save(partial, np.concatenate(rows))
+        os.replace(partial, file)
     return np.load(file)
 
 
-def save_half(model: AutoencoderKL | UNet2DConditionModel | CLIPTextModel, folder: Path, **config: float) -> None:
-    """Save a copy in float16 (half the size; loaded as float32) the way `from_pretrained` expects it.
-
-    `config` replaces values of the model's configuration.
-    """
-    twin = type(model)(model.config) if isinstance(model, CLIPTextModel) else type(model).from_config(model.config)
-    twin.load_state_dict(model.state_dict())
-    if config:
-        twin.register_to_config(**config)
-    twin.half().save_pretrained(folder, safe_serialization=True)
-
-
-def write_model_index(folder: Path) -> None:
-    """What makes the folder a `StableDiffusionPipeline` of diffusers."""
-    parts = {
-        "vae": ["diffusers", "AutoencoderKL"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "scheduler": ["diffusers", "DDIMScheduler"],
-        "text_encoder": ["transformers", "CLIPTextModel"],
-        "tokenizer": ["transformers", "CLIPTokenizer"],
-        "safety_checker": [None, None],
-        "feature_extractor": [None, None],
-    }
-    index = {"_class_name": "StableDiffusionPipeline", "requires_safety_checker": False, **parts}
-    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m sdcorr.toybox.train", description=__doc__.splitlines()[0])
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line; `argv` in its place if it is given."""
+    parser = argparse.ArgumentParser(prog="python -m sdcorr.toybox.train", description="Train the toybox model.")
     parser.add_argument("stage", choices=("vae", "unet"))
     parser.add_argument("--images", type=int, help="how many training images are seen (vae 100,000, unet 700,000)")
     parser.add_argument("--batch", type=int, help="images a step (vae 16, unet 64)")
     parser.add_argument("--pool", type=int, default=150_000, help="distinct drawings to train on")
-    parser.add_argument("--save-every", type=int, default=500, help="steps between saved UNets")
+    parser.add_argument("--save-every", type=int, default=500, help="steps between saved models")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=anatomy.MODEL_FOLDER, help="diffusers folder to write")
     parser.add_argument("--work", type=Path, default=Path("outputs/toybox"), help="drawings, latents and checkpoints")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     defaults = {"vae": (100_000, 16), "unet": (700_000, 64)}[args.stage]
     args.images, args.batch = args.images or defaults[0], args.batch or defaults[1]
     args.out.mkdir(parents=True, exist_ok=True)
@@ -282,4 +276,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .canvas import SUPERSAMPLING, Canvas, Pose, label, oval, paint, turn
-from .classes import COLOURS, THINGS, Paint, Thing, _clip
+from .canvas import BACKGROUND, SUPERSAMPLING, Canvas, Colour, Pose, label, oval, paint, turn
+from .classes import THINGS, Thing
+from .palette import COLOURS, Paint, paler, rgb, to_colour
 
 TRAIN, VAL, TEST = 0, 1, 2  # first number of every seed: no drawing of one split is in another
 SIZE = 64  # pixels, both sides
@@ -17,10 +18,15 @@ EXTENT = (0.68, 0.95)  # longest side of a thing's box as a share of the picture
 OCCLUDED = 0.25  # share of pictures with something in front of the thing
 MENTIONED = 0.9  # how often the caption mentions a part
 
+Shapes = list[tuple[np.ndarray, Colour]]  # outlines in pixels, from back to front
+
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture of the toybox. Points and box are in pixels of the picture, centre of the top-left pixel at (0.5, 0.5)."""
+    """A picture of the toybox and all that is known of it.
+
+    Points and box are in pixels of the picture, the centre of the top-left pixel being (0.5, 0.5).
+    """
 
     image: Image.Image  # (SIZE, SIZE) RGB
     caption: str
@@ -36,8 +42,8 @@ class Drawing:
 def draw(seed: int | tuple[int, ...], category: str | None = None, annotate: bool = True) -> Drawing:
     """Draw the picture of a seed.
 
-    `category` is drawn from the seed as well unless it is given. Without `annotate` visibility and masks are left empty, which is
-    faster by a third; picture and caption are the same.
+    `category` is drawn from the seed as well unless it is given. Without `annotate` no point counts as visible and
+    there are no masks, which is faster by a third; picture, caption and points are the same.
     """
     rng = np.random.default_rng(seed)
     thing = THINGS[category or str(rng.choice(sorted(THINGS)))]
@@ -60,23 +66,14 @@ def draw(seed: int | tuple[int, ...], category: str | None = None, annotate: boo
         parts = list(dict.fromkeys(shape.part for shape in canvas.shapes))
         seen = label(
             [(outline, 1 + parts.index(s.part)) for (outline, _), s in zip(shapes, canvas.shapes, strict=True)]
-            + [(outline, 0) for outline, _ in before],
+            + [(outline, BACKGROUND) for outline, _ in before],
             SIZE,
         )
         carriers = [1 + parts.index(part) for _, part in canvas.key_points.values()]
         visible = _is_seen(points, carriers, seen)
         masks = {part: _share(seen == 1 + i) for i, part in enumerate(parts)}
-    return Drawing(
-        image,
-        caption,
-        thing.name,
-        names,
-        points,
-        visible,
-        np.array([n in thing.look_alikes for n in names]),
-        _inside(box),
-        masks,
-    )
+    look_alike = np.array([name in thing.look_alikes for name in names])
+    return Drawing(image, caption, thing.name, names, points, visible, look_alike, _inside(box), masks)
 
 
 def _pose(canvas: Canvas, thing: Thing, rng: np.random.Generator) -> Pose:
@@ -93,28 +90,27 @@ def _pose(canvas: Canvas, thing: Thing, rng: np.random.Generator) -> Pose:
 def _ground(rng: np.random.Generator) -> tuple[str, np.ndarray]:
     """A pale, gently shaded ground. Returns its colour's name and `(SIZE, SIZE, 3)` uint8."""
     name = str(rng.choice(["green", "blue", "yellow", "pink", "grey", "white"]))
-    rgb = np.array(COLOURS[name], dtype=float)
-    pale = rgb + (255 - rgb) * rng.uniform(0.45, 0.65)
+    pale = paler(rgb(name), rng.uniform(0.45, 0.65))
     direction = turn(rng.uniform(0, 2 * np.pi))
     y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
     shade = (x * direction.real + y * direction.imag) * rng.uniform(4, 18)  # (S, S)
     return name, np.clip(pale + shade[..., None], 0, 255).astype(np.uint8)
 
 
-def _clutter(rng: np.random.Generator) -> list:
+def _clutter(rng: np.random.Generator) -> Shapes:
     """Up to three small things of no meaning behind the thing."""
     shapes = []
     for _ in range(int(rng.integers(0, 4))):
         centre = complex(*rng.uniform(0, SIZE, 2))
-        rgb = np.array(COLOURS[str(rng.choice(sorted(COLOURS)))], dtype=float)
+        colour = rgb(str(rng.choice(sorted(COLOURS))))
         corners = int(rng.choice([3, 4, 20]))
         outline = oval(centre, *rng.uniform(2, 5.5, 2), rng.uniform(0, np.pi), corners)
-        shapes.append((outline, _clip(rgb + (255 - rgb) * 0.35)))
+        shapes.append((outline, to_colour(paler(colour, 0.35))))
     return shapes
 
 
-def _occluder(rng: np.random.Generator, box: tuple[float, float, float, float]) -> list:
-    """Sometimes a leaf-green or stone-grey shape in front of the thing."""
+def _occluder(rng: np.random.Generator, box: tuple[float, float, float, float]) -> Shapes:
+    """Sometimes a leaf-green, stone-grey or bark-brown shape in front of the thing."""
     present, u, v, rx, ry, angle = rng.random(6)
     if present > OCCLUDED:
         return []
@@ -123,15 +119,12 @@ def _occluder(rng: np.random.Generator, box: tuple[float, float, float, float]) 
     centre = complex(x0 + u * (x1 - x0), y0 + v * (y1 - y0))
     colour = COLOURS[str(rng.choice(["green", "grey", "brown"]))]
     corners = int(rng.choice([4, 6, 24]))
-    return [
-        (
-            oval(centre, longest * (0.1 + 0.09 * rx), longest * (0.07 + 0.09 * ry), np.pi * angle, corners),
-            colour,
-        )
-    ]
+    outline = oval(centre, longest * (0.1 + 0.09 * rx), longest * (0.07 + 0.09 * ry), np.pi * angle, corners)
+    return [(outline, colour)]
 
 
 def _caption(thing: Thing, canvas: Canvas, pose: Pose, ground: str, rng: np.random.Generator) -> str:
+    """Class, facing if it has a front, colour of the ground, then `colour part` for most parts in any order."""
     facing = f" facing {'left' if pose.mirrored else 'right'}" if thing.side_view else ""
     parts = [f"{colour} {part}" for part, colour in canvas.colours.items() if rng.random() < MENTIONED]
     rng.shuffle(parts)
@@ -139,6 +132,7 @@ def _caption(thing: Thing, canvas: Canvas, pose: Pose, ground: str, rng: np.rand
 
 
 def _is_seen(points: np.ndarray, carriers: list[int], seen: np.ndarray) -> np.ndarray:
+    """Which points `(N, 2)` lie in the picture where the labels `seen` show their part's number. `(N,)` bool."""
     column, row = np.floor(points * SUPERSAMPLING).astype(int).T  # (N,), (N,)
     inside = (column >= 0) & (row >= 0) & (column < seen.shape[1]) & (row < seen.shape[0])
     last = seen.shape[0] - 1
@@ -146,6 +140,7 @@ def _is_seen(points: np.ndarray, carriers: list[int], seen: np.ndarray) -> np.nd
 
 
 def _share(mask: np.ndarray) -> np.ndarray:
+    """A supersampled mask, bool, as the share of every pixel that it covers, `(S, S)` float32."""
     size = mask.shape[0] // SUPERSAMPLING
     return mask.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING).mean((1, 3), dtype=np.float32)
 

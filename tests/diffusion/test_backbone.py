@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from sdcorr.diffusion import FrozenDiffusion
@@ -74,8 +75,22 @@ class TestMistakes:
 
     def test_folder_without_a_unet(self, two_level_folder, tmp_path):
         shutil.copytree(two_level_folder / "vae", tmp_path / "vae")
-        with pytest.raises(UserError, match=f"model folder {tmp_path} could not be read .*must have vae/ and unet/"):
+        with pytest.raises(UserError, match=f"The unet/ of the model folder {tmp_path} could not be read"):
             FrozenDiffusion.load(str(tmp_path), layers=LAYERS)
+
+    @pytest.mark.parametrize("damage", ["cut short", "tensor missing"])
+    def test_damaged_weights(self, two_level_folder, tmp_path, damage):
+        folder = tmp_path / "model"
+        shutil.copytree(two_level_folder, folder)
+        path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+        if damage == "cut short":
+            path.write_bytes(path.read_bytes()[:1000])
+            said = "unet/ of the model folder .* could not be read"
+        else:
+            save_file({k: v for k, v in load_file(path).items() if k != "conv_in.bias"}, path, {"format": "pt"})
+            said = "weights in unet/ of .* lack 1 tensors"
+        with pytest.raises(UserError, match=said):
+            FrozenDiffusion.load(str(folder), layers=LAYERS)
 
     def test_hub_without_network(self, monkeypatch):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -99,13 +114,12 @@ class TestMistakes:
     def test_model_that_wants_more_than_a_prompt(self, two_level_folder, tmp_path):
         folder = tmp_path / "xl"
         shutil.copytree(two_level_folder, folder)
-        config = json.loads((folder / "unet" / "config.json").read_text())
-        config |= {
+        config = UNet2DConditionModel.load_config(folder / "unet") | {
             "addition_embed_type": "text_time",
             "addition_time_embed_dim": 8,
             "projection_class_embeddings_input_dim": 48,
         }
-        models.write_json(folder / "unet" / "config.json", config)
+        UNet2DConditionModel.from_config(config).save_pretrained(folder / "unet")
         with pytest.raises(UserError, match="needs more than a prompt embedding"):
             FrozenDiffusion.load(str(folder), layers=LAYERS)
 

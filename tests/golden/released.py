@@ -34,7 +34,8 @@ def kept_heads() -> list[int]:
 
 def loss_indices() -> list[str]:
     """Two-digit indices of the layers that enter the loss, e.g. "05"."""
-    return [name[-2:] for name in np.load(FOLDER / "e_optimize.npz").files if name.startswith("native_ctx0_step0_")]
+    names = np.load(FOLDER / "e_optimize.npz").files
+    return sorted(name[-2:] for name in names if name.startswith("native_ctx0_step0_"))
 
 
 def loss_layers() -> list[str]:

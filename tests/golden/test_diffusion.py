@@ -1,5 +1,7 @@
 """Latents, noise and cross-attention maps against the released code."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -75,10 +77,10 @@ def test_last_half_are_the_kept_heads(whole, recorded):
 
 def test_every_token(backbone, recorded):
     (name,) = [name for name in recorded if name.startswith("all_tokens_")]
-    index, head = name.split("_")[2], int(name.removeprefix("all_tokens_")[7:])
+    index, head = re.fullmatch(r"all_tokens_(\d+)_head(\d+)", name).groups()
     tokens = recorded[name].shape[1]
     for token in (0, 1, 2, tokens // 2, tokens - 1):
-        column = read(backbone, recorded, token=token, heads=[head])[index].reshape(-1)
+        column = read(backbone, recorded, token=token, heads=[int(head)])[index].reshape(-1)
         np.testing.assert_allclose(column, recorded[name][:, token], rtol=0, atol=MAPS)
 
 

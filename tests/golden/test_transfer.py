@@ -17,7 +17,7 @@ MAPS = 5e-6  # tolerance, absolute
 TIE = 1e-6  # values this close, relatively, are one maximum: bilinear upsampling makes plateaus
 
 
-@pytest.fixture(scope="module", params=["f_inference", "f_inference_border"])
+@pytest.fixture(scope="module", params=sorted(path.stem for path in released.FOLDER.glob("f_inference*.npz")))
 def recorded(request, arrays):
     return arrays(request.param)
 

@@ -1,0 +1,170 @@
+"""Show what the shipped model has learnt: `python -m sdcorr.toybox.showcase [--out docs/figures]`.
+
+Draws `samples.png` (what it draws for captions of val drawings) and `words.png` (where the words of a caption look),
+and notes on the model's card how well both go. All of it on drawings of the val world that no pair is made of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from sdcorr import visualize
+from sdcorr.errors import UserError
+
+from .anatomy import MODEL_FOLDER
+from .card import CARD, TRAINING, Facts, merge, read_facts, scores, write_readme
+from .classes import THINGS
+from .dataset import drawing
+from .samples import Judge, load_pipeline, reconstruction_error, sample, subject
+from .words import WordReader, WordScore, part_words, score_words
+from .world import VAL, Drawing
+
+FIRST = 100  # the numbers below are those of the val split's pairs
+SHOWN = 3  # samples a class in the figure
+SAMPLED = 20  # samples a class that the judge is shown
+SCORED = 15  # drawings a class whose word maps are scored
+WORDS_SHOWN = 4  # word maps a drawing in the figure
+
+
+def val_drawings(each: int) -> list[Drawing]:
+    """The same number of val drawings of every class, class by class."""
+    return [drawing(f"{VAL}/{name}/{FIRST + index}") for name in THINGS for index in range(each)]
+
+
+def sample_facts(folder: Path, judge: Judge, each: int = SAMPLED, shown: int = SHOWN) -> tuple[Facts, Figure]:
+    """Draws pictures for captions of val drawings and has them judged.
+
+    Args:
+        folder: the model.
+        judge: who reads them.
+        each: pictures a class that are judged.
+        shown: how many of them are in the figure.
+
+    Returns:
+        `judge/samples` and `judge/drawings`, the shares of samples and of val drawings that a classifier reads as their
+        captions say, each with `/low` and `/high`; `vae_l1`; and the sheet of samples, a column a class.
+    """
+    originals = val_drawings(each)
+    captions = [original.caption for original in originals]
+    pipeline = load_pipeline(folder)
+    pictures = sample(pipeline, captions)
+    facts: Facts = {"vae_l1": reconstruction_error(pipeline, [original.image for original in originals])}
+    for name, images in (("drawings", [original.image for original in originals]), ("samples", pictures)):
+        right = [read == subject(caption) for read, caption in zip(judge.read(images), captions, strict=True)]
+        facts |= _share_with_interval(f"judge/{name}", right)
+    order = [column * each + row for row in range(shown) for column in range(len(THINGS))]
+    short = [textwrap.fill(captions[i].removeprefix("a "), 28) for i in order]
+    title = "What the model draws for captions of val drawings"
+    return facts, visualize.sheet([pictures[i] for i in order], short, columns=len(THINGS), title=title)
+
+
+def word_facts(folder: Path, each: int = SCORED) -> tuple[dict[str, WordScore], Figure]:
+    """Reads and scores the maps of the part names of val drawings' captions.
+
+    Args:
+        folder: the model.
+        each: drawings a class.
+
+    Returns:
+        The scores of `score_words`, and a figure with one drawing of each class under the maps of some of its words.
+    """
+    reader, originals = WordReader(folder), val_drawings(each)
+    maps = [reader.maps(original, part_words(original)).mean(1).numpy() for original in originals]  # each (W, S, S)
+    rows = []
+    for first in range(0, len(originals), each):  # of every class the drawing with most words in sight
+        i = max(range(first, first + each), key=lambda index: len(maps[index]))
+        words = part_words(originals[i])
+        chosen = np.linspace(0, len(words) - 1, WORDS_SHOWN).round().astype(int)
+        panels = {words[k].part: (maps[i][k], originals[i].masks[words[k].part]) for k in chosen}
+        rows.append((originals[i].image, panels))
+    return score_words(originals, maps), visualize.words(rows, title="Where the words of a caption look")
+
+
+def words_table(found: Mapping[str, WordScore]) -> Table:
+    """The scores of words as a table for a terminal, the best first after the sum."""
+    table = Table(title="attention maps of part names on val drawings", title_justify="left")
+    for heading in ("word", "maps", "part's area", "mass in part", "peak in part", "mass / area"):
+        table.add_column(heading, justify="left" if heading == "word" else "right")
+    for name in sorted(found, key=lambda name: (name != "all", -found[name].lift)):
+        s = found[name]
+        shares = (f"{share:.1%}" for share in (s.area, s.mass, s.peak))
+        table.add_row(name, str(s.words), *shares, f"{s.lift:.2f} [{s.low:.2f}, {s.high:.2f}]")
+    return table
+
+
+def as_facts(found: Mapping[str, WordScore]) -> Facts:
+    """Scores of words under flat names: `words/all/mass`, `words/wheel/lift`, `words/wheel/lift/low`."""
+    rename = {"low": "lift/low", "high": "lift/high"}
+    return {f"words/{name}/{rename.get(key, key)}": v for name, s in found.items() for key, v in asdict(s).items()}
+
+
+def showcase(folder: Path, out: Path, summary: Path | None = None, console: Console | None = None) -> Facts:
+    """Draws both figures into `out`, and brings the card and the README in the model's folder up to date.
+
+    Args:
+        folder: the model.
+        out: where the figures go.
+        summary: summary.json of an evaluation of this model, for the PCKs on the card.
+        console: where the tables are printed.
+
+    Returns:
+        All that the card holds.
+
+    Raises:
+        UserError: if there is no model in the folder, or no such summary.
+    """
+    if not (folder / "unet").exists():
+        raise UserError(f"There is no model in {folder}: train it first, with python -m sdcorr.toybox.train.")
+    if summary and not summary.exists():
+        raise UserError(f"There is no summary {summary}: give the summary.json that eval.py wrote into its run folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    facts = read_facts(folder / TRAINING) | (scores(json.loads(summary.read_text())) if summary else {})
+    found, figure = word_facts(folder)
+    figure.savefig(out / "words.png", dpi=110)
+    if console:
+        console.print(words_table(found))
+    measured, figure = sample_facts(folder, Judge())
+    figure.savefig(out / "samples.png", dpi=110)
+    if console:
+        console.print(measured)
+    card = merge(folder / CARD, facts | as_facts(found) | measured)
+    write_readme(folder)
+    return card
+
+
+def _share_with_interval(name: str, right: Sequence[bool], samples: int = 1000, seed: int = 0) -> Facts:
+    """The share that is right, with a 95 % bootstrap interval."""
+    values = np.array(right, dtype=float)
+    drawn = values[np.random.default_rng(seed).integers(len(values), size=(samples, len(values)))].mean(1)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return {name: float(values.mean()), f"{name}/low": float(low), f"{name}/high": float(high)}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line; `argv` in its place if it is given."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sdcorr.toybox.showcase", description="Show what the model has learnt."
+    )
+    parser.add_argument("--model", type=Path, default=MODEL_FOLDER, help="diffusers folder of the model")
+    parser.add_argument("--out", type=Path, default=Path("docs/figures"), help="where the figures go")
+    parser.add_argument("--summary", type=Path, help="summary.json of an evaluation of this model, for its card")
+    args = parser.parse_args(argv)
+    showcase(args.model, args.out, args.summary, Console())
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from sdcorr.baselines.patches import ImagePatches
+from sdcorr.baselines.position import SameBoxPosition, SamePixel
+from sdcorr.datasets import group_by_source
+from sdcorr.errors import UserError
+from sdcorr.evaluation.predictions import UnitRecord
+from sdcorr.evaluation.protocols import protocol_named
+from sdcorr.evaluation.score import estimate, tally
+from sdcorr.toybox.classes import THINGS
+from sdcorr.toybox.dataset import SPLITS, Toybox
+
+
+def keys(split):
+    return {key for pair in Toybox(split).pairs for key in (pair.source, pair.target)}
+
+
+def pictures(split):
+    return [Toybox(split).image(key).tobytes() for key in sorted(keys(split))]
+
+
+class TestSplits:
+    def test_no_picture_is_there_twice(self):
+        both = pictures("val") + pictures("test")
+        assert len(set(both)) == len(both)
+
+    def test_the_demo_is_part_of_the_test(self):
+        assert {pair.id for pair in Toybox("demo").pairs} < {pair.id for pair in Toybox("test").pairs}
+
+    def test_sizes(self):
+        assert len(Toybox("test").pairs) >= 120
+        for split, size in SPLITS.items():
+            pairs = Toybox(split).pairs
+            assert len({pair.id for pair in pairs}) == len(pairs) == len(THINGS) * size.sources * size.targets
+
+    def test_unknown(self):
+        with pytest.raises(UserError, match="no split 'trian': choose one of val, test, demo"):
+            Toybox("trian")
+
+
+class TestPairs:
+    @pytest.mark.parametrize("split", SPLITS)
+    def test_every_class_has_points_to_match(self, split):
+        points = dict.fromkeys(THINGS, 0)
+        for pair in Toybox(split).pairs:
+            points[pair.category] += int(pair.visible.sum())
+        assert min(points.values()) >= 10
+
+    def test_points_are_visible_in_both_pictures(self):
+        box = Toybox("demo")
+        for pair in box.pairs:
+            source, target = box.drawing(pair.source), box.drawing(pair.target)
+            assert (pair.visible == (source.visible & target.visible)).all()
+            assert pair.names == source.names == target.names and source.category == target.category == pair.category
+
+    def test_a_third_of_the_test_points_have_a_look_alike(self):
+        pairs = Toybox("test").pairs
+        alike = np.concatenate([pair.ambiguous[pair.visible] for pair in pairs])
+        assert alike.mean() >= 1 / 3
+
+
+@pytest.mark.parametrize("method", [SamePixel(), SameBoxPosition(), ImagePatches()], ids=lambda method: method.name)
+def test_what_looks_at_no_meaning_fails(method):
+    """Neither a place nor a colour solves the toybox: what a method scores above this it owes to something else."""
+    box = Toybox("val")
+    records = [
+        UnitRecord(box.name, box.split, method.name, unit.source, 0.0, tuple(method.match(unit, box.image)))
+        for unit in group_by_source(box.pairs)
+    ]
+    assert estimate(tally(records, protocol_named("standard"), [0.1]))[0, 0, 0] < 0.40
