@@ -57,7 +57,7 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
             yield what, form.format(facts[key]) + _interval(facts, key, form)
     words = {found[1]: facts[key] for key in facts if (found := re.fullmatch(r"words/(?!all/)(.+)/lift", key))}
     if words:
-        yield "the same of each word", ", ".join(f"{w} {words[w]:.1f}" for w in sorted(words, key=words.get)[::-1])
+        yield "the same, word by word", ", ".join(f"{w} {words[w]:.1f}" for w in sorted(words, key=words.get)[::-1])
     for key in facts:
         if found := re.fullmatch(r"(?:baseline/([^/]+)/)?pck@([\d.]+)/per_point(?:/(\w+))?", key):
             method, alpha, kind = found.groups()
@@ -89,6 +89,7 @@ _LINES = (
     ("words/all/mass", "share of the part's word's attention map that lies in the part", "{:.3f}"),
     ("words/all/peak", "word maps whose peak lies in the part", "{:.3f}"),
     ("words/all/lift", "attention in the part over the part's share of the area (1: by chance)", "{:.1f}"),
+    ("words/twins", "of what left and right (front and rear) get from the word of one, its own share", "{:.3f}"),
     ("protocol", "protocol of the PCKs below", "{}"),
     ("pairs", "pairs", "{}"),
     ("points", "points", "{}"),

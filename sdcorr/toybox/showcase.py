@@ -11,7 +11,6 @@ import json
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from .card import CARD, TRAINING, Facts, merge, read_facts, scores, write_readme
 from .classes import THINGS
 from .dataset import drawing
 from .samples import Judge, load_pipeline, reconstruction_error, sample, subject
-from .words import WordReader, WordScore, part_words, score_words
+from .words import Interval, WordReader, WordScore, part_words, ratio_of_sums, score_twins, score_words
 from .world import VAL, Drawing
 
 FIRST = 100  # the numbers below are those of the val split's pairs
@@ -62,14 +61,15 @@ def sample_facts(folder: Path, judge: Judge, each: int = SAMPLED, shown: int = S
     facts: Facts = {"vae_l1": reconstruction_error(pipeline, [original.image for original in originals])}
     for name, images in (("drawings", [original.image for original in originals]), ("samples", pictures)):
         right = [read == subject(caption) for read, caption in zip(judge.read(images), captions, strict=True)]
-        facts |= _share_with_interval(f"judge/{name}", right)
+        each_alone = np.arange(len(right))
+        facts |= named(f"judge/{name}", ratio_of_sums(each_alone, np.array(right, float), np.ones(len(right))))
     order = [column * each + row for row in range(shown) for column in range(len(THINGS))]
     short = [textwrap.fill(captions[i].removeprefix("a "), 28) for i in order]
     title = "What the model draws for captions of val drawings"
     return facts, visualize.sheet([pictures[i] for i in order], short, columns=len(THINGS), title=title)
 
 
-def word_facts(folder: Path, each: int = SCORED) -> tuple[dict[str, WordScore], Figure]:
+def word_facts(folder: Path, each: int = SCORED) -> tuple[dict[str, WordScore], Interval, Figure]:
     """Reads and scores the maps of the part names of val drawings' captions.
 
     Args:
@@ -77,7 +77,8 @@ def word_facts(folder: Path, each: int = SCORED) -> tuple[dict[str, WordScore], 
         each: drawings a class.
 
     Returns:
-        The scores of `score_words`, and a figure with one drawing of each class under the maps of some of its words.
+        What `score_words` and `score_twins` find, and a figure with one drawing of each class under the maps of some of
+        its words.
     """
     reader, originals = WordReader(folder), val_drawings(each)
     maps = [reader.maps(original, part_words(original)).mean(1).numpy() for original in originals]  # each (W, S, S)
@@ -88,7 +89,8 @@ def word_facts(folder: Path, each: int = SCORED) -> tuple[dict[str, WordScore], 
         chosen = np.linspace(0, len(words) - 1, WORDS_SHOWN).round().astype(int)
         panels = {words[k].part: (maps[i][k], originals[i].masks[words[k].part]) for k in chosen}
         rows.append((originals[i].image, panels))
-    return score_words(originals, maps), visualize.words(rows, title="Where the words of a caption look")
+    figure = visualize.words(rows, title="Where the words of a caption look")
+    return score_words(originals, maps), score_twins(originals, maps), figure
 
 
 def words_table(found: Mapping[str, WordScore]) -> Table:
@@ -96,17 +98,25 @@ def words_table(found: Mapping[str, WordScore]) -> Table:
     table = Table(title="attention maps of part names on val drawings", title_justify="left")
     for heading in ("word", "maps", "part's area", "mass in part", "peak in part", "mass / area"):
         table.add_column(heading, justify="left" if heading == "word" else "right")
-    for name in sorted(found, key=lambda name: (name != "all", -found[name].lift)):
-        s = found[name]
-        shares = (f"{share:.1%}" for share in (s.area, s.mass, s.peak))
-        table.add_row(name, str(s.words), *shares, f"{s.lift:.2f} [{s.low:.2f}, {s.high:.2f}]")
+    for name in sorted(found, key=lambda name: (name != "all", -found[name].lift.value)):
+        score = found[name]
+        shares = (f"{share:.1%}" for share in (score.area, score.mass, score.peak))
+        table.add_row(name, str(score.words), *shares, "{:.2f} [{:.2f}, {:.2f}]".format(*score.lift))
     return table
 
 
 def as_facts(found: Mapping[str, WordScore]) -> Facts:
     """Scores of words under flat names: `words/all/mass`, `words/wheel/lift`, `words/wheel/lift/low`."""
-    rename = {"low": "lift/low", "high": "lift/high"}
-    return {f"words/{name}/{rename.get(key, key)}": v for name, s in found.items() for key, v in asdict(s).items()}
+    facts: Facts = {}
+    for name, score in found.items():
+        facts |= {f"words/{name}/{share}": getattr(score, share) for share in ("words", "area", "mass", "peak")}
+        facts |= named(f"words/{name}/lift", score.lift)
+    return facts
+
+
+def named(name: str, interval: Interval) -> Facts:
+    """An interval under flat names: `name`, `name/low` and `name/high`."""
+    return {name: interval.value, f"{name}/low": interval.low, f"{name}/high": interval.high}
 
 
 def showcase(folder: Path, out: Path, summary: Path | None = None, console: Console | None = None) -> Facts:
@@ -130,25 +140,18 @@ def showcase(folder: Path, out: Path, summary: Path | None = None, console: Cons
         raise UserError(f"There is no summary {summary}: give the summary.json that eval.py wrote into its run folder.")
     out.mkdir(parents=True, exist_ok=True)
     facts = read_facts(folder / TRAINING) | (scores(json.loads(summary.read_text())) if summary else {})
-    found, figure = word_facts(folder)
+    found, twins, figure = word_facts(folder)
     figure.savefig(out / "words.png", dpi=110)
     if console:
         console.print(words_table(found))
     measured, figure = sample_facts(folder, Judge())
+    measured |= named("words/twins", twins)
     figure.savefig(out / "samples.png", dpi=110)
     if console:
         console.print(measured)
     card = merge(folder / CARD, facts | as_facts(found) | measured)
     write_readme(folder)
     return card
-
-
-def _share_with_interval(name: str, right: Sequence[bool], samples: int = 1000, seed: int = 0) -> Facts:
-    """The share that is right, with a 95 % bootstrap interval."""
-    values = np.array(right, dtype=float)
-    drawn = values[np.random.default_rng(seed).integers(len(values), size=(samples, len(values)))].mean(1)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return {name: float(values.mean()), f"{name}/low": float(low), f"{name}/high": float(high)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

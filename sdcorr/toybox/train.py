@@ -207,8 +207,11 @@ def train_unet(args: argparse.Namespace) -> None:
     images, captions = drawing_pool(args.work / "pool", args.pool)
     vae = AutoencoderKL.from_pretrained(args.out / "vae", torch_dtype=torch.float32).eval()
     latents = cached_latents(vae, images, args.work / "latents")
-    tokenizer = anatomy.build_tokenizer(captions[:20000], args.out / "tokenizer")
-    tokenizer.save_pretrained(args.out / "tokenizer")
+    if (args.out / "tokenizer").exists():  # the numbers of its tokens are what the text encoder has learnt
+        tokenizer = CLIPTokenizer.from_pretrained(args.out / "tokenizer")
+    else:
+        tokenizer = anatomy.build_tokenizer(captions[:20000], args.out / "tokenizer")
+        tokenizer.save_pretrained(args.out / "tokenizer")
     tokens = torch.cat(
         [anatomy.tokenise(tokenizer, captions[i : i + 4096]) for i in range(0, len(captions), 4096)]
     ).short()

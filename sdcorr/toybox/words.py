@@ -7,9 +7,10 @@ caption's tokens is read just as the method reads the map of a token that it opt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +38,14 @@ class Word:
     token: int  # index of the part's last word ("wheel" of "rear wheel") among the caption's tokens
 
 
+class Interval(NamedTuple):
+    """A number with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class WordScore:
     """How well the maps of some words lie on their parts; shares are means over the words."""
@@ -45,9 +54,7 @@ class WordScore:
     area: float  # share of the picture that the part covers: what a map without any idea would have in it
     mass: float  # share of the map's mass that lies in the part
     peak: float  # share of the maps whose greatest pixel lies in the part
-    lift: float  # mass / area
-    low: float  # 95 % bootstrap interval of the lift, over drawings
-    high: float
+    lift: Interval  # mass / area
 
 
 class WordReader:
@@ -110,37 +117,78 @@ def part_words(drawing: Drawing) -> list[Word]:
     return found
 
 
-def score_words(
-    drawings: Sequence[Drawing], maps: Sequence[np.ndarray], *, samples: int = 1000, seed: int = 0
-) -> dict[str, WordScore]:
+def score_words(drawings: Sequence[Drawing], maps: Sequence[np.ndarray]) -> dict[str, WordScore]:
     """Scores word maps against the masks of the parts.
 
     Args:
         drawings: N drawings.
         maps: for each drawing `(W, S, S)`, a map of mass 1 for each of its `part_words`.
-        samples: bootstrap resamples of the drawings.
-        seed: of the bootstrap.
 
     Returns:
         The score of all words under "all", then of each word: "wheel" is front and rear wheels alike, each held against
         its own wheel.
     """
-    rows: dict[str, list[tuple[int, float, float, float]]] = {"all": []}  # word -> (drawing, area, mass, peak)
+    rows: dict[str, list[tuple[float, ...]]] = {"all": []}  # word -> (drawing, area, mass, peak)
+    for index, word, heat, drawing in _each(drawings, maps):
+        mask = drawing.masks[word.part]
+        row = (index, float(mask.mean()), float((heat * mask).sum()), float(mask.flat[heat.argmax()] >= 0.5))
+        for name in ("all", _noun(word.part)):
+            rows.setdefault(name, []).append(row)
+    scores = {}
+    for name, values in rows.items():
+        drawing, area, mass, peak = np.array(values).T  # each (n,)
+        shares = (float(share.mean()) for share in (area, mass, peak))
+        scores[name] = WordScore(len(values), *shares, ratio_of_sums(drawing, mass, area))
+    return scores
+
+
+def score_twins(drawings: Sequence[Drawing], maps: Sequence[np.ndarray]) -> Interval:
+    """Whether the map of "left eye" prefers the left eye to the right one.
+
+    Args:
+        drawings: N drawings, some with parts of the same last word.
+        maps: as for `score_words`.
+
+    Returns:
+        Of the attention per pixel that a part and its twin get together, the part's share: mean over all words with a
+        twin in sight. At 1 the words tell twins apart, at 0.5 they do not.
+    """
+    rows = []
+    for index, word, heat, drawing in _each(drawings, maps):
+        own = drawing.masks[word.part]
+        for part, mask in drawing.masks.items():
+            if part != word.part and _noun(part) == _noun(word.part) and mask.sum() >= LEAST:
+                here, there = (heat * own).sum() / own.sum(), (heat * mask).sum() / mask.sum()
+                rows.append((index, here / (here + there)))
+    drawing, share = np.array(rows).T
+    return ratio_of_sums(drawing, share, np.ones_like(share))
+
+
+def ratio_of_sums(
+    groups: np.ndarray, above: np.ndarray, below: np.ndarray, samples: int = 1000, seed: int = 0
+) -> Interval:
+    """Sum of `above` by sum of `below`, and the ends between which it stays when whole groups are drawn again.
+
+    Args:
+        groups: `(n,)` what must stay together, a drawing's number say.
+        above, below: `(n,)`.
+        samples: bootstrap resamples of the groups.
+        seed: of the bootstrap.
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    sums = np.stack([np.bincount(group, above), np.bincount(group, below)])  # (2, G)
+    drawn = np.random.default_rng(seed).integers(sums.shape[1], size=(samples, sums.shape[1]))
+    resampled = sums[:, drawn].sum(2)  # (2, samples)
+    low, high = np.percentile(resampled[0] / resampled[1], [2.5, 97.5])
+    return Interval(float(np.sum(above) / np.sum(below)), float(low), float(high))
+
+
+def _each(drawings: Sequence[Drawing], maps: Sequence[np.ndarray]) -> Iterator[tuple[int, Word, np.ndarray, Drawing]]:
+    """Every word: the number of its drawing, the word, its map, the drawing."""
     for index, (drawing, own_maps) in enumerate(zip(drawings, maps, strict=True)):
         for word, heat in zip(part_words(drawing), own_maps, strict=True):
-            mask = drawing.masks[word.part]
-            peak = mask.flat[heat.argmax()] >= 0.5
-            row = (index, float(mask.mean()), float((heat * mask).sum()), float(peak))
-            for name in ("all", word.part.split()[-1]):
-                rows.setdefault(name, []).append(row)
-    return {name: _score(np.array(values), samples, seed) for name, values in rows.items()}
+            yield index, word, heat, drawing
 
 
-def _score(rows: np.ndarray, samples: int, seed: int) -> WordScore:
-    """The score of words given as rows `(n, 4)`: drawing, area, mass, peak."""
-    _, drawing = np.unique(rows[:, 0], return_inverse=True)
-    area, mass = (np.bincount(drawing, rows[:, column]) for column in (1, 2))  # (drawings,) sums over their words
-    drawn = np.random.default_rng(seed).integers(len(area), size=(samples, len(area)))
-    low, high = np.percentile(mass[drawn].sum(1) / area[drawn].sum(1), [2.5, 97.5])
-    means = rows[:, 1:].mean(0).tolist()
-    return WordScore(len(rows), *means, float(mass.sum() / area.sum()), float(low), float(high))
+def _noun(part: str) -> str:
+    return part.split()[-1]

@@ -23,14 +23,14 @@ def test_samples(workshop, judge):
 
 
 def test_words(workshop):
-    found, figure = showcase.word_facts(workshop.model, each=1)
-    assert isinstance(figure, Figure)
+    found, twins, figure = showcase.word_facts(workshop.model, each=1)
+    assert isinstance(figure, Figure) and 0 <= twins.low <= twins.high <= 1
     assert found["all"].words == sum(score.words for name, score in found.items() if name != "all") >= 20
     facts = showcase.as_facts(found)
-    assert facts["words/all/lift/low"] == found["all"].low and facts["words/all/mass"] == found["all"].mass
+    assert facts["words/all/lift/low"] == found["all"].lift.low and facts["words/all/mass"] == found["all"].mass
     console = Console(record=True, width=120)
     console.print(showcase.words_table(found))
-    assert f"{found['all'].lift:.2f} [{found['all'].low:.2f}, {found['all'].high:.2f}]" in console.export_text()
+    assert "{:.2f} [{:.2f}, {:.2f}]".format(*found["all"].lift) in console.export_text()
 
 
 def test_no_pair_is_made_of_what_is_measured():

@@ -6,7 +6,7 @@ from PIL import Image
 from sdcorr.toybox.anatomy import MODEL_FOLDER, tokenise
 from sdcorr.toybox.classes import THINGS
 from sdcorr.toybox.dataset import drawing
-from sdcorr.toybox.words import LAYERS, Word, WordReader, part_words, score_words
+from sdcorr.toybox.words import LAYERS, Word, WordReader, part_words, ratio_of_sums, score_twins, score_words
 from sdcorr.toybox.world import SIZE, VAL, Drawing
 
 CAPTION = "a cat on green white left eye orange fur green right eye"
@@ -54,12 +54,14 @@ class TestScoreWords:
         found = self.score(*self.masks.values())
         assert found["all"].words == 3 and found["fur"].words == 1 and found["eye"].words == 2
         assert found["eye"].mass == pytest.approx(1) and found["eye"].peak == 1
-        assert found["eye"].area == pytest.approx(16 / SIZE**2) and found["eye"].lift == pytest.approx(SIZE**2 / 16)
-        assert found["all"].lift == pytest.approx(3 / ((1024 + 32) / SIZE**2))
+        assert found["eye"].area == pytest.approx(16 / SIZE**2) and found["eye"].lift.value == pytest.approx(
+            SIZE**2 / 16
+        )
+        assert found["all"].lift.value == pytest.approx(3 / ((1024 + 32) / SIZE**2))
 
     def test_flat_maps_are_chance(self):
         found = self.score(*[np.ones((SIZE, SIZE))] * 3)
-        assert [score.lift for score in found.values()] == pytest.approx([1, 1, 1])
+        assert [score.lift.value for score in found.values()] == pytest.approx([1, 1, 1])
         assert found["all"].mass == pytest.approx(found["all"].area)
 
     def test_the_other_eye_is_wrong(self):
@@ -69,10 +71,43 @@ class TestScoreWords:
     def test_the_interval_is_over_drawings(self):
         good, bad = self.masks["fur"] / 1024, np.full((SIZE, SIZE), 1 / SIZE**2, np.float32)
         drawings = [made_up({"fur": self.masks["fur"]}) for _ in range(20)]
-        same = score_words(drawings, [good[None]] * 20)["fur"]
-        mixed = score_words(drawings, [good[None]] * 10 + [bad[None]] * 10)["fur"]
-        assert same.low == pytest.approx(same.high) and same.lift == pytest.approx(4)
-        assert mixed.low < mixed.lift < mixed.high and mixed.lift == pytest.approx(2.5)
+        same = score_words(drawings, [good[None]] * 20)["fur"].lift
+        mixed = score_words(drawings, [good[None]] * 10 + [bad[None]] * 10)["fur"].lift
+        assert same == pytest.approx((4, 4, 4))
+        assert mixed.low < mixed.value < mixed.high and mixed.value == pytest.approx(2.5)
+
+
+class TestScoreTwins:
+    def test_left_from_right(self):
+        masks = {"fur": block(0, 0, 32), "left eye": block(4, 4, 4), "right eye": block(16, 4, 6)}
+        fur, left, right = (mask / mask.sum() for mask in masks.values())
+
+        def share(left_map, right_map):
+            return score_twins([made_up(masks)], [np.stack([fur, left_map, right_map])]).value
+
+        assert share(left, right) == pytest.approx(1)
+        assert share(right, left) == pytest.approx(0)
+        assert share(fur, fur) == pytest.approx(0.5)  # a pixel of either eye gets the same
+        assert share(left, fur) == pytest.approx(0.75)
+
+    def test_hidden_twins_do_not_count(self):
+        masks = {"fur": block(0, 0, 32), "left eye": block(4, 4, 4), "right eye": block(16, 4, 6)}
+        drawings = [made_up(masks), made_up(masks | {"right eye": block(16, 4, 2)})]
+        fur, left, right = (mask / mask.sum() for mask in masks.values())
+        maps = [np.stack([fur, left, right]), np.stack([fur, right])]
+        assert score_twins(drawings, maps) == pytest.approx((1, 1, 1))
+
+
+class TestRatioOfSums:
+    def test_groups_stay_together(self):
+        groups, above, below = np.array([5, 5, 9]), np.array([1.0, 2, 3]), np.array([1.0, 1, 4])
+        assert ratio_of_sums(groups, above, below) == pytest.approx((1, 0.75, 1.5))
+
+    def test_interval_of_a_share(self):
+        right = np.arange(400) % 4 == 0
+        value, low, high = ratio_of_sums(np.arange(400), right.astype(float), np.ones(400))
+        spread = 1.96 * (0.25 * 0.75 / 400) ** 0.5
+        assert value == 0.25 and (low, high) == pytest.approx((0.25 - spread, 0.25 + spread), abs=0.01)
 
 
 class TestWordReader:
@@ -93,4 +128,4 @@ class TestWordReader:
         drawings = [drawing(f"{VAL}/{name}/{index}") for name in THINGS for index in (100, 101)]
         maps = [reader.maps(shown, part_words(shown), draws=2).mean(1).numpy() for shown in drawings]
         found = score_words(drawings, maps)["all"]
-        assert found.low > 1.5 and found.peak > 5 * found.area
+        assert found.lift.low > 3 and found.peak > 0.4 and found.area < 0.05
