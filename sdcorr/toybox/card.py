@@ -84,7 +84,9 @@ _LINES = (
     ("machine", "trained on", "{}"),
     ("vae_l1", "autoencoder, mean absolute error on val drawings (pixels in [-1, 1])", "{:.4f}"),
     ("judge/drawings", "val drawings whose class and facing a separate classifier reads as captioned", "{:.3f}"),
+    ("judge/drawings/class", "val drawings whose class it does", "{:.3f}"),
     ("judge/samples", "samples whose class and facing it reads as captioned", "{:.3f}"),
+    ("judge/samples/class", "samples whose class it does", "{:.3f}"),
     ("words/all/area", "share of a val drawing that a named part covers", "{:.3f}"),
     ("words/all/mass", "share of the part's word's attention map that lies in the part", "{:.3f}"),
     ("words/all/peak", "word maps whose peak lies in the part", "{:.3f}"),
@@ -104,7 +106,7 @@ of up to {tokens} tokens. The folder is an ordinary diffusers folder with weight
 import torch
 from diffusers import StableDiffusionPipeline
 
-pipeline = StableDiffusionPipeline.from_pretrained("sdcorr/toybox/model", torch_dtype=torch.float32)
+pipeline = StableDiffusionPipeline.from_pretrained("sdcorr/toybox/model", dtype=torch.float32)
 pipeline("a bird facing left on green yellow beak red wing", guidance_scale=4, num_inference_steps=30).images[0]
 ```
 

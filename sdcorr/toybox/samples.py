@@ -25,7 +25,7 @@ STEPS = 30
 
 def load_pipeline(folder: Path) -> StableDiffusionPipeline:
     """diffusers' own pipeline on a model folder, in float32 and silent."""
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -51,18 +51,21 @@ def sample_facts(folder: Path, judge: Judge, each: int = SAMPLED, shown: int = S
         shown: how many of them are in the figure.
 
     Returns:
-        `judge/samples` and `judge/drawings`, the shares of samples and of val drawings that a classifier reads as their
-        captions say, each with `/low` and `/high`; `vae_l1`; and the sheet of samples, a column a class.
+        `judge/samples` and `judge/drawings`: the shares of samples and of val drawings whose class and facing the judge
+        reads as captioned; both with `/class`: the shares whose class it does; all with `/low` and `/high`; `vae_l1`.
+        And the sheet of samples, a column a class.
     """
     originals = val_drawings(each)
     captions = [original.caption for original in originals]
     pipeline = load_pipeline(folder)
     pictures = sample(pipeline, captions)
     facts: Facts = {"vae_l1": reconstruction_error(pipeline, [original.image for original in originals])}
+    meant = [subject(caption) for caption in captions]
     for name, images in (("drawings", [original.image for original in originals]), ("samples", pictures)):
-        right = [read == subject(caption) for read, caption in zip(judge.read(images), captions, strict=True)]
-        each_alone = np.arange(len(right))
-        facts |= named(f"judge/{name}", ratio_of_sums(each_alone, np.array(right, float), np.ones(len(right))))
+        read = judge.read(images)
+        facts |= named(f"judge/{name}", _share([a == b for a, b in zip(read, meant, strict=True)]))
+        same_class = [a.split()[0] == b.split()[0] for a, b in zip(read, meant, strict=True)]
+        facts |= named(f"judge/{name}/class", _share(same_class))
     order = [column * each + row for row in range(shown) for column in range(len(THINGS))]
     short = [textwrap.fill(captions[i].removeprefix("a "), 28) for i in order]
     title = "What the model draws for captions of val drawings"
@@ -152,6 +155,11 @@ def showcase(folder: Path, out: Path, summary: Path | None = None, console: Cons
     card = merge(folder / CARD, facts | as_facts(found) | measured)
     write_readme(folder)
     return card
+
+
+def _share(right: Sequence[bool]) -> Interval:
+    """The share that is right, every one counting for itself."""
+    return ratio_of_sums(np.arange(len(right)), np.array(right, dtype=float), np.ones(len(right)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -205,7 +205,7 @@ def train_unet(args: argparse.Namespace) -> None:
     if not (args.out / "vae").exists():
         raise UserError(f"There is no autoencoder in {args.out}: train it first, with the stage vae in place of unet.")
     images, captions = drawing_pool(args.work / "pool", args.pool)
-    vae = AutoencoderKL.from_pretrained(args.out / "vae", torch_dtype=torch.float32).eval()
+    vae = AutoencoderKL.from_pretrained(args.out / "vae", dtype=torch.float32).eval()
     latents = cached_latents(vae, images, args.work / "latents")
     if (args.out / "tokenizer").exists():  # the numbers of its tokens are what the text encoder has learnt
         tokenizer = CLIPTokenizer.from_pretrained(args.out / "tokenizer")

@@ -26,7 +26,7 @@ def weights(folder):
 
 class TestTraining:
     def test_the_folder_is_a_pipeline(self, workshop):
-        pipeline = StableDiffusionPipeline.from_pretrained(workshop.model, torch_dtype=torch.float32)
+        pipeline = StableDiffusionPipeline.from_pretrained(workshop.model, dtype=torch.float32)
         pipeline.set_progress_bar_config(disable=True)
         (image,) = pipeline("a cat on green", num_inference_steps=2, guidance_scale=2).images
         assert image.size == (SIZE, SIZE)
