@@ -40,6 +40,7 @@ def make_logger(cfg: DictConfig, folder: Path, group: str) -> WandbLogger | None
     mode = os.environ.get("WANDB_MODE") or cfg.logger.mode
     if mode == "auto":
         mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
+    wandb.setup(settings=wandb.Settings(silent=True))
     folder.mkdir(parents=True, exist_ok=True)
     try:
         logger = WandbLogger(
@@ -49,7 +50,7 @@ def make_logger(cfg: DictConfig, folder: Path, group: str) -> WandbLogger | None
             save_dir=str(folder),
             offline=mode == "offline",
             config=OmegaConf.to_container(cfg, resolve=True),
-            settings=wandb.Settings(mode=mode, console="off", silent=True, x_disable_stats=True),
+            settings=wandb.Settings(mode=mode, console="off", x_disable_stats=True),
         )
         logger.experiment  # noqa: B018  (starts the run: better to fail before the work than after it)
     except WandbError as error:

@@ -56,7 +56,8 @@ def show(axes, picture: Image.Image | np.ndarray, title: str = "") -> None:
 def mark(axes, points: np.ndarray, colours: Sequence[str], marker: str = "o", size: float = 55) -> None:
     """Mark points `(N, 2)`, dark-rimmed so that they show on any ground."""
     for (x, y), face in zip(np.asarray(points).reshape(-1, 2), colours, strict=True):
-        axes.scatter([x], [y], s=size, marker=marker, c=face, edgecolors="black", linewidths=1.2, zorder=3)
+        rim = {} if marker == "+" else {"edgecolors": "black"}
+        axes.scatter([x], [y], s=size, marker=marker, c=face, linewidths=1.2, zorder=3, **rim)
 
 
 def outline(axes, mask: np.ndarray, colour: str = RIGHT) -> None:

@@ -1,7 +1,8 @@
 """Show what the shipped model has learnt: `python -m sdcorr.toybox.showcase [--out docs/figures]`.
 
-Draws `samples.png` (what it draws for captions of val drawings) and `words.png` (where the words of a caption look),
-and notes on the model's card how well both go. All of it on drawings of the val world that no pair is made of.
+Draws `samples.png` (what it draws for captions of val drawings), `words.png` (where the words of a caption look) and
+`idea.png` (the method, followed from one query point to its match), and notes on the model's card how well the first
+two go. The numbers are from drawings of the val world that no pair is made of.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from sdcorr import visualize
+from sdcorr import build, visualize
 from sdcorr.errors import UserError
 
 from .anatomy import MODEL_FOLDER
 from .card import CARD, TRAINING, Facts, merge, read_facts, scores, write_readme
 from .classes import THINGS
 from .dataset import drawing
+from .idea import idea
 from .samples import Judge, load_pipeline, reconstruction_error, sample, subject
 from .words import Interval, WordReader, WordScore, part_words, ratio_of_sums, score_twins, score_words
 from .world import VAL, Drawing
@@ -33,6 +35,7 @@ FIRST = 100  # the numbers below are those of the val split's pairs
 SHOWN = 3  # samples a class in the figure
 SAMPLED = 20  # samples a class that the judge is shown
 SCORED = 15  # drawings a class whose word maps are scored
+IDEA = (f"{VAL}/car/1", f"{VAL}/car/1/2", "headlight")  # the query point that explains the method
 WORDS_SHOWN = 4  # word maps a drawing in the figure
 
 
@@ -172,6 +175,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--summary", type=Path, help="summary.json of an evaluation of this model, for its card")
     args = parser.parse_args(argv)
     showcase(args.model, args.out, args.summary, Console())
+    matcher = build.load(f"model.path={args.model}")
+    idea(matcher, *IDEA).savefig(args.out / "idea.png", dpi=120)
 
 
 if __name__ == "__main__":
