@@ -8,10 +8,23 @@ maps = matcher.transfer(other, embeddings, points, "a", "b")  # (P, layers, S, S
 match = matcher.localize(maps, other.size)  # match.points (P, 2) pixels of `other`, match.confidence (P,)
 """
 
-from sdcorr.build import load
-from sdcorr.datasets import Match, Pair, SourceUnit
-from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.errors import UserError
-from sdcorr.prompt import PromptMatcher, PromptSettings
+from importlib import import_module
+from typing import Any
 
-__all__ = ["FrozenDiffusion", "Match", "Pair", "PromptMatcher", "PromptSettings", "SourceUnit", "UserError", "load"]
+_HOMES = {  # imported when they are first used: scoring a finished run should not wait for diffusers
+    "load": "sdcorr.build",
+    "FrozenDiffusion": "sdcorr.diffusion",
+    "Match": "sdcorr.datasets",
+    "Pair": "sdcorr.datasets",
+    "PromptMatcher": "sdcorr.prompt",
+    "PromptSettings": "sdcorr.prompt",
+    "SourceUnit": "sdcorr.datasets",
+    "UserError": "sdcorr.errors",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"sdcorr has no '{name}': it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -28,7 +28,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     """Runs a script as `python script arguments` would in `tmp_path`, in this process: its imports take seconds."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.chdir(tmp_path)
 
     def run(script: str, *arguments: str) -> SimpleNamespace:
@@ -117,15 +117,8 @@ def test_transfer_answers_a_mistake_with_one_sentence(name: str, pictures: Path,
 
 
 def test_own_pictures(pictures: Path, call: Call) -> None:
-    result = call(
-        "train.py",
-        *QUICK,
-        "source=a.png",
-        "points=[[20,20],[40.5,30]]",
-        "target=[b.png,a.png]",
-        "run_dir=out",
-        folder=pictures,
-    )
+    arguments = ["source=a.png", "points=[[20,20],[40.5,30]]", "target=[b.png,a.png]", "run_dir=out"]
+    result = call("train.py", *QUICK, *arguments)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "out"
     record = json.loads((pictures / "out/points.json").read_text())
