@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sdcorr.evaluation.predictions import write_whole
@@ -52,12 +52,11 @@ def write_readme(folder: Path) -> Path:
 
 def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
     """The lines of the card's table; facts that nobody has measured have none."""
-    for key, what, form in _LINES:
-        if key in facts:
-            yield what, form.format(facts[key]) + _interval(facts, key, form)
+    yield from _known(facts, _TRAINING_LINES + _PICTURE_LINES)
     words = {found[1]: facts[key] for key in facts if (found := re.fullmatch(r"words/(?!all/)(.+)/lift", key))}
     if words:
         yield "the same, word by word", ", ".join(f"{w} {words[w]:.1f}" for w in sorted(words, key=words.get)[::-1])
+    yield from _known(facts, _POINT_LINES)
     for key in facts:
         if found := re.fullmatch(r"(?:baseline/([^/]+)/)?pck@([\d.]+)/per_point(?:/(\w+))?", key):
             method, alpha, kind = found.groups()
@@ -69,12 +68,18 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
                 )
 
 
+def _known(facts: Facts, lines: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
+    for key, what, form in lines:
+        if key in facts:
+            yield what, form.format(facts[key]) + _interval(facts, key, form)
+
+
 def _interval(facts: Facts, key: str, form: str) -> str:
     low, high = facts.get(f"{key}/low"), facts.get(f"{key}/high")
     return "" if low is None else f" [{form.format(low)}, {form.format(high)}]"
 
 
-_LINES = (
+_TRAINING_LINES = (  # key, what it is, how it is written
     ("images_seen", "training images seen by the UNet", "{:,}"),
     ("drawings", "distinct drawings among them", "{:,}"),
     ("loss", "training loss at the end (v-prediction, min-SNR weights)", "{:.4f}"),
@@ -82,6 +87,8 @@ _LINES = (
     ("vae_loss", "the autoencoder's training loss at the end", "{:.4f}"),
     ("seed", "seed", "{}"),
     ("machine", "trained on", "{}"),
+)
+_PICTURE_LINES = (
     ("vae_l1", "autoencoder, mean absolute error on val drawings (pixels in [-1, 1])", "{:.4f}"),
     ("judge/drawings", "val drawings whose class and facing a separate classifier reads as captioned", "{:.3f}"),
     ("judge/drawings/class", "val drawings whose class it does", "{:.3f}"),
@@ -90,8 +97,10 @@ _LINES = (
     ("words/all/area", "share of a val drawing that a named part covers", "{:.3f}"),
     ("words/all/mass", "share of the part's word's attention map that lies in the part", "{:.3f}"),
     ("words/all/peak", "word maps whose peak lies in the part", "{:.3f}"),
-    ("words/all/lift", "attention in the part over the part's share of the area (1: by chance)", "{:.1f}"),
     ("words/twins", "of what left and right (front and rear) get from the word of one, its own share", "{:.3f}"),
+    ("words/all/lift", "attention in the part over the part's share of the area (1: by chance)", "{:.1f}"),
+)
+_POINT_LINES = (
     ("protocol", "protocol of the PCKs below", "{}"),
     ("pairs", "pairs", "{}"),
     ("points", "points", "{}"),
@@ -110,9 +119,9 @@ pipeline = StableDiffusionPipeline.from_pretrained("sdcorr/toybox/model", dtype=
 pipeline("a bird facing left on green yellow beak red wing", guidance_scale=4, num_inference_steps=30).images[0]
 ```
 
-It knows these things: {things}. It has seen drawings of them, with captions that name colours
-and parts, and nothing else: no key-point, no mask, no pair, no photograph. It is there to try semantic correspondence
-at home, and draws nothing but these toys.
+It knows these things: {things}.
+It has seen drawings of them, with captions that name colours and parts, and nothing else: no key-point, no mask, no
+pair, no photograph. It is there to try semantic correspondence at home, and draws nothing but these toys.
 
 | | |
 |---|---|
