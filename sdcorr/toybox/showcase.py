@@ -27,12 +27,12 @@ from .card import CARD, TRAINING, Facts, merge, read_facts, scores, write_readme
 from .classes import THINGS
 from .dataset import drawing
 from .idea import idea
-from .samples import Judge, load_pipeline, reconstruction_error, sample, subject
+from .samples import Judge, load_pipeline, recoloured, reconstruction_error, sample, subject
 from .words import Interval, WordReader, WordScore, part_words, ratio_of_sums, score_twins, score_words
 from .world import VAL, Drawing
 
 FIRST = 100  # the numbers below are those of the val split's pairs
-SHOWN = 3  # samples a class in the figure
+SHOWN = 2  # samples a class in the figure, and as many with other colours
 SAMPLED = 20  # samples a class that the judge is shown
 SCORED = 15  # drawings a class whose word maps are scored
 IDEA = (f"{VAL}/car/1", f"{VAL}/car/1/2", "headlight")  # the query point that explains the method
@@ -51,7 +51,7 @@ def sample_facts(folder: Path, judge: Judge, each: int = SAMPLED, shown: int = S
         folder: the model.
         judge: who reads them.
         each: pictures a class that are judged.
-        shown: how many of them are in the figure.
+        shown: how many of them are in the figure, above as many for the same captions with any colours at all.
 
     Returns:
         `judge/samples` and `judge/drawings`: the shares of samples and of val drawings whose class and facing the judge
@@ -70,9 +70,11 @@ def sample_facts(folder: Path, judge: Judge, each: int = SAMPLED, shown: int = S
         same_class = [a.split()[0] == b.split()[0] for a, b in zip(read, meant, strict=True)]
         facts |= named(f"judge/{name}/class", _share(same_class))
     order = [column * each + row for row in range(shown) for column in range(len(THINGS))]
-    short = [textwrap.fill(captions[i].removeprefix("a "), 28) for i in order]
-    title = "What the model draws for captions of val drawings"
-    return facts, visualize.sheet([pictures[i] for i in order], short, columns=len(THINGS), title=title)
+    new = [recoloured(captions[i], seed=i) for i in order]
+    short = [textwrap.fill(caption.removeprefix("a "), 28) for caption in [captions[i] for i in order] + new]
+    title = "What the model draws for captions of val drawings, and below for colours it was never given together"
+    panels = [pictures[i] for i in order] + sample(pipeline, new)
+    return facts, visualize.sheet(panels, short, columns=len(THINGS), title=title)
 
 
 def word_facts(folder: Path, each: int = SCORED) -> tuple[dict[str, WordScore], Interval, Figure]:

@@ -16,7 +16,7 @@ def judge():
 
 def test_samples(workshop, judge):
     facts, figure = showcase.sample_facts(workshop.model, judge, each=2, shown=1)
-    assert isinstance(figure, Figure) and len(figure.axes) == len(THINGS)
+    assert isinstance(figure, Figure) and len(figure.axes) == 2 * len(THINGS)
     for name in ("judge/samples", "judge/drawings", "judge/samples/class", "judge/drawings/class"):
         assert 0 <= facts[f"{name}/low"] <= facts[name] <= facts[f"{name}/high"] <= 1
     assert facts["judge/drawings"] <= facts["judge/drawings/class"]
