@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sdcorr.errors import UserError
 
 MISTAKES = (UserError, HydraException, OmegaConfBaseException)
+os.environ.setdefault("WANDB_SILENT", "true")  # wandb reads it when it is imported, which is later
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 

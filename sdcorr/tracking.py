@@ -40,7 +40,6 @@ def make_logger(cfg: DictConfig, folder: Path, group: str) -> WandbLogger | None
     mode = os.environ.get("WANDB_MODE") or cfg.logger.mode
     if mode == "auto":
         mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
-    wandb.setup(settings=wandb.Settings(silent=True))
     folder.mkdir(parents=True, exist_ok=True)
     try:
         logger = WandbLogger(

@@ -15,6 +15,7 @@ from matplotlib.patches import ConnectionPatch
 from PIL import Image
 
 POINT_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF")
+LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # on white
 RIGHT, WRONG = "#009E73", "#D55E00"
 
 
@@ -260,8 +261,8 @@ def curve(
     axes = figure.subplots()
     for i, (name, points) in enumerate(series.items()):
         value, low, high = np.array(points).T
-        axes.plot(x, value, marker="o", color=POINT_COLOURS[4 - i], label=name)
-        axes.fill_between(x, low, high, color=POINT_COLOURS[4 - i], alpha=0.18, linewidth=0)
+        axes.plot(x, value, marker="o", color=LINE_COLOURS[i], label=name)
+        axes.fill_between(x, low, high, color=LINE_COLOURS[i], alpha=0.18, linewidth=0)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.25)
