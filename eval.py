@@ -1,42 +1,89 @@
-"""Predict, save, score: `python eval.py`, `python eval.py dataset.split=test`, `python eval.py model=sd14`.
+"""Predict, save, score: `python eval.py`, `python eval.py dataset.split=test`, `python eval.py model=sd14 trainer=ddp`.
 
-The run folder holds config.yaml, predictions/ (one record a source image and method, in original pixels), figures/
-and summary.json. A run that was stopped goes on where it was; a folder made with another configuration is refused.
+The run folder holds config.yaml, predictions/ (one record a source image and method, in original pixels), broken.json
+(pairs without a prediction), figures/ and summary.json. A run that was stopped goes on where it was, with as many
+processes as you like; a folder made with another configuration is refused.
+
+Exit code: 0, or 3 if a pair has no prediction because its image or its annotation is broken (all others are predicted
+and scored), 2 for a mistake in what was asked for, 130 if it was interrupted.
 """
+
+import sys
+from collections.abc import Iterable
 
 from omegaconf import DictConfig
 from rich.console import Console
 
 from sdcorr import build, tracking
 from sdcorr.cli import command
+from sdcorr.datasets import Benchmark
+from sdcorr.evaluation import missing
+from sdcorr.evaluation.finish import finish
+from sdcorr.evaluation.launch import launch
 from sdcorr.evaluation.pictures import best_and_worst
 from sdcorr.evaluation.predict import predict
-from sdcorr.evaluation.predictions import PredictionStore
-from sdcorr.evaluation.protocols import protocol_named
+from sdcorr.evaluation.predictions import CurrentPredictions, PredictionStore
+from sdcorr.evaluation.protocols import Protocol, protocol_named
 from sdcorr.evaluation.score import score, write_summary
 from sdcorr.evaluation.table import print_summary
 
+INCOMPLETE = 3  # exit code
 
-def main(cfg: DictConfig) -> None:
-    """Run one evaluation; see configs/eval.yaml for what can be set."""
-    console = Console()
-    benchmark, protocol = build.benchmark(cfg), protocol_named(cfg.protocol)
-    watch = tracking.Watch(benchmark, cfg.logger)
-    methods = build.methods(cfg, benchmark, watch)
-    config = build.decisive(cfg, benchmark)
-    store = PredictionStore(build.run_folder(cfg, config))
-    store.claim(config)
-    watch.logger = tracking.make_logger(cfg, store.run_dir, group=f"{benchmark.name}-{benchmark.split}")
-    for name, make in methods.items():
-        predict(benchmark, make(), store, name, console=console)
 
-    summary = score(store, build.METHOD, protocol, cfg.alphas, samples=cfg.bootstrap)
-    write_summary(store.run_dir, summary)
-    figures = best_and_worst(benchmark, store, build.METHOD, protocol, cfg.pictures)
-    tracking.log_evaluation(watch.logger, summary, figures)
-    print_summary(summary, build.METHOD, console)
+def main(cfg: DictConfig) -> int:
+    """Run one evaluation and return its exit code; see configs/eval.yaml for what can be set."""
+    benchmark = build.benchmark(cfg)
+    protocol = protocol_named(cfg.protocol, benchmark.name)
+    build.settings(cfg)  # a mistake is told here, before there are many processes
+    with launch(cfg.trainer) as ranks:
+        console = Console(quiet=not ranks.first)
+        watch = tracking.Watch(benchmark, cfg.logger if ranks.first else None)
+        methods = build.methods(cfg, benchmark, watch)
+        config = build.decisive(cfg, benchmark)
+        store = PredictionStore(build.run_folder(cfg, config))
+        store.claim(config)
+        if ranks.first:
+            watch.logger = tracking.make_logger(cfg, store.run_dir, group=f"{benchmark.name}-{benchmark.split}")
+        for name, make in methods.items():
+            predict(benchmark, make(), store, name, rank=ranks.rank, world_size=ranks.world_size, console=console)
+        if not ranks.first:
+            return 0
+        if ranks.world_size > 1:
+            finish(benchmark, methods, store, alone=ranks.alone, console=console)
+    return report(cfg, benchmark, protocol, store, methods, watch, console)
+
+
+def report(
+    cfg: DictConfig,
+    benchmark: Benchmark,
+    protocol: Protocol,
+    store: PredictionStore,
+    methods: Iterable[str],
+    watch: tracking.Watch,
+    console: Console,
+) -> int:
+    """Score what the run folder holds for these pairs, say what is missing, and return the exit code."""
+    current = CurrentPredictions(store, benchmark.pairs)
+    gaps = missing.missing(benchmark, current, methods)
+    missing.keep(store, gaps)
+    if current.left_out:
+        console.print(f"{len(current.left_out)} pairs in {store.run_dir} are not in the data set any more: left out.")
+    if not any(pair.has_truth.any() for pair in benchmark.pairs):
+        console.print("The truth of no point is known, so the matches are kept and not scored.")
+    elif not any(record.predictions for record in current.records(build.METHOD)):
+        console.print("No pair could be predicted, so nothing is scored.")
+    else:
+        summary = score(current, build.METHOD, protocol, cfg.alphas, samples=cfg.bootstrap)
+        write_summary(store.run_dir, summary)
+        figures = best_and_worst(benchmark, current, build.METHOD, protocol, cfg.pictures)
+        tracking.log_evaluation(watch.logger, summary, figures)
+        print_summary(summary, build.METHOD, console)
+    missing.tell(console, store, gaps)
     print(store.run_dir)
+    return INCOMPLETE if gaps else 0
 
 
 if __name__ == "__main__":
-    command("eval", main)
+    codes: list[int] = []  # more than one in a sweep
+    command("eval", lambda cfg: codes.append(main(cfg)))
+    sys.exit(max(codes, default=0))

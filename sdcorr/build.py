@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import cache, partial
@@ -21,15 +22,17 @@ from sdcorr.cli import compose
 from sdcorr.datasets import Benchmark
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
+from sdcorr.evaluation.commands import METHOD
 from sdcorr.evaluation.predict import Method
+from sdcorr.prompt.embeddings import EmbeddingStore
 from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.toybox.anatomy import MODEL_FOLDER
 
 Solve = Callable[[PromptOptimization, RandomCrops], torch.Tensor]
-METHOD = "prompt"  # what the method is called in a run's records
-WITHOUT_EFFECT = ("queries_per_batch",)  # settings that change speed and memory but no result
+WITHOUT_EFFECT = ("queries_per_batch", "channels_last", "compile", "root")  # change speed, memory or places, no result
+MODEL_CHANGES = ("layers", "transfer_layers", "precision")  # what a variant may change of the model
 BASELINES: dict[str, Callable[[DictConfig], Method]] = {
     "same_pixel": lambda cfg: SamePixel(),
     "same_box_position": lambda cfg: SameBoxPosition(),
@@ -61,14 +64,22 @@ def device(cfg: DictConfig) -> torch.device:
     return torch.device(wanted)
 
 
-def backbone(cfg: DictConfig, layers: tuple[str, ...] | None = None) -> FrozenDiffusion:
-    """The frozen model of `cfg.model`, cut after the last of `layers` (default: `cfg.model.layers`)."""
-    return _load(_model(cfg), layers or tuple(cfg.model.layers), device(cfg), truncate=True)
+def backbone(cfg: DictConfig, **changes: Any) -> FrozenDiffusion:
+    """The frozen model of `cfg.model`, with some of MODEL_CHANGES, cut after the last layer that is read."""
+    return _load(_model(cfg, **changes), device(cfg), truncate=True)
 
 
 def whole_backbone(cfg: DictConfig) -> FrozenDiffusion:
     """The frozen model of `cfg.model`, uncut, for features beyond the last map."""
-    return _load(_model(cfg), tuple(cfg.model.layers), device(cfg), truncate=False)
+    return _load(_model(cfg), device(cfg), truncate=False)
+
+
+def embedding_store(cfg: DictConfig, of: FrozenDiffusion, how: PromptSettings, dataset: str) -> EmbeddingStore | None:
+    """Where embeddings are kept that were optimised with this model and these settings; None for `embeddings=null`."""
+    if not cfg.embeddings or how.probe:  # a probe's embeddings take less time to make than to read
+        return None
+    model = {"weights": of.fingerprint(), "layers": list(of.layers), "image_size": of.image_size}
+    return EmbeddingStore(Path(cfg.embeddings), {"dataset": dataset, "model": model, "method": how.of_optimization()})
 
 
 def settings(cfg: DictConfig, **changes: Any) -> PromptSettings:
@@ -85,10 +96,14 @@ def settings(cfg: DictConfig, **changes: Any) -> PromptSettings:
 
 
 def matcher(cfg: DictConfig, dataset: str, changes: DictConfig | None = None, solve: Solve = run) -> PromptMatcher:
-    """The method, or a variant of it: `changes` are settings, and `layers`."""
+    """The method, or a variant of it: `changes` are settings, and those of MODEL_CHANGES."""
     different = dict(OmegaConf.to_container(changes, resolve=True)) if changes else {}
-    layers = different.pop("layers", None)
-    return PromptMatcher(backbone(cfg, layers and tuple(layers)), settings(cfg, **different), dataset, solve=solve)
+    model = {name: different.pop(name) for name in MODEL_CHANGES if name in different}
+    reads = model.pop("transfer_layers", None) or cfg.model.transfer_layers
+    of, how = backbone(cfg, **model), settings(cfg, **different)
+    reader = backbone(cfg, **(model | {"layers": list(reads)})) if reads else None
+    store = embedding_store(cfg, of, how, dataset)
+    return PromptMatcher(of, how, dataset, solve=solve, store=store, reader=reader)
 
 
 def load(*overrides: str) -> PromptMatcher:
@@ -101,7 +116,7 @@ def load(*overrides: str) -> PromptMatcher:
     Raises:
         UserError: if an override does not fit, or the weights cannot be had.
     """
-    return matcher(compose("eval", *overrides), dataset="pictures")
+    return matcher(compose("eval", "embeddings=null", *overrides), dataset="pictures")
 
 
 def methods(cfg: DictConfig, of: Benchmark, solve: Solve = run) -> dict[str, Callable[[], Method]]:
@@ -121,11 +136,14 @@ def methods(cfg: DictConfig, of: Benchmark, solve: Solve = run) -> dict[str, Cal
     method = matcher(cfg, of.name, solve=solve)
     made: dict[str, Callable[[], Method]] = {METHOD: lambda: method}
     for changes in cfg.variants:
-        settings(cfg, **{name: value for name, value in changes.items() if name != "layers"})
+        settings(cfg, **{name: value for name, value in changes.items() if name not in MODEL_CHANGES})
         made[variant_name(changes)] = partial(matcher, cfg, of.name, changes)
     for name in cfg.baselines.names:
         if name not in BASELINES:
             raise UserError(f"There is no baseline '{name}': choose baselines.names from {', '.join(BASELINES)}.")
+        if name == SameBoxPosition.name and not SameBoxPosition.suits(of.pairs):
+            warnings.warn(f"The baseline {name} is left out, for not every pair of {of.name} has boxes.", stacklevel=1)
+            continue
         made[name] = partial(BASELINES[name], cfg)
     return made
 
@@ -144,13 +162,16 @@ def variant_name(changes: DictConfig) -> str:
 
 def decisive(cfg: DictConfig, of: Benchmark) -> dict[str, Any]:
     """Everything that predictions depend on, as plain values, and nothing else."""
-    method = {name: value for name, value in asdict(settings(cfg)).items() if name not in WITHOUT_EFFECT}
     plain = OmegaConf.to_container(cfg, resolve=True)
-    return {
+    groups = {
         "dataset": {"name": of.name} | {k: v for k, v in plain["dataset"].items() if k != "_target_"},
         "model": plain["model"],
-        "method": method,
+        "method": asdict(settings(cfg)),
         "baselines": {name: value for name, value in plain["baselines"].items() if name != "names"},
+    }
+    return {
+        group: {name: value for name, value in values.items() if name not in WITHOUT_EFFECT}
+        for group, values in groups.items()
     }
 
 
@@ -164,21 +185,15 @@ def run_folder(cfg: DictConfig, config: dict[str, Any]) -> Path:
     )
 
 
-def _model(cfg: DictConfig) -> tuple:
-    path = str(MODEL_FOLDER) if cfg.model.path == "toybox" else cfg.model.path
-    return path, cfg.model.revision, cfg.model.precision, cfg.model.tokens, cfg.model.image_size
+def _model(cfg: DictConfig, **changes: Any) -> tuple[tuple[str, Any], ...]:
+    """What `FrozenDiffusion.load` is told, as something that can be compared."""
+    told = OmegaConf.to_container(cfg.model, resolve=True) | changes
+    told = {name: value for name, value in told.items() if name not in ("name", "transfer_layers")}
+    path = str(MODEL_FOLDER) if told["path"] == "toybox" else told["path"]
+    return tuple(sorted((told | {"path": path, "layers": tuple(told["layers"])}).items()))
 
 
 @cache
-def _load(model: tuple, layers: tuple[str, ...], where: torch.device, truncate: bool) -> FrozenDiffusion:
-    path, revision, precision, tokens, image_size = model
-    return FrozenDiffusion.load(
-        path,
-        layers=layers,
-        device=where,
-        precision=precision,
-        revision=revision,
-        tokens=tokens,
-        image_size=image_size,
-        truncate=truncate,
-    )
+def _load(model: tuple[tuple[str, Any], ...], where: torch.device, truncate: bool) -> FrozenDiffusion:
+    told = dict(model)
+    return FrozenDiffusion.load(told.pop("path"), device=where, truncate=truncate, **told)

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from omegaconf import ListConfig, OmegaConf
 from PIL import Image, ImageOps
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from sdcorr import visualize
 from sdcorr.datasets import Match
 from sdcorr.errors import UserError
-from sdcorr.evaluation.predictions import write_whole
+from sdcorr.files import write_whole
 from sdcorr.images import read_image
 from sdcorr.prompt.localize import combine_layers
 from sdcorr.prompt.matcher import PromptMatcher
@@ -132,13 +132,9 @@ def write(folder: Path, errand: Errand, result: Result, *, model: str, settings:
         result.maps,
         [match.confidence for match in result.matches],
     )
-    try:
-        _replace(folder / "embeddings.safetensors", lambda path: _save_embeddings(path, result.embeddings, made_by))
-        _replace(folder / "matches.png", lambda path: figure.savefig(path, dpi=130, format="png"))
-    except OSError as error:
-        raise UserError(
-            f"Cannot write to {folder} ({error.strerror}): free some space or choose another run_dir."
-        ) from error
+    embeddings = {"embeddings": result.embeddings.contiguous().cpu()}
+    write_whole(folder / "embeddings.safetensors", save(embeddings, metadata=made_by))
+    write_whole(folder / "matches.png", lambda path: figure.savefig(path, dpi=130, format="png"))
     write_whole(folder / "points.json", json.dumps(record, indent=1) + "\n")
 
 
@@ -173,13 +169,3 @@ def _points(points: Any, source: Picture) -> np.ndarray:
                 f"give x from 0 to {width} and y from 0 to {height}."
             )
     return np.array(points, dtype=np.float64)
-
-
-def _save_embeddings(path: Path, embeddings: Tensor, made_by: dict[str, str]) -> None:
-    save_file({"embeddings": embeddings.contiguous().cpu()}, path, metadata=made_by)
-
-
-def _replace(path: Path, save) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    save(partial)
-    os.replace(partial, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import sys
@@ -31,6 +32,7 @@ def command(config_name: str, function: Callable[[DictConfig], None]) -> None:
     for library in ("lightning.pytorch", "lightning.fabric", "diffusers", "transformers"):
         logging.getLogger(library).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
+    warnings.formatwarning = lambda message, *where: f"warning: {message}\n"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra's exceptions reach us instead of being printed with advice
     mistakes: list[Exception] = []
 
@@ -48,10 +50,27 @@ def command(config_name: str, function: Callable[[DictConfig], None]) -> None:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
     if mistakes:
-        if os.environ.get("SDCORR_TRACEBACK"):
-            traceback.print_exception(mistakes[0])
-        print(f"error: {explain(mistakes[0])}", file=sys.stderr)
-        sys.exit(2)
+        _complain(mistakes[0])
+
+
+class Arguments(argparse.ArgumentParser):
+    """A parser whose complaints are a UserError, for commands without a configuration."""
+
+    def error(self, message: str) -> None:
+        """Raises the complaint as one sentence."""
+        raise UserError(f"{message[:1].upper()}{message[1:]}: `{self.prog} --help` says what there is.")
+
+
+def answer(task: Callable[[], None]) -> None:
+    """Do a task without a configuration; a mistake of the user ends as it does in `command`."""
+    warnings.formatwarning = lambda message, *where: f"warning: {message}\n"
+    try:
+        task()
+    except UserError as error:
+        _complain(error)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        sys.exit(130)
 
 
 def compose(config_name: str, *overrides: str) -> DictConfig:
@@ -85,3 +104,10 @@ def explain(error: Exception) -> str:
     if type(error).__name__ == "MissingMandatoryValue" and key:
         return f"Say {key}=...: it has no default."
     return " ".join(str(error).split())
+
+
+def _complain(error: Exception) -> None:
+    if os.environ.get("SDCORR_TRACEBACK"):
+        traceback.print_exception(error)
+    print(f"error: {explain(error)}", file=sys.stderr)
+    sys.exit(2)

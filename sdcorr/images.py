@@ -1,5 +1,6 @@
 """Reading images, and making the square tensor that the diffusion model sees."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -43,3 +44,8 @@ def image_to_tensor(image: Image.Image, size: int) -> Tensor:
         image = image.resize((size, size), Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(image, dtype=np.uint8))  # (S, S, 3)
     return pixels.permute(2, 0, 1).float().div_(255)
+
+
+def picture_digest(pixels: Tensor) -> str:
+    """16 hexadecimal digits that name a picture by its pixels, a CPU tensor of any shape."""
+    return hashlib.blake2b(pixels.contiguous().numpy().tobytes(), digest_size=8).hexdigest()

@@ -1,4 +1,8 @@
-"""Weights & Biases through Lightning's logger: what an evaluation and a training leave there."""
+"""Weights & Biases through Lightning's logger: what an evaluation and a training leave there.
+
+A Trainer here works in its own process only, whatever started the others: LightningEnvironment keeps it from taking
+the variables of torchrun or SLURM for its own, with their number of processes and their signals.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
@@ -70,7 +75,8 @@ class Fit:
         self.logger: WandbLogger | None = None  # set before the work starts
 
     def __call__(self, module: PromptOptimization, crops: RandomCrops) -> Tensor:
-        return fit(module, crops, logger=self.logger or False, callbacks=self.callbacks, enable_progress_bar=True)
+        options = {"callbacks": self.callbacks, "plugins": [LightningEnvironment()]}
+        return fit(module, crops, logger=self.logger or False, enable_progress_bar=True, **options)
 
 
 class Watch:
@@ -78,12 +84,13 @@ class Watch:
 
     Args:
         benchmark: where the target of a source image is found.
-        logger: what `cfg.logger` says: how many source images are watched, and how often they are drawn.
+        logger: what `cfg.logger` says: how many source images are watched, and how often they are drawn; None to watch
+            none.
     """
 
-    def __init__(self, benchmark: Benchmark, logger: DictConfig):
+    def __init__(self, benchmark: Benchmark, logger: DictConfig | None):
         self.benchmark = benchmark
-        self.left, self.every = (logger.watch, logger.every) if logger.name else (0, 0)
+        self.left, self.every = (logger.watch, logger.every) if logger and logger.name else (0, 0)
         self.logger: WandbLogger | None = None  # set before the work starts
 
     def __call__(self, module: PromptOptimization, crops: RandomCrops) -> Tensor:
@@ -93,7 +100,7 @@ class Watch:
         source = crops.queries[0].image
         target = next(pair.target for pair in self.benchmark.pairs if pair.source == source)
         watcher = AttentionMapLogger(self.benchmark.image(target), self.every, prefix=f"attention/{source}")
-        return fit(module, crops, logger=self.logger, callbacks=[watcher])
+        return fit(module, crops, logger=self.logger, callbacks=[watcher], plugins=[LightningEnvironment()])
 
 
 def log_evaluation(logger: WandbLogger | None, summary: Mapping[str, Any], figures: Mapping[str, Figure]) -> None:

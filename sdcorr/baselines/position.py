@@ -1,6 +1,6 @@
 """Rules that do not look at the pictures: what a data set gives away by how its objects are placed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -24,6 +24,11 @@ class SameBoxPosition:
     """The same relative position in the object's box; it knows the target's box, which no method is told."""
 
     name = "same_box_position"
+
+    @staticmethod
+    def suits(pairs: Iterable[Pair]) -> bool:
+        """Whether every pair has both boxes."""
+        return all(pair.source_box is not None and pair.target_box is not None for pair in pairs)
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match, without reading an image.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sdcorr import visualize
 from sdcorr.images import image_to_tensor
-from sdcorr.prompt.module import CropBatch, PromptOptimization
+from sdcorr.prompt.module import CropBatch, PromptOptimization, RandomCrops
 
 
 class AttentionMapLogger(Callback):
@@ -19,7 +19,7 @@ class AttentionMapLogger(Callback):
     Keys are `<prefix>/crop` and `<prefix>/target`, beside the mean loss of a query, `<prefix>/loss`.
 
     Args:
-        target: a picture in which the same part is to be found; None if there is none.
+        target: a picture in which the same part is to be found; None if there is none. Not drawn under a probe.
         every: steps between two pictures; the last step is always drawn.
         query: which of the module's queries is watched.
         prefix: of the keys.
@@ -34,40 +34,36 @@ class AttentionMapLogger(Callback):
     ) -> None:
         if not isinstance(trainer.logger, WandbLogger):
             return
-        values = {f"{self.prefix}/loss": float(outputs["loss"]) / len(module.embeddings)}
+        values = {f"{self.prefix}/loss": float(outputs["loss"]) / module.learning}
         if batch_idx % self.every == 0 or batch_idx + 1 == trainer.num_training_batches:
-            values |= self._pictures(module, batch, batch_idx)
+            values |= self._pictures(module, trainer.train_dataloader.dataset, batch, batch_idx)
         trainer.logger.experiment.log(values | {f"{self.prefix}/step": batch_idx})
 
-    def _pictures(self, module: PromptOptimization, batch: CropBatch, step: int) -> dict[str, object]:
+    def _pictures(
+        self, module: PromptOptimization, crops: RandomCrops, batch: CropBatch, step: int
+    ) -> dict[str, object]:
         import wandb
 
-        watched = slice(self.query, self.query + 1)
         size = module.backbone.image_size
-        views = {
-            "crop": (_as_image(batch["pixels"][self.query]), batch["latents"][watched], batch["centres"][self.query])
-        }
-        if self.target is not None:
+        watched = {name: value[self.query : self.query + 1] for name, value in batch.items()}
+        views = {"crop": (_as_image(crops.pixels(watched["boxes"])[0]), watched, batch["centres"][self.query])}
+        if self.target is not None and "latents" in batch:  # a probe's maps are of pictures that were read before
             pixels = image_to_tensor(self.target, size)[None].to(module.device)  # (1, 3, S, S)
-            views["target"] = (self.target, module.backbone.encode(pixels), None)
+            views["target"] = (self.target, watched | {"latents": module.backbone.encode(pixels)}, None)
         pictures = {}
-        for name, (image, latents, point) in views.items():
-            maps = _maps(module, latents, batch["noise"][watched], watched)
+        for name, (image, view, point) in views.items():
+            maps = module.maps(view, module.embeddings[self.query : self.query + 1])
             figure = visualize.layers(
-                image, maps, None if point is None else point.cpu().numpy(), f"{name}, step {step}"
+                image,
+                {
+                    layer: layer_maps[0].mean(0).cpu().numpy()
+                    for layer, layer_maps in zip(module.backbone.layers, maps, strict=True)
+                },
+                None if point is None else point.cpu().numpy(),
+                f"{name}, step {step}",
             )
             pictures[f"{self.prefix}/{name}"] = wandb.Image(visualize.to_array(figure))
         return pictures
-
-
-def _maps(module: PromptOptimization, latents: Tensor, noise: Tensor, watched: slice) -> dict[str, object]:
-    """Layer -> `(h, w)` map of the watched query, mean over heads."""
-    settings, backbone = module.settings, module.backbone
-    noisy = backbone.add_noise(latents, noise, settings.timestep)
-    maps = backbone.attention_maps(
-        noisy, settings.timestep, module.embeddings[watched], token=settings.token, heads=settings.heads
-    )
-    return {name: m[0].mean(0).cpu().numpy() for name, m in zip(backbone.layers, maps, strict=True)}
 
 
 def _as_image(pixels: Tensor) -> Image.Image:

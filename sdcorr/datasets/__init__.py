@@ -9,6 +9,7 @@ from sdcorr.datasets.pair import (
     SourceUnit,
     Target,
     group_by_source,
+    scorable,
     unit_name,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "SourceUnit",
     "Target",
     "group_by_source",
+    "scorable",
     "unit_name",
 ]

@@ -10,7 +10,7 @@ is (column + 0.5, row + 0.5).
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -29,7 +29,7 @@ class Pair:
     """One ordered pair of images with N annotated key-points, everything in pixels of the original images.
 
     Raises:
-        ValueError: if the shapes do not agree or a visible point is not a finite number.
+        ValueError: if the shapes do not agree or a visible point of the source is not a finite number.
     """
 
     id: str  # unique within the split of the data set
@@ -39,8 +39,8 @@ class Pair:
     source_size: tuple[int, int]  # (W, H)
     target_size: tuple[int, int]
     source_points: np.ndarray  # (N, 2) float64
-    target_points: np.ndarray  # (N, 2) float64
-    visible: np.ndarray  # (N,) bool: seen in both images, so the point is asked for and scored
+    target_points: np.ndarray  # (N, 2) float64; NaN where unknown
+    visible: np.ndarray  # (N,) bool: the point is asked for, and scored where its place in the target is known
     names: tuple[str, ...]  # N names of the key-points
     source_box: Box | None = None  # box of the object
     target_box: Box | None = None
@@ -74,9 +74,10 @@ class Pair:
             value = getattr(self, name)
             if value is not None and value.shape != shape:
                 raise ValueError(f"pair {self.id}: {name} has shape {value.shape}, its {count} names ask for {shape}")
-        for name in ("source_points", "target_points"):
-            if not np.isfinite(getattr(self, name)[self.visible]).all():
-                raise ValueError(f"pair {self.id}: a visible point in {name} is not a finite number")
+        if not np.isfinite(self.query_points).all():
+            raise ValueError(f"pair {self.id}: a visible point in source_points is not a finite number")
+        if np.isinf(self.true_points).any():
+            raise ValueError(f"pair {self.id}: a visible point in target_points is infinite")
         for name, length in (("source_size", 2), ("target_size", 2), ("source_box", 4), ("target_box", 4)):
             value = getattr(self, name)
             if value is not None and len(value) != length:
@@ -89,8 +90,13 @@ class Pair:
 
     @property
     def true_points(self) -> np.ndarray:
-        """The same V points in the target, (V, 2) pixels of the target image: the right answers."""
+        """The same V points in the target, (V, 2) pixels of the target image: the right answers, NaN where unknown."""
         return self.target_points[self.visible]
+
+    @property
+    def has_truth(self) -> np.ndarray:
+        """Which of the V visible points can be scored, (V,) bool."""
+        return ~np.isnan(self.true_points).any(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +119,16 @@ class Match:
             raise ValueError("a matched point is not a finite number")
         if not ((self.confidence >= 0) & (self.confidence <= 1)).all():  # NaN fails too
             raise ValueError("a confidence is outside [0, 1]")
+
+
+def scorable(pair: Pair, match: Match) -> tuple[Pair, Match]:
+    """A pair and its match with those visible points only whose place in the target is known."""
+    known = pair.has_truth
+    if known.all():
+        return pair, match
+    visible = pair.visible.copy()
+    visible[visible] = known
+    return replace(pair, visible=visible), Match(match.points[known], match.confidence[known])
 
 
 class Benchmark(Protocol):

@@ -1,12 +1,12 @@
 """Reading cross-attention: which layers, which heads, which token.
 
 diffusers' own seam is used and nothing is patched: a layer that is read gets an attention processor that also hands
-out one token's column of the attention matrix. Every other layer keeps diffusers' default processor, whose fused
-kernel never forms the matrix.
+its attention queries and keys to the reading under way. Every other layer keeps diffusers' default processor, whose
+fused kernel never forms the matrix.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +16,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
+from sdcorr.diffusion.precision import matmul_fp32
 from sdcorr.errors import UserError
 
 Heads = Literal["last_half", "all"] | Sequence[int]
@@ -24,17 +25,21 @@ _STAGES = ("down_blocks", "mid_block", "up_blocks")  # order of execution; the m
 _FIRST_TRANSFORMER_BLOCK = ".transformer_blocks.0.attn2"
 
 
-class LastMapRead(Exception):
-    """Raised inside the UNet when the last map is read: nothing after it is wanted."""
+class LastLayerRead(Exception):
+    """Raised inside the UNet when the last layer is read: nothing after it is wanted."""
 
 
 @dataclass
 class Reading:
-    """One forward pass: what to read, and the maps read so far by layer name, each (B, heads, h, w)."""
+    """One forward pass: what to keep of a layer that is read, and what was kept so far by layer name.
 
-    token: int
-    heads: Heads
-    maps: dict[str, Tensor] = field(default_factory=dict)
+    Attributes:
+        keep: (attn, attention query (B, all heads, h*w, d), key (B, all heads, T, d)) -> what is kept of the layer.
+        kept: layer -> what `keep` returned.
+    """
+
+    keep: Callable[[Attention, Tensor, Tensor], Tensor]
+    kept: dict[str, Tensor] = field(default_factory=dict)
 
 
 class AttentionTap:
@@ -64,27 +69,31 @@ class _TappedAttention:
         temb: Tensor | None = None,
         **unused: object,
     ) -> Tensor:
-        query = _split_heads(attn.to_q(hidden_states), attn.heads)  # (B, heads, h*w, d)
-        key = _split_heads(attn.to_k(encoder_hidden_states), attn.heads)  # (B, heads, T, d)
+        query = split_heads(attn.to_q(hidden_states), attn.heads)  # (B, heads, h*w, d)
+        key = split_heads(attn.to_k(encoder_hidden_states), attn.heads)  # (B, heads, T, d)
         reading = self.tap.reading
         if reading is not None:
-            chosen = choose_heads(reading.heads, attn.heads)
-            column = token_column(query[:, chosen], key[:, chosen], reading.token, attn.scale)
-            side = round(column.shape[-1] ** 0.5)  # latents are square
-            reading.maps[self.layer] = column.unflatten(-1, (side, side))  # (B, chosen heads, h, w)
+            reading.kept[self.layer] = reading.keep(attn, query, key)
             if self.is_last:
-                raise LastMapRead
-        value = _split_heads(attn.to_v(encoder_hidden_states), attn.heads)
+                raise LastLayerRead
+        value = split_heads(attn.to_v(encoder_hidden_states), attn.heads)
         attended = F.scaled_dot_product_attention(query, key, value, scale=attn.scale)
         output = attn.to_out[0](attended.transpose(1, 2).flatten(2))  # (B, h*w, C)
         return output / attn.rescale_output_factor
+
+
+def token_map(query: Tensor, key: Tensor, token: int, scale: float) -> Tensor:
+    """`token_column` of a square map's positions: (B, H, N, d) and (B, H, T, d) -> (B, H, h, w), h = w = sqrt(N)."""
+    column = token_column(query, key, token, scale)
+    side = round(column.shape[-1] ** 0.5)  # latents are square
+    return column.unflatten(-1, (side, side))
 
 
 def token_column(query: Tensor, key: Tensor, token: int, scale: float) -> Tensor:
     """The share of attention that one token gets at every position; in float32 at least.
 
     Args:
-        query: (B, H, N, d), one row a position.
+        query: (B or 1, H, N, d), attention queries, one row a position.
         key: (B, H, T, d), one row a token.
         token: index of the token, 0 <= token < T.
         scale: factor on the scores, d ** -0.5 as a rule.
@@ -93,8 +102,13 @@ def token_column(query: Tensor, key: Tensor, token: int, scale: float) -> Tensor
         (B, H, N) in [0, 1]: softmax over the T tokens, at `token`.
     """
     dtype = torch.promote_types(query.dtype, torch.float32)
-    scores = query.to(dtype) @ (key.to(dtype) * scale).transpose(-1, -2)  # (B, H, N, T)
+    scores = matmul_fp32(query.to(dtype), (key.to(dtype) * scale).transpose(-1, -2))  # (B, H, N, T)
     return scores.softmax(-1)[..., token]
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, N, heads * d) -> (B, heads, N, d)."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 def choose_heads(heads: Heads, count: int) -> slice | list[int]:
@@ -157,7 +171,3 @@ def module_path(layer: str) -> str:
 def _execution_order(layer: str) -> tuple[int, ...]:
     stage = _STAGES.index(layer.split(".")[0])
     return (stage, *(int(number) for number in re.findall(r"\.(\d+)", module_path(layer))))
-
-
-def _split_heads(x: Tensor, heads: int) -> Tensor:
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, N, heads*d) -> (B, heads, N, d)

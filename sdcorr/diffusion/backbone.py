@@ -1,32 +1,33 @@
 """The frozen diffusion model: image -> latents -> cross-attention maps of named layers."""
 
-import re
-from collections.abc import Sequence
-from typing import Literal
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from sdcorr.diffusion.attention import (
     AttentionTap,
     Heads,
-    LastMapRead,
+    LastLayerRead,
     Reading,
+    choose_heads,
     cross_attention_layers,
     last_layer,
+    module_path,
     resolve_layers,
+    split_heads,
+    token_map,
 )
+from sdcorr.diffusion.compiled import compile_parts
+from sdcorr.diffusion.features import find_block, read_outputs
 from sdcorr.diffusion.loading import load_parts
+from sdcorr.diffusion.precision import Float32Mode, Precision, weights_dtype
 from sdcorr.diffusion.truncate import drop_unreached
 from sdcorr.errors import UserError
-
-Precision = Literal["fp32", "bf16"]  # no fp16: the embedding's gradient, about 1e-6, would underflow
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-
-class _BlockReached(Exception):
-    """Raised inside the UNet when the last wanted feature block has run."""
 
 
 class FrozenDiffusion(nn.Module):
@@ -41,6 +42,7 @@ class FrozenDiffusion(nn.Module):
         image_size: S, side in pixels of the square image.
         latent_size: side of the latents, S over the VAE's factor.
         latent_channels: C of the latents.
+        precision: in which the network computes: "fp32", "tf32" or "bf16".
         prediction_type: what the UNet was trained to predict: "epsilon", "v_prediction" or "sample".
     """
 
@@ -55,6 +57,9 @@ class FrozenDiffusion(nn.Module):
         tokens: int,
         image_size: int | None = None,
         truncate: bool = True,
+        precision: Precision = "fp32",
+        channels_last: bool = False,
+        compile: bool = False,
     ):
         super().__init__()
         self.layers = resolve_layers(layers, cross_attention_layers(unet))
@@ -72,7 +77,14 @@ class FrozenDiffusion(nn.Module):
         self.vae, self.unet = vae, unet
         self.requires_grad_(False).eval()
         self._tap = AttentionTap(unet, self.layers)
+        self.precision = precision
+        self._float32 = Float32Mode(precision)
+        if channels_last:  # the first convolution turns what comes in; not the VAE, whose GroupNorm then errs on CPUs
+            unet.to(memory_format=torch.channels_last)
         self._dropped = drop_unreached(unet, self._dry_run) if truncate else ()
+        self._compiled = compile
+        if compile:
+            compile_parts(unet, [module_path(layer) for layer in self.layers])
 
     @classmethod
     def load(
@@ -86,6 +98,8 @@ class FrozenDiffusion(nn.Module):
         tokens: int | None = None,
         image_size: int | None = None,
         truncate: bool = True,
+        channels_last: bool = False,
+        compile: bool = False,
     ) -> "FrozenDiffusion":
         """Load a model from the Hugging Face hub, or from a folder in the diffusers layout.
 
@@ -94,18 +108,19 @@ class FrozenDiffusion(nn.Module):
                 looked at if they are there (Stable Diffusion's schedule and 77 tokens if not).
             layers: cross-attention layers to read, e.g. "up_blocks.1.attentions.0".
             device: where the model will live.
-            precision: of weights and activations; latents, embeddings and maps are float32 in any case.
+            precision: of the network: "fp32", "bf16" (weights and activations), or "tf32" (float32 whose products a GPU
+                rounds to TensorFloat-32). Latents, embeddings, the softmax that is read and maps are float32 proper.
             revision: branch, tag or commit on the hub.
             tokens: length of a prompt embedding, if not the model's own.
             image_size: side in pixels of the square image, if not the one that the model was trained for.
             truncate: drop what runs after the last of `layers`; changes no map and no gradient.
+            channels_last: let all channels of a pixel lie together in the UNet's memory; changes speed, and rounding.
+            compile: let torch.compile fuse the UNet's blocks at the first passes; changes speed, and rounding.
 
         Raises:
-            UserError: if the weights cannot be had, a layer does not exist, or a size does not fit.
+            UserError: if the weights cannot be had, a layer or the precision does not exist, or a size does not fit.
         """
-        if precision not in _DTYPES:
-            raise UserError(f"precision={precision!r} is unknown: choose from {', '.join(_DTYPES)}.")
-        vae, unet, schedule, own_tokens = load_parts(name, revision, _DTYPES[precision])
+        vae, unet, schedule, own_tokens = load_parts(name, revision, weights_dtype(precision))
         model = cls(
             vae,
             unet,
@@ -115,6 +130,9 @@ class FrozenDiffusion(nn.Module):
             tokens=tokens or own_tokens,
             image_size=image_size,
             truncate=truncate,
+            precision=precision,
+            channels_last=channels_last,
+            compile=compile,
         )
         return model.to(device)
 
@@ -122,6 +140,14 @@ class FrozenDiffusion(nn.Module):
     def device(self) -> torch.device:
         """Where the model lives."""
         return self.alphas_cumprod.device
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that name the weights in use, whatever path they came from, and their precision."""
+        digest = hashlib.blake2b(self.precision.encode(), digest_size=8)
+        for name, weight in sorted((*self.vae.named_parameters(), *self.unet.named_parameters())):
+            digest.update(f"{name} {tuple(weight.shape)}".encode())
+            digest.update(weight.flatten()[:256].float().cpu().numpy().tobytes())  # training changes every tensor
+        return digest.hexdigest()
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
@@ -134,7 +160,8 @@ class FrozenDiffusion(nn.Module):
             (B, C, S / factor, S / factor) float32.
         """
         pixels = (images.to(self.device) * 2 - 1).to(self.vae.dtype)
-        mean = self.vae.encode(pixels).latent_dist.mean.float()
+        with self._float32:
+            mean = self.vae.encode(pixels).latent_dist.mean.float()
         return (mean - (self.vae.config.shift_factor or 0.0)) * self.vae.config.scaling_factor
 
     def add_noise(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
@@ -160,14 +187,66 @@ class FrozenDiffusion(nn.Module):
         Raises:
             UserError: if a layer has not the heads that are asked for.
         """
-        reading = self._tap.reading = Reading(token, heads)
-        try:
-            self._forward(noisy, timestep, embeddings)
-        except LastMapRead:
-            pass
-        finally:
-            self._tap.reading = None
-        return [reading.maps[layer] for layer in self.layers]
+
+        def keep(attn: Attention, query: Tensor, key: Tensor) -> Tensor:
+            chosen = choose_heads(heads, attn.heads)
+            query, key = self._float32.way_out(query), self._float32.way_out(key)
+            return token_map(query[:, chosen], key[:, chosen], token, attn.scale)
+
+        return self._read(keep, noisy, timestep, embeddings)
+
+    @torch.no_grad()
+    def attention_queries(
+        self, noisy: Tensor, timestep: int, embeddings: Tensor, *, heads: Heads = "last_half"
+    ) -> list[Tensor]:
+        """The positions' side of the cross-attention maps: what `attend` compares with tokens.
+
+        Args:
+            noisy: (B, C, h, w) latents with noise.
+            timestep: of the schedule.
+            embeddings: (B, T, D) prompt embeddings, one a latent; layers before a layer put them into its queries.
+            heads: "last_half", "all", or their numbers.
+
+        Returns:
+            For each of `layers` (B, heads, h_l * w_l, d_l) in the UNet's dtype, without gradient.
+
+        Raises:
+            UserError: if a layer has not the heads that are asked for.
+        """
+
+        def keep(attn: Attention, query: Tensor, key: Tensor) -> Tensor:
+            return query[:, choose_heads(heads, attn.heads)].contiguous()  # a view would hold on to all heads
+
+        return self._read(keep, noisy, timestep, embeddings)
+
+    def attend(
+        self, queries: Sequence[Tensor], embeddings: Tensor, *, token: int = 1, heads: Heads = "last_half"
+    ) -> list[Tensor]:
+        """Cross-attention maps of one token for given attention queries, differentiable in the embeddings.
+
+        No UNet is run. With the embeddings that the attention queries were read with, these are `attention_maps`;
+        with others they are not, for an embedding also changes the attention queries of the layers after the first.
+
+        Args:
+            queries: what `attention_queries` returned for the same heads; B = 1 serves every embedding.
+            embeddings: (Q, T, D) prompt embeddings, Q = B unless B is 1.
+            token: index of the token whose map is read.
+            heads: "last_half", "all", or their numbers.
+
+        Returns:
+            For each of `layers` (Q, heads, h_l, w_l) float32 in [0, 1], softmax over the tokens.
+
+        Raises:
+            UserError: if a layer has not the heads that are asked for.
+        """
+        inside = self._float32.way_in(embeddings).to(self.unet.dtype)
+        maps = []
+        for layer, query in zip(self.layers, queries, strict=True):
+            attn = self.unet.get_submodule(module_path(layer))
+            with self._float32:
+                key = self._float32.way_out(split_heads(attn.to_k(inside), attn.heads))  # (Q, all heads, T, d)
+            maps.append(token_map(query, key[:, choose_heads(heads, attn.heads)], token, attn.scale))
+        return maps
 
     @torch.no_grad()
     def features(self, noisy: Tensor, timestep: int, embeddings: Tensor, blocks: Sequence[str]) -> dict[str, Tensor]:
@@ -185,30 +264,30 @@ class FrozenDiffusion(nn.Module):
         Raises:
             UserError: if a block does not exist, or was dropped by truncation.
         """
-        features: dict[str, Tensor] = {}
+        modules = {block: find_block(self.unet, block, self._dropped, last_layer(self.layers)) for block in blocks}
+        # Compiled parts do not call the hooks by which features are read.
+        with torch.compiler.set_stance("force_eager") if self._compiled else nullcontext():
+            return read_outputs(modules, lambda: self._forward(noisy, timestep, embeddings))
 
-        def keep(block: str, output: Tensor | tuple[Tensor, ...]) -> None:
-            features[block] = (output[0] if isinstance(output, tuple) else output).float()
-            if len(features) == len(set(blocks)):
-                raise _BlockReached
-
-        hooks = [
-            self._block(block).register_forward_hook(lambda module, inputs, output, block=block: keep(block, output))
-            for block in dict.fromkeys(blocks)
-        ]
+    def _read(
+        self, keep: Callable[[Attention, Tensor, Tensor], Tensor], noisy: Tensor, timestep: int, embeddings: Tensor
+    ) -> list[Tensor]:
+        """Run the UNet up to the last layer that is read: what `keep` keeps of each of `layers`."""
+        reading = self._tap.reading = Reading(keep)
         try:
             self._forward(noisy, timestep, embeddings)
-        except _BlockReached:
+        except LastLayerRead:
             pass
         finally:
-            for hook in hooks:
-                hook.remove()
-        return features
+            self._tap.reading = None
+        return [reading.kept[layer] for layer in self.layers]
 
     def _forward(self, noisy: Tensor, timestep: int, embeddings: Tensor) -> None:
         dtype = self.unet.dtype
         time = torch.full((), timestep, device=noisy.device)  # an int would be copied to the device at every call
-        self.unet(noisy.to(dtype), time, embeddings.to(dtype), return_dict=False)
+        inside = self._float32.way_in(embeddings).to(dtype)
+        with self._float32:
+            self.unet(noisy.to(dtype), time, inside, return_dict=False)
 
     def _dry_run(self) -> None:
         """The smallest forward pass that reads every layer."""
@@ -216,20 +295,3 @@ class FrozenDiffusion(nn.Module):
         noisy = torch.zeros(1, self.latent_channels, side, side, device=self.device)
         with torch.no_grad():
             self.attention_maps(noisy, 0, torch.zeros(1, self.tokens, self.width, device=self.device), token=0)
-
-    def _block(self, block: str) -> nn.Module:
-        """A module of the UNet that still has all its weights."""
-        modules = dict(self.unet.named_modules())
-        if block not in modules:
-            blocks = [name for name in modules if re.fullmatch(r"(down|up)_blocks\.\d+|mid_block", name)]
-            raise UserError(f"The UNet has no block {block!r}: choose e.g. from {', '.join(blocks)}.")
-        if any(_is_within(path, block) or _is_within(block, path) for path in self._dropped):
-            raise UserError(
-                f"Block {block!r} was dropped, for it runs after {last_layer(self.layers)!r}, the last layer that is "
-                "read: load the model with truncate=False."
-            )
-        return modules[block]
-
-
-def _is_within(path: str, module: str) -> bool:
-    return f"{path}.".startswith(f"{module}.")

@@ -52,7 +52,12 @@ def load_parts(
 def _read_weights(kind: type[Model], name: str, part: str, revision: str | None, dtype: torch.dtype) -> Model:
     try:
         model, info = kind.from_pretrained(
-            name, subfolder=part, revision=revision, torch_dtype=dtype, output_loading_info=True
+            name,
+            subfolder=part,
+            revision=revision,
+            dtype=dtype,
+            low_cpu_mem_usage=False,  # True needs `accelerate`; by default diffusers complains of its absence
+            output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError) as error:
         if Path(name).is_dir():

@@ -2,10 +2,11 @@
 
     PCK(alpha) = mean over points of [ |prediction - truth| <= alpha * L ]
 
-Papers average in two ways that give different numbers, so both are always reported: `per_point` pools all
-points of all pairs, `per_image` is the mean over pairs of each pair's own fraction. Which frame the distance
-is measured in and what L is are a protocol's choice (`sdcorr.evaluation.protocols`). The functions take numpy
-arrays and torch tensors alike.
+Papers average in ways that give different numbers, so all of them are reported (AVERAGES): `per_point` pools all
+points of all pairs; `per_image` is the mean over pairs of each pair's own fraction; `hybrid` (sd-dino) pools the
+points of each category and weights categories by their pairs; `category_per_point` and `category_per_image` are the
+plain means over categories of the first two. Which frame the distance is measured in and what L is are a protocol's
+choice (`sdcorr.evaluation.protocols`). The functions take numpy arrays and torch tensors alike.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ from typing import Any
 import torch
 from torchmetrics import Metric
 
-ALPHAS = (0.05, 0.10, 0.15)
+ALPHAS = (0.01, 0.05, 0.10, 0.15)
+AVERAGES = ("per_point", "per_image", "hybrid", "category_per_point", "category_per_image")
 
 
 def pck_name(alpha: float) -> str:
@@ -55,13 +57,43 @@ def within(distances: Any, normalizer: Any, alpha: float, comparison: str = "<="
     return distances <= threshold if comparison == "<=" else distances < threshold
 
 
+def averages(correct: Any, points: Any, image_pck: Any, images: Any) -> tuple[Any, ...]:
+    """PCK under every average, from sums over the pairs of each of C categories.
+
+    Args:
+        correct: (..., C, A) points that are right at each threshold.
+        points: (..., C) points.
+        image_pck: (..., C, A) sum over pairs of the pair's own PCK.
+        images: (..., C) pairs with a point.
+
+    Returns:
+        (..., A) for each of AVERAGES; a category without points counts for nothing, NaN if all are.
+
+    >>> import numpy as np
+    >>> values = averages(np.array([[1.0], [2.0]]), np.array([10, 2]), np.array([[0.1], [2.0]]), np.array([1, 2]))
+    >>> [round(float(value[0]), 3) for value in values]
+    [0.25, 0.7, 0.7, 0.55, 0.55]
+    """
+    points, images = points[..., None], images[..., None]
+    of_points, of_images = correct / points.clip(1), image_pck / images.clip(1)  # (..., C, A) within a category
+    categories = (images > 0).sum(-2)
+    return (
+        correct.sum(-2) / points.sum(-2),
+        image_pck.sum(-2) / images.sum(-2),
+        (of_points * images).sum(-2) / images.sum(-2),
+        of_points.sum(-2) / categories,
+        of_images.sum(-2) / categories,
+    )
+
+
 class PCK(Metric):
-    """PCK per point, per image and per category, kept as sums: exact under any split of the pairs over ranks.
+    """PCK under every average and per category, kept as sums: exact under any split of the pairs over ranks.
 
     As input to `update` the metric accepts one pair: `predicted` (N, 2) and `truth` (N, 2), xy in pixels of
     one frame, `normalizer`, the length L of that pair in that frame, and its `category`. A pair without
     points counts for nothing. `compute` returns a flat dict, `pck@0.10/per_point`, `pck@0.10/per_image` and
-    with categories also `pck@0.10/per_point/category/<name>`; a category without points is left out.
+    with categories also the other averages of AVERAGES and `pck@0.10/per_point/category/<name>`; a category without
+    points is left out.
 
     Args:
         alphas: the A thresholds, fractions of the normalizer.
@@ -128,15 +160,16 @@ class PCK(Metric):
 
     def compute(self) -> dict[str, torch.Tensor]:
         """The flat summary of all pairs so far; fractions in [0, 1], NaN without any point."""
+        values = averages(self.correct.double(), self.points, self.image_pck, self.images)  # of (A,)
+        names = AVERAGES if self.categories else AVERAGES[:2]
         summary = {}
         for index, alpha in enumerate(self.alphas):
-            name = pck_name(alpha)
-            summary[f"{name}/per_point"] = self.correct[:, index].sum() / self.points.sum()
-            summary[f"{name}/per_image"] = self.image_pck[:, index].sum() / self.images.sum()
+            alpha = pck_name(alpha)
+            summary |= {f"{alpha}/{name}": value[index] for name, value in zip(names, values, strict=False)}
             for row, category in enumerate(self.categories):
                 if self.points[row]:
-                    per_point = self.correct[row, index] / self.points[row]
-                    summary[f"{name}/per_point/category/{category}"] = per_point
+                    per_point = self.correct[row, index].double() / self.points[row]
                     per_image = self.image_pck[row, index] / self.images[row]
-                    summary[f"{name}/per_image/category/{category}"] = per_image
+                    summary[f"{alpha}/per_point/category/{category}"] = per_point
+                    summary[f"{alpha}/per_image/category/{category}"] = per_image
         return summary

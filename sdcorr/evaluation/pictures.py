@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sdcorr import visualize
-from sdcorr.datasets import Benchmark, Match, Pair
+from sdcorr.datasets import Benchmark, Match, Pair, scorable
 from sdcorr.errors import UserError
 from sdcorr.evaluation.predictions import PredictionStore
 from sdcorr.evaluation.protocols import Protocol
@@ -28,7 +28,7 @@ def best_and_worst(
     """
     scored = []
     for record in store.records(method):
-        for pair, match in record.predictions:
+        for pair, match in (scorable(*prediction) for prediction in record.predictions):
             if pair.visible.any():
                 correct = protocol.correct(record.dataset, pair, match.points, [ALPHA])[:, 0]  # (V,)
                 scored.append((-correct.mean(), -match.confidence.mean(), pair.id, pair, match, correct))

@@ -32,24 +32,26 @@ class Method(Protocol):
 
 
 def share(units: Iterable[SourceUnit], rank: int, world_size: int) -> list[SourceUnit]:
-    """The units that one rank works on, heaviest first; over all ranks each unit appears exactly once.
+    """The units that one rank works on, in the order of the data set; over all ranks each unit appears exactly once.
 
-    Each unit goes to the rank with the least work so far. All units are dealt, whether done already or not:
-    ranks that start at different times must not deal different hands.
+    Dealt heaviest first, each unit to the rank with the least work so far. All units are dealt, whether done already
+    or not: ranks that start at different times must not deal different hands. Data sets go class by class, and so do
+    ranks, for the images of a class are each other's targets and what was computed of them is kept for a while.
 
     Raises:
         ValueError: if the rank is not in [0, world_size).
     """
     if not 0 <= rank < world_size:
         raise ValueError(f"rank must be in [0, {world_size}), not {rank}")
+    units = list(units)
     loads: list[float] = [0.0] * world_size
-    mine = []
+    mine = set()
     for unit in sorted(units, key=lambda unit: (-unit.cost, unit.source)):
         lightest = loads.index(min(loads))
         loads[lightest] += unit.cost
         if lightest == rank:
-            mine.append(unit)
-    return mine
+            mine.add(unit.source)
+    return [unit for unit in units if unit.source in mine]
 
 
 def predict(
@@ -75,7 +77,7 @@ def predict(
         name: what the method is called in the store.
         rank: which share of the work is done here.
         world_size: the number of shares.
-        console: where progress and failures are printed; None to be silent.
+        console: where the progress of this share is printed, and the time that it will take; None to be silent.
 
     Returns:
         The failures among this rank's pairs, old and new.
@@ -86,26 +88,27 @@ def predict(
     failures: list[Failure] = []
     waiting: list[tuple[SourceUnit, UnitRecord]] = []
     for unit in share(group_by_source(benchmark.pairs), rank, world_size):
-        record = _still_good(benchmark, store, name, unit)
-        if len(record.predictions) + len(record.failures) < len(unit.targets):
-            waiting.append((unit, record))
-        else:
+        record = still_good(benchmark, store, name, unit)
+        if is_whole(unit, record):
             failures += record.failures
-    with _progress(console, name, [unit.cost for unit, _ in waiting]) as advance:
+        else:
+            waiting.append((unit, record))
+    title = name if world_size == 1 else f"{name}, share {rank + 1} of {world_size}"
+    with _progress(console, title, [unit.cost for unit, _ in waiting]) as advance:
         for unit, record in waiting:
-            record = _complete(benchmark, method, unit, record)
+            record = complete(benchmark, method, unit, record)
             store.save(record)
             failures += record.failures
             advance(unit.cost)
-    if console and failures:
-        pairs = "1 pair has" if len(failures) == 1 else f"{len(failures)} pairs have"
-        console.print(f"{name}: {pairs} no prediction because an image cannot be read:", highlight=False)
-        for failure in failures:
-            console.print(f"  {failure.pair}: {failure.reason}", markup=False, highlight=False)
     return tuple(failures)
 
 
-def _still_good(benchmark: Benchmark, store: PredictionStore, name: str, unit: SourceUnit) -> UnitRecord:
+def is_whole(unit: SourceUnit, record: UnitRecord) -> bool:
+    """Whether a record of `still_good` says something about every pair of its unit."""
+    return len(record.predictions) + len(record.failures) == len(unit.targets)
+
+
+def still_good(benchmark: Benchmark, store: PredictionStore, name: str, unit: SourceUnit) -> UnitRecord:
     """What the store has for a unit, less the pairs that have changed or whose image can be read by now."""
     record = store.load(name, unit.source)
     if record is None or (record.dataset, record.split) != (benchmark.name, benchmark.split):
@@ -125,8 +128,8 @@ def _still_good(benchmark: Benchmark, store: PredictionStore, name: str, unit: S
     )
 
 
-def _complete(benchmark: Benchmark, method: Method, unit: SourceUnit, record: UnitRecord) -> UnitRecord:
-    """Matches the pairs that a unit's record lacks."""
+def complete(benchmark: Benchmark, method: Method, unit: SourceUnit, record: UnitRecord) -> UnitRecord:
+    """Matches the pairs that a unit's record lacks; raises what `predict` raises."""
     matches = {pair.id: match for pair, match in record.predictions}
     matches |= {pair.id: Match(np.empty((0, 2)), np.empty(0)) for pair in unit.pairs if not pair.visible.any()}
     failures = {failure.pair: failure for failure in record.failures}

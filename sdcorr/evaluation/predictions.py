@@ -2,6 +2,7 @@
 
     <run_dir>/config.yaml                         what made the predictions; any other is refused
     <run_dir>/predictions/<method>/<unit>.json    one record a source image, with all its targets
+    <run_dir>/broken.json                         the pairs that have no prediction, and why (`missing`)
     <run_dir>/summary.json                        the scores (`sdcorr.evaluation.score`)
 
 Every file appears whole or not at all: it is written under another name and renamed. A process may be killed
@@ -9,10 +10,8 @@ at any moment and any number of processes may write into one folder; the next ru
 """
 
 import json
-import os
-import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import yaml
 
 from sdcorr.datasets import Match, Pair, unit_name
 from sdcorr.errors import UserError
+from sdcorr.files import write_whole
 
 FORMAT = "sdcorr predictions 1"
 POINT_FIELDS = ("source_points", "target_points")
@@ -116,6 +116,7 @@ class PredictionStore:
 
     def __init__(self, run_dir: str | Path) -> None:
         self.run_dir = Path(run_dir)
+        self._claimed = False
 
     def claim(self, config: Mapping[str, Any]) -> None:
         """Makes the folder this configuration's own, or checks that it is.
@@ -130,7 +131,7 @@ class PredictionStore:
         path = self.run_dir / "config.yaml"
         config = json.loads(json.dumps(config))  # what a file can hold
         if not path.exists():
-            if self.methods():
+            if self.methods() and not path.exists():  # another rank may have been faster
                 raise UserError(
                     f"{self.run_dir} holds predictions but no config.yaml, so nobody knows what made them: "
                     "choose another run folder, or delete this one."
@@ -143,6 +144,7 @@ class PredictionStore:
                 f"{self.run_dir} was made with another configuration ({'; '.join(differences[:4])}{more}): "
                 "choose another run folder, or delete this one."
             )
+        self._claimed = True
 
     def config(self) -> dict[str, Any]:
         """The configuration that the predictions were made with.
@@ -175,8 +177,13 @@ class PredictionStore:
         """Writes a record in one piece, over an older one of the same source image.
 
         Raises:
-            UserError: if the disk is full or the folder cannot be written.
+            UserError: if the disk is full, the folder cannot be written, or it was claimed and is gone.
         """
+        if self._claimed and not (self.run_dir / "config.yaml").exists():
+            raise UserError(
+                f"{self.run_dir} has gone while predictions were being written there: bring it back and run the same "
+                "command again, which goes on where it stopped, or choose another run folder."
+            )
         plain = json.dumps(record_to_json(record), allow_nan=False)
         write_whole(self.path(record.method, record.source), plain)
 
@@ -226,28 +233,46 @@ class PredictionStore:
         return record
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that a reader sees whole or not at all, even if the process is killed or the power fails.
+class CurrentPredictions(PredictionStore):
+    """What a run folder holds for the pairs of a benchmark as they are annotated now, read once.
+
+    Pairs that have vanished from the data set, or were annotated otherwise, stay in the folder, and are left out here.
+
+    Args:
+        store: the run folder.
+        pairs: the benchmark's.
 
     Raises:
-        UserError: if the disk is full or the folder cannot be written.
+        UserError: naming a file that is not a whole record.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"Cannot write {path} ({error.strerror}): make room or choose another run folder, then run the same "
-            "command again, which goes on where it stopped."
-        ) from error
+
+    def __init__(self, store: PredictionStore, pairs: Iterable[Pair]) -> None:
+        super().__init__(store.run_dir)
+        wanted = {pair.id: pair_to_json(pair) for pair in pairs}
+        self.left_out: set[str] = set()  # ids of pairs
+        self._records: dict[str, list[UnitRecord]] = {}
+        for method in store.methods():
+            records = [self._current(record, wanted) for record in store.records(method)]
+            if records := [record for record in records if record.predictions or record.failures]:
+                self._records[method] = records
+
+    def methods(self) -> list[str]:
+        """The methods that have something to say about these pairs, sorted by name."""
+        return list(self._records)
+
+    def records(self, method: str) -> list[UnitRecord]:
+        """The records of a method, in the order of their files' names.
+
+        Raises:
+            UserError: if there are none.
+        """
+        return self._records[method] if method in self._records else super().records(method)
+
+    def _current(self, record: UnitRecord, wanted: Mapping[str, Any]) -> UnitRecord:
+        predictions = tuple(each for each in record.predictions if wanted.get(each[0].id) == pair_to_json(each[0]))
+        failures = tuple(failure for failure in record.failures if failure.pair in wanted)
+        self.left_out |= {pair.id for pair, _ in record.predictions} - {pair.id for pair, _ in predictions}
+        return replace(record, predictions=predictions, failures=failures)
 
 
 def _differences(stored: Any, wanted: Any, key: str = "") -> Iterator[str]:

@@ -1,7 +1,6 @@
 """The method as evaluation and notebooks see it: images and points in, matched points out."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,13 +10,16 @@ from torch import Tensor
 from sdcorr.datasets.pair import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
-from sdcorr.images import image_to_tensor
-from sdcorr.prompt.crops import LatentCache, crop_side
+from sdcorr.images import image_to_tensor, picture_digest
+from sdcorr.prompt.batching import QueryBatches, saved_bytes
+from sdcorr.prompt.crops import Crops, LatentCache, crop_side
 from sdcorr.prompt.draws import Draws, Query
+from sdcorr.prompt.embeddings import EmbeddingStore
 from sdcorr.prompt.localize import argmax, combine_layers, confidence, soft_argmax
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, optimization_side, run
+from sdcorr.prompt.probe import PictureReader, PooledCrops, ProbeOptimization, read_out
 from sdcorr.prompt.settings import PromptSettings
-from sdcorr.prompt.transfer import transfer
+from sdcorr.prompt.transfer import transfer, transfer_side
 
 # Targets are taken together as long as their maps have no more numbers than this (512 MB): dozens of small images,
 # or a few of 512 x 512 pixels.
@@ -33,6 +35,8 @@ class PromptMatcher:
         settings: PromptSettings,
         dataset_name: str,
         solve: Callable[[PromptOptimization, RandomCrops], Tensor] = run,
+        store: EmbeddingStore | None = None,
+        reader: FrozenDiffusion | None = None,
     ):
         """
         Args:
@@ -40,6 +44,8 @@ class PromptMatcher:
             settings: of the method.
             dataset_name: with the images' keys, names the random draws.
             solve: optimises a module's embeddings and returns them; `run`, or `fit` for a Lightning Trainer.
+            store: where embeddings are kept that need not be optimised again.
+            reader: the same model with other layers, to be read at transfer; by default those of `backbone`.
 
         Raises:
             UserError: if the settings ask for what this backbone has not.
@@ -48,7 +54,13 @@ class PromptMatcher:
         self.backbone = backbone
         self.settings = settings
         self.solve = solve
-        self.draws = Draws(settings.seed, dataset_name, settings.noise)
+        self.draws = Draws(settings.seed, dataset_name, settings.noise, settings.shared_draws)
+        self._store = store
+        self._latents = LatentCache(backbone)
+        self._target_backbone = reader or backbone
+        self._reader = PictureReader(backbone, settings, self.draws)
+        self._target_reader = PictureReader(reader, settings, self.draws) if reader else self._reader
+        self._batches = QueryBatches(settings.queries_per_batch, self._bytes_per_query, backbone.device)
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Match a source image's points in all its targets; the embeddings are optimised once.
@@ -100,35 +112,48 @@ class PromptMatcher:
         Returns:
             (P, R, T, D) float32 on the backbone's device.
         """
-        with _explained_memory():
-            batches = [self.solve(module, crops) for module, crops in self.problems(image, points, image_key)]
-        return torch.cat(batches).unflatten(0, (len(points), -1))
+        pixels = image_to_tensor(image, self.backbone.image_size)
+        queries = self.queries(points, image_key)
+        picture = picture_digest(pixels)
+        known = self._store.load(image_key, picture, queries) if self._store else {}
+        wanted = [query for query in queries if query not in known]
+        if wanted:
+            found = self._batches.run(
+                len(wanted), lambda rows: self.solve(*self._problem(pixels, image.size, wanted[rows]))
+            )
+            if self._store:
+                self._store.save(image_key, picture, wanted, found)
+            known |= dict(zip(wanted, found, strict=True))
+        embeddings = torch.stack([known[query].to(self.backbone.device) for query in queries])
+        return embeddings.unflatten(0, (len(points), -1))
 
-    def problems(
-        self, image: Image.Image, points: np.ndarray, image_key: str
-    ) -> Iterator[tuple[PromptOptimization, RandomCrops]]:
-        """What `optimize` solves, for other ways to run it (a Trainer, a notebook).
+    def problem(self, image: Image.Image, points: np.ndarray, image_key: str) -> tuple[PromptOptimization, RandomCrops]:
+        """What `optimize` solves, as one batch, for other ways to look at it (a notebook, a test).
 
         Args:
             image, points, image_key: as for `optimize`.
 
-        Yields:
-            The module and its steps for each batch of queries: one, unless `queries_per_batch` is set.
+        Returns:
+            The module and its steps.
         """
+        pixels = image_to_tensor(image, self.backbone.image_size)
+        return self._problem(pixels, image.size, self.queries(points, image_key))
+
+    def _problem(
+        self, pixels: Tensor, size: tuple[int, int], queries: Sequence[Query]
+    ) -> tuple[PromptOptimization, RandomCrops]:
+        """The optimisation of some queries of a source image: (3, S, S) pixels, of original size (W, H)."""
         backbone, settings = self.backbone, self.settings
-        queries = self.queries(points, image_key)
-        pixels = image_to_tensor(image, backbone.image_size)
-        cache = LatentCache(backbone, pixels[None], optimization_side(settings, backbone.image_size))
-        scale = backbone.image_size / torch.tensor(image.size, dtype=torch.float64)  # (W, H) -> (S, S)
-        limit = settings.queries_per_batch or len(queries)
-        for first in range(0, len(queries), limit):
-            batch = queries[first : first + limit]
-            start = self.draws.embeddings(batch, backbone.tokens, backbone.width)
-            squashed = torch.tensor([(query.x, query.y) for query in batch], dtype=torch.float64) * scale
-            yield (
-                PromptOptimization(backbone, start.to(backbone.device), settings),
-                RandomCrops(cache, squashed, batch, settings, self.draws),
-            )
+        crops = Crops(self._latents, pixels[None], optimization_side(settings, backbone.image_size))
+        scale = backbone.image_size / torch.tensor(size, dtype=torch.float64)  # (W, H) -> (S, S)
+        points = torch.tensor([(query.x, query.y) for query in queries], dtype=torch.float64) * scale
+        start = self.draws.embeddings(queries, backbone.tokens, backbone.width).to(backbone.device)
+        if settings.probe:
+            reading = self._reader.read(queries[0].image, crops, settings.timestep)
+            module = ProbeOptimization(backbone, start, settings, reading)
+            return module, PooledCrops(reading, crops, points, queries, settings, self.draws)
+        module = PromptOptimization(backbone, start, settings)
+        return module, RandomCrops(crops, points, queries, settings, self.draws)
 
     def transfer(
         self, image: Image.Image, embeddings: Tensor, points: np.ndarray, source_key: str, target_key: str
@@ -179,6 +204,16 @@ class PromptMatcher:
         queries: Sequence[Query],
     ) -> list[Tensor]:
         """Several targets in one batch: for each the maps of the points that it asks for, (points, L, S, S)."""
+        if self.settings.probe:
+            side = transfer_side(self.settings, self.backbone.image_size)
+            readings = [
+                self._target_reader.read(key, Crops(self._latents, image[None], side), self.settings.transfer_timestep)
+                for key, image in zip(keys, images, strict=True)
+            ]
+            return [
+                read_out(self._target_backbone, reading, embeddings[list(points)], self.settings)
+                for reading, points in zip(readings, asked, strict=True)
+            ]
         restarts = embeddings.shape[1]
         rows = [
             (image, point * restarts + restart)
@@ -186,22 +221,39 @@ class PromptMatcher:
             for point in points
             for restart in range(restarts)
         ]
-        with _explained_memory():
-            maps = transfer(
-                self.backbone,
-                torch.stack(tuple(images)),
-                [image for image, _ in rows],
-                embeddings.flatten(0, 1)[[query for _, query in rows]],
-                [queries[query]._replace(target=keys[image]) for image, query in rows],
-                self.settings,
-                self.draws,
-            )
+        maps = transfer(
+            self._target_backbone,
+            self._latents,
+            torch.stack(tuple(images)),
+            [image for image, _ in rows],
+            embeddings.flatten(0, 1)[[query for _, query in rows]],
+            [queries[query]._replace(target=keys[image]) for image, query in rows],
+            self.settings,
+            self.draws,
+            self._batches,
+        )
         return list(maps.unflatten(0, (-1, restarts)).mean(1).split([len(points) for points in asked]))
+
+    def _bytes_per_query(self) -> int:
+        """Memory that one query takes while it is optimised; at transfer it takes less."""
+        backbone, settings = self.backbone, self.settings
+        shape = (1, backbone.latent_channels, backbone.latent_size, backbone.latent_size)
+        embedding = torch.zeros(1, backbone.tokens, backbone.width, device=backbone.device, requires_grad=True)
+        latents = torch.zeros(shape, device=backbone.device)
+        if settings.probe:
+            queries = backbone.attention_queries(latents, settings.timestep, embedding, heads=settings.heads)
+            return saved_bytes(
+                lambda: backbone.attend(queries, embedding, heads=settings.heads), ignore=backbone.parameters()
+            )
+        return saved_bytes(
+            lambda: backbone.attention_maps(latents, settings.timestep, embedding, heads=settings.heads),
+            ignore=backbone.parameters(),
+        )
 
     def _groups(self, targets: Sequence[Target]) -> Iterator[list[Target]]:
         """Consecutive targets whose maps fit into the budget together; one at least."""
         size = self.backbone.image_size
-        per_point = self.settings.restarts * len(self.backbone.layers) * size**2
+        per_point = self.settings.restarts * len(self._target_backbone.layers) * size**2
         group: list[Target] = []
         for target in targets:
             if group and sum(len(t.points) for t in [*group, target]) * per_point > _MAP_BUDGET:
@@ -209,17 +261,6 @@ class PromptMatcher:
                 group = []
             group.append(target)
         yield group
-
-
-@contextmanager
-def _explained_memory() -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            "The device's memory is too small for all queries (points x restarts) of a source image at once: give "
-            "method.queries_per_batch=8, say; it changes no result."
-        ) from error
 
 
 def _check_fit(settings: PromptSettings, backbone: FrozenDiffusion) -> None:

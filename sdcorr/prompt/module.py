@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.prompt.crops import LatentCache, crop_side, points_in_crops, start_bounds
+from sdcorr.prompt.crops import Crops, crop_positions, crop_side, points_in_crops, position_bounds, start_bounds
 from sdcorr.prompt.draws import Draws, Query
 from sdcorr.prompt.objective import map_loss
 from sdcorr.prompt.settings import PromptSettings
+
+_WINDOW = 10  # steps over which a query's loss is averaged, to tell whether it still falls
 
 
 class CropBatch(TypedDict, total=False):
@@ -22,9 +24,9 @@ class CropBatch(TypedDict, total=False):
 
     latents: Tensor  # (Q, C, h, w)
     noise: Tensor  # (Q, C, h, w)
+    numbers: Tensor  # (Q,) int64, under a probe in place of the two above: which of the pool's crops
     centres: Tensor  # (Q, 2) the query points in pixels of their S x S crops
     boxes: Tensor  # (Q, 4) int64, as in `crop_images`
-    pixels: Tensor  # (Q, 3, S, S) the crops, only under a Trainer: for pictures
 
 
 class RandomCrops(Dataset[CropBatch]):
@@ -34,46 +36,47 @@ class RandomCrops(Dataset[CropBatch]):
     once for all points, restarts and steps. For a DataLoader: `batch_size=None`, no workers.
     """
 
-    def __init__(
-        self, cache: LatentCache, points: Tensor, queries: Sequence[Query], settings: PromptSettings, draws: Draws
-    ):
+    def __init__(self, crops: Crops, points: Tensor, queries: Sequence[Query], settings: PromptSettings, draws: Draws):
         """
         Args:
-            cache: latents of the source image's crops, shared by everything that is optimised on that image.
+            crops: of the source image.
             points: (Q, 2) query points (x, y) in pixels of the S x S source image.
             queries: the Q queries, to whom the random draws belong.
             settings: of the method.
             draws: random numbers.
         """
-        low, high = start_bounds(points, cache.size, cache.side, settings.crop_margin)
+        low, high = start_bounds(points, crops.size, crops.side, settings.crop_margin)
+        positions = crop_positions(crops.size, crops.side, settings.crop_pool)
+        least, greatest = position_bounds(positions, low, high)
         steps = range(settings.steps)
-        starts = torch.stack([draws.crop_starts(queries, step, low, high) for step in steps])  # (steps, Q, 2)
+        places = [draws.crop_starts(queries, step, least, greatest, len(positions)) for step in steps]
+        starts = positions[torch.stack(places)]  # (steps, Q, 2)
         flips = torch.stack([draws.flips(queries, step, settings.flip) for step in steps])  # (steps, Q)
         self.queries = queries
         self._boxes = torch.cat((torch.zeros_like(starts[..., :1]), starts, flips[..., None].long()), -1)
-        self._rows = cache.rows(self._boxes)  # (steps, Q)
-        centres = points_in_crops(points, starts, cache.side, cache.size, flips)  # (steps, Q, 2)
-        self._centres = centres.float().to(cache.latents.device)
-        self._cache, self._draws = cache, draws
+        centres = points_in_crops(points, starts, crops.side, crops.size, flips)  # (steps, Q, 2)
+        self._centres = centres.float().to(crops.device)
+        self._crops, self._draws = crops, draws
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._boxes)
 
     def __getitem__(self, step: int) -> CropBatch:
-        latents = self._cache.latents[self._rows[step]]
-        noise = self._draws.noise(self.queries, step, latents.shape[1:])
-        if latents.is_cuda:
+        if step == 0:
+            self._crops.prepare(self._boxes)
+        noise = self._draws.noise(self.queries, step, self._crops.latent_shape)
+        if self._crops.device.type == "cuda":
             noise = noise.pin_memory()  # so that drawing goes on while the GPU works
         return CropBatch(
-            latents=latents,
-            noise=noise.to(latents.device, non_blocking=True),
+            latents=self._crops.latents(self._boxes[step]),
+            noise=noise.to(self._crops.device, non_blocking=True),
             centres=self._centres[step],
             boxes=self._boxes[step],
         )
 
-    def with_pixels(self, batch: CropBatch) -> CropBatch:
-        """A batch and the crops themselves."""
-        return batch | CropBatch(pixels=self._cache.crops(batch["boxes"]))
+    def pixels(self, boxes: Tensor) -> Tensor:
+        """The crops themselves, (B, 3, S, S), of some of a batch's (B, 4) boxes: for pictures."""
+        return self._crops.pixels(boxes)
 
 
 def optimization_side(settings: PromptSettings, size: int) -> int:
@@ -99,25 +102,63 @@ class PromptOptimization(LightningModule):
         self._backbone = (backbone,)  # in a tuple, so that it is not registered
         self.settings = settings
         self.embeddings = nn.Parameter(start.detach().clone().float())  # (Q, T, D), float32 at any model precision
+        self._active: Tensor | None = None  # indices of the queries that still learn; None: all do
+        self._losses: list[Tensor] = []  # of each step (Q,), kept only if queries may stop
+        self._stopped = {}  # query -> its embedding (T, D) when it stopped
 
     @property
     def backbone(self) -> FrozenDiffusion:
         """The frozen model."""
         return self._backbone[0]
 
-    def maps(self, batch: CropBatch) -> list[Tensor]:
-        """The maps that enter the loss, for each layer (Q, heads, h_l, w_l)."""
+    @property
+    def learning(self) -> int:
+        """How many queries have not stopped: those whose losses the step's loss is the sum of."""
+        return len(self.embeddings) - len(self._stopped)
+
+    def maps(self, batch: CropBatch, embeddings: Tensor) -> list[Tensor]:
+        """The maps that enter the loss, for each layer (Q, heads, h_l, w_l), of (Q, T, D) embeddings."""
         settings = self.settings
         noisy = self.backbone.add_noise(batch["latents"], batch["noise"], settings.timestep)
         return self.backbone.attention_maps(
-            noisy, settings.timestep, self.embeddings, token=settings.token, heads=settings.heads
+            noisy, settings.timestep, embeddings, token=settings.token, heads=settings.heads
         )
+
+    def on_train_batch_start(self, batch: CropBatch, batch_idx: int) -> int | None:
+        """Let queries stop whose loss no longer falls; -1, which ends the optimisation, when none is left."""
+        if not self.settings.plateau or batch_idx < 2 * _WINDOW:
+            return None
+        losses = torch.stack(self._losses[-2 * _WINDOW :])  # (2 windows, Q)
+        before, now = losses.unflatten(0, (2, _WINDOW)).mean(1)
+        falling = now < (1 - self.settings.plateau) * before
+        active = torch.arange(len(falling), device=falling.device) if self._active is None else self._active
+        for query in active[~falling[active]].tolist():
+            self._stopped[query] = self.embeddings[query].detach().clone()  # Adam's momentum would carry it on
+        self._active = active[falling[active]]
+        return None if len(self._active) else -1
 
     def training_step(self, batch: CropBatch, batch_idx: int) -> Tensor:
         """Sum over the queries of each query's own loss, at the backbone's precision whatever the Trainer's."""
-        with torch.autocast(self.embeddings.device.type, enabled=False):
-            maps = self.maps(batch)
-            return map_loss(maps, batch["centres"], self.backbone.image_size, self.settings.sigma).sum()
+        embeddings = self.embeddings
+        if self._stopped:
+            rows = self._active
+            embeddings = embeddings[rows]
+            batch = CropBatch(**{name: value[rows.to(value.device)] for name, value in batch.items()})
+        with torch.autocast(embeddings.device.type, enabled=False):
+            maps = self.maps(batch, embeddings)
+            losses = map_loss(maps, batch["centres"], self.backbone.image_size, self.settings.sigma)  # (Q,)
+        if self.settings.plateau:
+            everyone = losses.new_zeros(len(self.embeddings))
+            everyone[slice(None) if self._active is None else self._active] = losses.detach()
+            self._losses.append(everyone)
+        return losses.sum()
+
+    def result(self) -> Tensor:
+        """The embeddings, (Q, T, D): the last iterates, or those at which queries stopped."""
+        result = self.embeddings.detach().clone()
+        for query, embedding in self._stopped.items():
+            result[query] = embedding
+        return result
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam at a constant rate."""
@@ -125,7 +166,7 @@ class PromptOptimization(LightningModule):
 
     def on_train_batch_end(self, outputs: dict[str, Tensor], batch: CropBatch, batch_idx: int) -> None:
         """Log the mean loss of a query (under a Trainer only)."""
-        self.log("loss", outputs["loss"] / len(self.embeddings), prog_bar=True)
+        self.log("loss", outputs["loss"] / self.learning, prog_bar=True)
 
 
 def run(module: PromptOptimization, crops: RandomCrops, on_step: Callable[[int, Tensor], None] | None = None) -> Tensor:
@@ -141,13 +182,16 @@ def run(module: PromptOptimization, crops: RandomCrops, on_step: Callable[[int, 
     """
     optimizer = module.configure_optimizers()
     for step in range(len(crops)):
+        batch = crops[step]
+        if module.on_train_batch_start(batch, step) == -1:
+            break
         optimizer.zero_grad()
-        loss = module.training_step(crops[step], step)
+        loss = module.training_step(batch, step)
         loss.backward()
         optimizer.step()
         if on_step:
             on_step(step, loss.detach())
-    return module.embeddings.detach()
+    return module.result()
 
 
 def fit(module: PromptOptimization, crops: RandomCrops, **trainer: Any) -> Tensor:
@@ -155,7 +199,7 @@ def fit(module: PromptOptimization, crops: RandomCrops, **trainer: Any) -> Tenso
 
     Args:
         module: holds the embeddings, which are changed in place.
-        crops: the steps; the batches that callbacks get hold the crops' pixels too.
+        crops: the steps; callbacks find them as `trainer.train_dataloader.dataset`.
         trainer: options of `lightning.Trainer`, e.g. `logger` and `callbacks`.
 
     Returns:
@@ -172,5 +216,5 @@ def fit(module: PromptOptimization, crops: RandomCrops, **trainer: Any) -> Tenso
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
-    Trainer(**options | trainer).fit(module, DataLoader(crops, batch_size=None, collate_fn=crops.with_pixels))
-    return module.embeddings.detach().to(device)
+    Trainer(**options | trainer).fit(module, DataLoader(crops, batch_size=None))
+    return module.result().to(device)

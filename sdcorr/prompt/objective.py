@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sdcorr.diffusion.precision import matmul_fp32
+
 
 def gaussian_profile(centres: Tensor, size: int, sigma: float) -> Tensor:
     """exp(-(i - centre)^2 / (2 sigma^2)) at the pixel indices i = 0 ... size - 1.
@@ -70,9 +72,10 @@ def _layer_loss(maps: Tensor, profile: Tensor) -> Tensor:
     """(Q, g, g) maps and (Q, 2, S) Gaussian profiles -> (Q,) mean squared error at S x S."""
     size = profile.shape[-1]
     basis, triangle = _upsampling_basis(maps.shape[-1], size, maps.dtype, maps.device)
-    projected = profile @ basis  # (Q, 2, g)
+    projected = matmul_fp32(profile, basis)  # (Q, 2, g)
     wanted = projected[:, 1, :, None] * projected[:, 0, None, :]  # (Q, g, g)
-    reachable = (triangle @ maps @ triangle.T - wanted).square().sum((-2, -1))
+    reached = matmul_fp32(matmul_fp32(triangle, maps), triangle.T)  # (Q, g, g)
+    reachable = (reached - wanted).square().sum((-2, -1))
     out_of_reach = profile.square().sum(-1).prod(-1) - projected.square().sum(-1).prod(-1)
     return (reachable + out_of_reach) / size**2
 

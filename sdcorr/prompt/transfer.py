@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.prompt.crops import LatentCache, crop_side, start_bounds
+from sdcorr.prompt.batching import QueryBatches
+from sdcorr.prompt.crops import Crops, LatentCache, crop_positions, crop_side, position_bounds, start_bounds
 from sdcorr.prompt.draws import Draws, Query
 from sdcorr.prompt.localize import argmax
 from sdcorr.prompt.settings import PromptSettings
@@ -45,42 +46,47 @@ class MapCanvas:
 @torch.no_grad()
 def transfer(
     backbone: FrozenDiffusion,
+    cache: LatentCache,
     images: Tensor,
     image_of: Sequence[int],
     embeddings: Tensor,
     queries: Sequence[Query],
     settings: PromptSettings,
     draws: Draws,
+    batches: QueryBatches,
 ) -> Tensor:
     """Maps of embeddings on target images, each the average over the crops of its target.
 
     Args:
-        backbone: the model.
+        backbone: the model, with the layers that are read.
+        cache: latents of crops.
         images: (N, 3, S, S) target images in [0, 1].
         image_of: for each row the index of its target image.
         embeddings: (B, T, D), one a row.
         queries: for each row the query, with its target, to whom the random draws belong.
         settings: of the method.
         draws: random numbers.
+        batches: how many rows go through the UNet at once.
 
     Returns:
         (B, L, S, S), mean over heads and crops.
     """
-    side = crop_side(backbone.image_size, settings.crop) if settings.transfer_crops > 1 else backbone.image_size
-    cache = LatentCache(backbone, images, side)
-    limit = settings.queries_per_batch or len(queries)
-    batches = [slice(first, first + limit) for first in range(0, len(queries), limit)]
-    return torch.cat(
-        [
-            _average_crops(backbone, cache, torch.tensor(image_of[b]), embeddings[b], queries[b], settings, draws)
-            for b in batches
-        ]
+    crops = Crops(cache, images, transfer_side(settings, backbone.image_size))
+    of = torch.tensor(image_of)
+    return batches.run(
+        len(queries),
+        lambda b: _average_crops(backbone, crops, of[b], embeddings[b], queries[b], settings, draws),
     )
+
+
+def transfer_side(settings: PromptSettings, size: int) -> int:
+    """Side in pixels of a target's crops."""
+    return crop_side(size, settings.crop) if settings.transfer_crops > 1 else size
 
 
 def _average_crops(
     backbone: FrozenDiffusion,
-    cache: LatentCache,
+    crops: Crops,
     image_of: Tensor,
     embeddings: Tensor,
     queries: Sequence[Query],
@@ -88,39 +94,40 @@ def _average_crops(
     draws: Draws,
 ) -> Tensor:
     """One batch of `transfer`: crops one after the other, for later ones depend on what the earlier ones found."""
-    canvas = MapCanvas(len(queries), len(backbone.layers), cache.size, backbone.device)
-    for crop in range(settings.transfer_crops):
+    canvas = MapCanvas(len(queries), len(backbone.layers), crops.size, backbone.device)
+    for number in range(settings.transfer_crops):
         # Noise first: it is drawn while a GPU still works on the crop before, which the next crop waits for.
-        noise = draws.noise(queries, crop, cache.latents.shape[1:]).to(backbone.device)
-        starts = _crop_starts(crop, canvas, queries, cache, settings, draws)  # (B, 2)
-        boxes = torch.cat((image_of[:, None], starts, torch.zeros_like(image_of[:, None])), -1)
-        rows = cache.rows(boxes)  # first, for it may add to the latents
-        noisy = backbone.add_noise(cache.latents[rows], noise, settings.transfer_timestep)
+        noise = draws.noise(queries, number, crops.latent_shape).to(backbone.device)
+        starts = _crop_starts(number, canvas, queries, crops, settings, draws)  # (B, 2)
+        latents = crops.latents(torch.cat((image_of[:, None], starts, torch.zeros_like(image_of[:, None])), -1))
+        noisy = backbone.add_noise(latents, noise, settings.transfer_timestep)
         maps = backbone.attention_maps(
             noisy, settings.transfer_timestep, embeddings, token=settings.token, heads=settings.heads
         )
-        canvas.paste(maps, starts, cache.side)
+        canvas.paste(maps, starts, crops.side)
     return canvas.mean()
 
 
 def _crop_starts(
-    crop: int,
+    number: int,
     canvas: MapCanvas,
     queries: Sequence[Query],
-    cache: LatentCache,
+    crops: Crops,
     settings: PromptSettings,
     draws: Draws,
 ) -> Tensor:
     """Corners of the next crops: four at the image's corners first, then round what was found so far."""
-    size, side = cache.size, cache.side
-    if not settings.adaptive_crops:
-        shared = [Query("", 0, 0, 0, query.target) for query in queries]
-        low = torch.zeros(len(queries), 2, dtype=torch.int64)
-        return draws.crop_starts(shared, crop, low, low + size - side)
-    corners = torch.tensor([(0, 0), (0, size), (size, 0), (size, size)])  # (x, y) in the order of the released code
-    points = corners[crop].expand(len(queries), 2) if crop < len(corners) else canvas.peaks().cpu()
-    low, high = start_bounds(points.float(), size, side, settings.crop_margin)
-    return draws.crop_starts(queries, crop, low, high)
+    size, side = crops.size, crops.side
+    positions = crop_positions(size, side, settings.crop_pool)
+    if settings.adaptive_crops:
+        corners = torch.tensor([(0, 0), (0, size), (size, 0), (size, size)])  # (x, y) in the order of the released code
+        points = corners[number].expand(len(queries), 2) if number < len(corners) else canvas.peaks().cpu()
+        least, greatest = position_bounds(positions, *start_bounds(points.float(), size, side, settings.crop_margin))
+    else:
+        queries = [Query("", 0, 0, 0, query.target) for query in queries]  # every point's and restart's crops
+        least = torch.zeros(len(queries), 2, dtype=torch.int64)
+        greatest = least + len(positions) - 1
+    return positions[draws.crop_starts(queries, number, least, greatest, len(positions))]
 
 
 def _resize(maps: Tensor, size: int) -> Tensor:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sdcorr.evaluation.predictions import write_whole
+from sdcorr.files import write_whole
 
 from .anatomy import TOKENS
 from .classes import THINGS

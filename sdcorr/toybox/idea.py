@@ -15,7 +15,7 @@ def idea(matcher: PromptMatcher, source_key: str, target_key: str, name: str) ->
     """Follow the key-point called `name` from one drawing to another."""
     source, target = drawing(source_key), drawing(target_key)
     point = source.points[[source.names.index(name)]]  # (1, 2)
-    ((module, _),) = matcher.problems(source.image, point, source_key)
+    module, _ = matcher.problem(source.image, point, source_key)
     start = module.embeddings.detach()[None]  # (1, R, T, D), before the first step
     embeddings = matcher.optimize(source.image, point, source_key)
 

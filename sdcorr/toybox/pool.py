@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from sdcorr.evaluation.predictions import write_whole
+from sdcorr.files import write_whole
 
 from .world import SIZE, TRAIN, draw
 

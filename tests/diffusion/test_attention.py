@@ -11,7 +11,9 @@ from sdcorr.diffusion.attention import (
     last_layer,
     module_path,
     resolve_layers,
+    split_heads,
     token_column,
+    token_map,
 )
 from sdcorr.errors import UserError
 
@@ -42,6 +44,26 @@ class TestTokenColumn:
         query = torch.randn(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)
         key = torch.randn(1, 2, 5, 4, dtype=torch.float64, requires_grad=True)
         assert gradcheck(lambda q, k: token_column(q, k, 1, 0.5), (query, key))
+
+
+class TestTokenMap:
+    def test_positions_are_read_row_by_row(self):
+        query, key = torch.randn(2, 3, 6 * 6, 4), torch.randn(2, 3, 7, 4)
+        read, column = token_map(query, key, 1, 0.5), token_column(query, key, 1, 0.5)
+        assert read.shape == (2, 3, 6, 6)
+        assert torch.equal(read[..., 4, 2], column[..., 4 * 6 + 2])  # row y, column x
+
+    def test_one_set_of_queries_for_many_keys(self):
+        query, key = torch.randn(1, 3, 9, 4), torch.randn(5, 3, 7, 4)
+        expected = token_map(query.expand(5, -1, -1, -1), key, 1, 0.5)
+        torch.testing.assert_close(token_map(query, key, 1, 0.5), expected)
+
+
+def test_split_heads():
+    x = torch.arange(2 * 5 * 6).view(2, 5, 6)
+    heads = split_heads(x, 3)
+    assert heads.shape == (2, 3, 5, 2)
+    assert heads[1, 2, 4].tolist() == x[1, 4, 4:6].tolist()  # the last head has the last channels
 
 
 class TestChooseHeads:

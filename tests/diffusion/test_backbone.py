@@ -1,4 +1,5 @@
 import json
+import logging
 import math
 import shutil
 
@@ -20,7 +21,19 @@ def random_inputs(model: FrozenDiffusion, batch: int = 2) -> tuple[torch.Tensor,
     return noisy, 140, torch.randn(batch, model.tokens, model.width, generator=generator)
 
 
+def maps_and_gradient(model: FrozenDiffusion) -> tuple[list[torch.Tensor], torch.Tensor]:
+    noisy, timestep, embeddings = random_inputs(model)
+    maps = model.attention_maps(noisy, timestep, embeddings.requires_grad_())
+    return maps, torch.autograd.grad(sum(m.square().sum() for m in maps), embeddings)[0]
+
+
 class TestLoad:
+    def test_is_silent(self, two_level_folder, caplog, recwarn):
+        logging.getLogger("diffusers").addHandler(caplog.handler)
+        FrozenDiffusion.load(str(two_level_folder), layers=LAYERS)
+        logging.getLogger("diffusers").removeHandler(caplog.handler)
+        assert not caplog.records and not recwarn.list
+
     def test_what_the_model_knows(self, small_backbone):
         model = small_backbone
         assert (model.tokens, model.width, model.latent_channels) == (24, 64, 4)
@@ -104,7 +117,7 @@ class TestMistakes:
             FrozenDiffusion.load(str(two_level_folder), layers=["up_blocks.3.attentions.0"])
 
     def test_unknown_precision(self, two_level_folder):
-        with pytest.raises(UserError, match="precision='fp16' is unknown: choose from fp32, bf16"):
+        with pytest.raises(UserError, match="precision='fp16' is unknown: choose from fp32, tf32, bf16"):
             FrozenDiffusion.load(str(two_level_folder), layers=LAYERS, precision="fp16")
 
     def test_odd_image_size(self, two_level_folder):
@@ -195,46 +208,33 @@ class TestAttentionMaps:
         for ours, exact in zip(maps, small_backbone.attention_maps(noisy, timestep, embeddings), strict=True):
             torch.testing.assert_close(ours, exact, rtol=0.1, atol=0.01)
 
+    def test_channels_last_changes_no_map_and_no_gradient(self, two_level_folder, small_backbone):
+        model = FrozenDiffusion.load(str(two_level_folder), layers=LAYERS, channels_last=True)
+        assert model.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+        assert model.vae.encoder.conv_in.weight.is_contiguous()
+        seen = []
+        hook = model.unet.mid_block.register_forward_hook(lambda module, inputs, output: seen.append(output))
+        read = [maps_and_gradient(m) for m in (model, small_backbone)]
+        hook.remove()
+        assert seen[0].is_contiguous(memory_format=torch.channels_last)  # and it is not lost on the way
+        torch.testing.assert_close(*read, rtol=0, atol=1e-5)
+
     def test_nothing_is_left_behind(self, small_backbone):
         with pytest.raises(UserError, match="layer of 2 heads"):
             small_backbone.attention_maps(*random_inputs(small_backbone), heads=[7])
         assert small_backbone._tap.reading is None
 
 
-class TestFeatures:
-    @pytest.fixture(scope="class")
-    def whole(self, two_level_folder) -> FrozenDiffusion:
-        return FrozenDiffusion.load(str(two_level_folder), layers=LAYERS, truncate=False)
+class TestFingerprint:
+    def test_names_the_weights_not_the_path_or_the_layout(self, small_backbone, two_level_folder):
+        options = {"layers": small_backbone.layers}
+        elsewhere = FrozenDiffusion.load(f"{two_level_folder.parent}/./{two_level_folder.name}", **options)
+        assert elsewhere.fingerprint() == small_backbone.fingerprint()
+        laid_out = FrozenDiffusion.load(str(two_level_folder), channels_last=True, **options)
+        assert laid_out.fingerprint() == small_backbone.fingerprint()
 
-    def test_are_what_the_modules_put_out(self, whole):
-        noisy, timestep, embeddings = random_inputs(whole)
-        features = whole.features(noisy, timestep, embeddings, ["up_blocks.1", "down_blocks.0", "mid_block"])
-        assert {name: tuple(f.shape) for name, f in features.items()} == {
-            "down_blocks.0": (2, 32, 8, 8),
-            "mid_block": (2, 64, 8, 8),
-            "up_blocks.1": (2, 32, 16, 16),
-        }
-        with torch.no_grad():
-            output = whole.unet.conv_out(whole.unet.conv_act(whole.unet.conv_norm_out(features["up_blocks.1"])))
-            expected = whole.unet(noisy, timestep, embeddings).sample
-        torch.testing.assert_close(output, expected)
-
-    def test_do_not_depend_on_the_cut(self, whole, small_backbone):
-        inputs = random_inputs(whole)
-        ours, expected = (model.features(*inputs, ["up_blocks.0"])["up_blocks.0"] for model in (small_backbone, whole))
-        assert torch.equal(ours, expected)
-
-    @pytest.mark.parametrize("block", ["up_blocks.1", "up_blocks.1.resnets.2", "conv_out"])
-    def test_dropped_block(self, small_backbone, block):
-        with pytest.raises(UserError, match=f"'{block}' was dropped.*truncate=False"):
-            small_backbone.features(*random_inputs(small_backbone), [block])
-
-    def test_unknown_block(self, small_backbone):
-        with pytest.raises(
-            UserError, match="no block 'up_blocks.9': choose e.g. from down_blocks.0, down_blocks.1, up"
-        ):
-            small_backbone.features(*random_inputs(small_backbone), ["up_blocks.9"])
-
-    def test_no_hook_is_left(self, small_backbone):
-        small_backbone.features(*random_inputs(small_backbone), ["up_blocks.0"])
-        assert not any(module._forward_hooks for module in small_backbone.modules())
+    def test_other_weights_or_precision_have_another(self, small_backbone, two_level_folder):
+        half = FrozenDiffusion.load(str(two_level_folder), layers=small_backbone.layers, precision="bf16")
+        trained = FrozenDiffusion.load(str(two_level_folder), layers=small_backbone.layers)
+        trained.unet.conv_in.weight.data[0, 0, 0, 0] += 1e-3
+        assert len({small_backbone.fingerprint(), half.fingerprint(), trained.fingerprint()}) == 3

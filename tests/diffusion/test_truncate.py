@@ -1,3 +1,5 @@
+from random import Random
+
 import pytest
 import torch
 from torch import nn
@@ -5,6 +7,7 @@ from torch import nn
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.attention import cross_attention_layers
 from sdcorr.diffusion.truncate import drop_unreached
+from sdcorr.toybox.anatomy import MODEL_FOLDER
 from tests import models
 from tests.golden import released
 
@@ -31,12 +34,13 @@ def test_what_is_not_called_is_dropped():
     assert not any(module._forward_pre_hooks for module in tower.modules())
 
 
-@pytest.fixture(scope="module", params=["sd1", "sd2", "two_level", "one_head"])
+@pytest.fixture(scope="module", params=["sd1", "sd2", "toybox", "two_level", "one_head"])
 def folder(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("model")
     return {
         "sd1": lambda: released.FOLDER / "weights",
         "sd2": lambda: models.save_sd2_like(path),
+        "toybox": lambda: MODEL_FOLDER,
         "two_level": lambda: models.save_two_level(path),
         "one_head": lambda: models.save_two_level(path, heads=1),
     }[request.param]()
@@ -55,17 +59,18 @@ def maps_and_gradient(model: FrozenDiffusion) -> tuple[list[torch.Tensor], torch
     return maps, embeddings.grad
 
 
-def test_same_maps_and_gradients_wherever_it_is_cut(folder):
+def test_same_maps_and_gradients_for_any_choice_of_layers(folder):
     every = load(folder, ["mid_block.attentions.0"], truncate=False)
     layers = cross_attention_layers(every.unet)
-    sizes = []
-    for last in layers:
-        whole, cut = load(folder, [last], truncate=False), load(folder, [last])
-        expected_maps, expected_gradient = maps_and_gradient(whole)
-        maps, gradient = maps_and_gradient(cut)
+    random, sizes = Random(0), []
+    for last in range(len(layers)):
+        chosen = [*random.sample(layers[:last], random.randint(0, last)), layers[last]]
+        random.shuffle(chosen)
+        cut, whole = (load(folder, chosen, truncate=truncate) for truncate in (True, False))
+        (maps, gradient), (expected_maps, expected_gradient) = maps_and_gradient(cut), maps_and_gradient(whole)
         for ours, expected in zip(maps, expected_maps, strict=True):
-            assert torch.equal(ours, expected), last
-        assert torch.equal(gradient, expected_gradient), last
+            assert torch.equal(ours, expected), chosen
+        assert torch.equal(gradient, expected_gradient), chosen
         assert gradient.abs().sum() > 0
         sizes.append(sum(p.numel() for p in cut.unet.parameters()))
     assert sizes == sorted(set(sizes))  # each later cut keeps more
@@ -79,3 +84,9 @@ def test_layers_keep_the_order_asked_for(folder):
     assert backward.layers == (last, first)
     for ours, expected in zip(maps_and_gradient(backward)[0], reversed(maps_and_gradient(forward)[0]), strict=True):
         assert torch.equal(ours, expected)
+
+
+def test_memory_format_changes_no_map_and_no_gradient(folder):
+    layers = cross_attention_layers(load(folder, ["mid_block.attentions.0"], truncate=False).unet)
+    read = [maps_and_gradient(load(folder, layers, channels_last=channels_last)) for channels_last in (False, True)]
+    torch.testing.assert_close(*read, rtol=0, atol=1e-5)

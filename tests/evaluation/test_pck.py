@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdcorr.evaluation.pck import PCK, pck_name, point_distances, within
+from sdcorr.evaluation.pck import AVERAGES, PCK, averages, pck_name, point_distances, within
 
 
 class TestFunctions:
@@ -53,6 +53,22 @@ def updated(metric, pairs):
     return metric
 
 
+class TestAverages:
+    # cats: 9 of 10 and 0 of 2 points right; a bus: 1 of 1; dogs: none were asked for
+    SUMS = ([[9.0], [1.0], [0.0]], [12, 1, 0], [[0.9], [1.0], [0.0]], [2, 1, 0])
+    EXPECTED = [10 / 13, 1.9 / 3, (2 * 9 / 12 + 1) / 3, (9 / 12 + 1) / 2, (0.45 + 1) / 2]
+
+    @pytest.mark.parametrize("kind", [np.array, torch.tensor])
+    def test_hand_computed(self, kind):
+        values = averages(*(kind(sums) for sums in self.SUMS))
+        assert [round(float(value[0]), 6) for value in values] == [round(value, 6) for value in self.EXPECTED]
+
+    def test_many_at_once(self):
+        once = [np.array(sums) for sums in self.SUMS]
+        values = averages(*(np.stack([sums, 2 * sums]) for sums in once))
+        assert all(value.shape == (2, 1) and value[0] == pytest.approx(value[1]) for value in values)
+
+
 class TestMetric:
     @pytest.mark.parametrize("alpha", [0.05, 0.1])
     def test_against_the_definition(self, alpha):
@@ -62,9 +78,15 @@ class TestMetric:
         assert 0 < per_point < 1 and abs(per_point - per_image) > 1e-3  # the averages differ
         assert summary[f"{pck_name(alpha)}/per_point"].item() == pytest.approx(per_point, abs=1e-6)
         assert summary[f"{pck_name(alpha)}/per_image"].item() == pytest.approx(per_image, abs=1e-6)
-        per_point, per_image = reference([pair for pair in pairs if pair[3] == "bus"], alpha)
-        assert summary[f"{pck_name(alpha)}/per_point/category/bus"].item() == pytest.approx(per_point, abs=1e-6)
-        assert summary[f"{pck_name(alpha)}/per_image/category/bus"].item() == pytest.approx(per_image, abs=1e-6)
+        parts = {name: [pair for pair in pairs if pair[3] == name and len(pair[0])] for name in ("cat", "bus")}
+        of_category = {name: reference(part, alpha) for name, part in parts.items()}
+        for name, (per_point, per_image) in of_category.items():
+            found = [summary[f"{pck_name(alpha)}/{average}/category/{name}"].item() for average in AVERAGES[:2]]
+            assert found == pytest.approx([per_point, per_image], abs=1e-6)
+        hybrid = sum(of_category[name][0] * len(part) for name, part in parts.items()) / sum(map(len, parts.values()))
+        means = np.mean(list(of_category.values()), axis=0)
+        found = [summary[f"{pck_name(alpha)}/{average}"].item() for average in AVERAGES[2:]]
+        assert found == pytest.approx([hybrid, *means], abs=1e-6)
 
     def test_without_categories(self):
         pairs = list(random_pairs(20))

@@ -1,5 +1,7 @@
+import errno
 import io
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -33,20 +35,20 @@ def whole(tmp_path):
 
 
 class TestShare:
-    def test_every_unit_once_heaviest_first_and_balanced(self):
+    def test_every_unit_once_balanced_and_in_the_order_of_the_data_set(self):
         pairs = [make_pair(f"s{index}-t", points=1 + index % 7) for index in range(40)]
         units = group_by_source(pairs)
         hands = [share(units, rank, 3) for rank in range(3)]
         assert sorted(unit.source for hand in hands for unit in hand) == sorted(unit.source for unit in units)
         for hand in hands:
-            assert [unit.cost for unit in hand] == sorted((unit.cost for unit in hand), reverse=True)
+            assert hand == [unit for unit in units if unit in hand]
         loads = [sum(unit.cost for unit in hand) for hand in hands]
         assert max(loads) - min(loads) <= max(unit.cost for unit in units)
 
-    def test_the_order_of_the_units_does_not_matter(self):
+    def test_the_order_of_the_units_changes_no_hand(self):
         units = group_by_source([make_pair(f"s{index}-t", points=1 + index % 3) for index in range(12)])
         first, second = share(units, 1, 2), share(units[::-1], 1, 2)
-        assert [unit.source for unit in first] == [unit.source for unit in second]
+        assert {unit.source for unit in first} == {unit.source for unit in second}
 
     def test_more_ranks_than_units(self):
         units = group_by_source([make_pair("a-b")])
@@ -152,13 +154,6 @@ class TestBrokenImages:
         assert sorted(method.matched) == ["a-c", "b-c", "c-a", "c-b", "c-d", "d-c"]
         assert contents(store) == whole
 
-    def test_they_are_listed_on_the_console(self, tmp_path):
-        text = io.StringIO()
-        console = Console(file=text, width=200)
-        predict(FakeBenchmark(broken="c"), FakeMethod(), PredictionStore(tmp_path), "fake", console=console)
-        assert "6 pairs have no prediction" in text.getvalue()
-        assert "a-c: The image c is damaged" in text.getvalue()
-
     def test_another_mistake_is_not_taken_for_an_image(self, tmp_path):
         class Wrong(FakeMethod):
             def match(self, unit, image):
@@ -175,6 +170,26 @@ class TestBrokenImages:
 
         with pytest.raises(UserError, match="no such layer"):
             predict(FakeBenchmark(broken="b"), WrongLater(), PredictionStore(tmp_path), "fake")
+
+
+class TestFullDisk:
+    def test_it_stops_with_one_sentence_and_what_is_finished_stays(self, tmp_path, whole, monkeypatch):
+        store, method, fsync, room = PredictionStore(tmp_path), FakeMethod(), os.fsync, [None] * 4
+
+        def full(handle):
+            if not room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            room.pop()
+            fsync(handle)
+
+        monkeypatch.setattr(os, "fsync", full)  # a file and its folder for each record
+        with pytest.raises(UserError, match=r"Cannot write .* \(No space left on device\)"):
+            predict(FakeBenchmark(), FakeMethod(), store, "fake")
+        done = contents(store)
+        assert len(done) == 2 and done.items() <= whole.items()
+        monkeypatch.undo()
+        predict(FakeBenchmark(), method, store, "fake")
+        assert contents(store) == whole and len(method.matched) == 6  # of 12 pairs
 
 
 class TestWrongMethods:
@@ -208,6 +223,12 @@ class TestProgress:
         predict(benchmark, FakeMethod(), PredictionStore(tmp_path), "fake", console=Console(file=text))
         assert "fake: 1/1 source images" in text.getvalue()
 
+    def test_a_rank_speaks_of_its_own_share(self, tmp_path):
+        text = io.StringIO()
+        console = Console(file=text, width=100)
+        predict(FakeBenchmark(), FakeMethod(), PredictionStore(tmp_path), "fake", rank=1, world_size=3, console=console)
+        assert "fake, share 2 of 3: 1/1 source images" in text.getvalue()
+
     def test_a_bar_in_a_terminal(self, tmp_path):
         text = io.StringIO()
         console = Console(file=text, force_terminal=True, width=100)
@@ -215,49 +236,48 @@ class TestProgress:
         assert "4/4 source images" in text.getvalue() and "min left" not in text.getvalue()
 
 
-LOOP = """
-import sys
-from sdcorr.evaluation.predict import predict
-from sdcorr.evaluation.predictions import PredictionStore
-from tests.evaluation.fakes import FakeBenchmark, FakeMethod
-
-store = PredictionStore(sys.argv[1])
-store.claim({"seed": 0})
-print("ready", flush=True)
-predict(FakeBenchmark("abcdefgh"), FakeMethod(seconds=0.003), store, "fake")
-"""
-
-
-def test_killed_at_random_moments(tmp_path):
-    """Whatever the moment of kill -9, nothing torn is left, nothing is lost, and the end is the same."""
-    store, dice = PredictionStore(tmp_path / "run"), random.Random(1)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    killed = 0
-    for attempt in range(60):
-        process = subprocess.Popen(
-            [sys.executable, "-c", LOOP, str(store.run_dir)], stdout=subprocess.PIPE, env=environment
-        )
-        assert process.stdout.readline() == b"ready\n"
-        time.sleep(dice.uniform(0.0, 0.06))
-        process.send_signal(signal.SIGKILL)
-        process.stdout.close()
-        done = store.records("fake") if store.methods() else []  # raises if anything is torn
-        if process.wait() == 0:
-            break
-        killed += 1
-        assert attempt < 55, f"{len(done)} of 8 after {attempt} kills"
-    assert killed >= 3
+def work(folder: Path, rank: int, world_size: int) -> None:
+    """What a rank does, in a process of its own."""
+    store = PredictionStore(folder)
     store.claim({"seed": 0})
-    fresh = PredictionStore(tmp_path / "fresh")
-    predict(FakeBenchmark("abcdefgh"), FakeMethod(), fresh, "fake")
-    predict(FakeBenchmark("abcdefgh"), FakeMethod(), store, "fake")
-    assert contents(store) == contents(fresh)
+    predict(FakeBenchmark("abcdefgh"), FakeMethod(seconds=0.002), store, "fake", rank=rank, world_size=world_size)
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_killed_at_random_moments(tmp_path, world_size):
+    """Whatever the moments of 30 kill -9, nothing torn is left, nothing is lost, and the end is the same."""
+    processes = multiprocessing.get_context("fork")  # starts in no time
+    dice, kills, survived = random.Random(world_size), 0, 0
+    whole = PredictionStore(tmp_path / "whole")
+    predict(FakeBenchmark("abcdefgh"), FakeMethod(), whole, "fake")
+    while kills < 30:  # a run lives through a few kills, then it is done, and another begins
+        store = PredictionStore(tmp_path / f"run {survived}")
+        before = kills
+        while len(contents(store)) < 8:
+            ranks = [
+                processes.Process(target=work, args=(store.run_dir, rank, world_size)) for rank in range(world_size)
+            ]
+            for rank in ranks:
+                rank.start()
+            for rank in ranks:
+                rank.join(dice.uniform(0.0, 0.06) * (1 + (kills - before) / 10))  # longer where the machine is busy
+                rank.kill()
+            for rank in ranks:
+                rank.join()
+                assert rank.exitcode in (0, -signal.SIGKILL)
+                kills += rank.exitcode != 0
+            assert kills - before < 100
+            if store.methods():
+                store.records("fake")  # raises if anything is torn
+        assert contents(store) == contents(whole)
+        survived += 1
+        store.claim({"seed": 0})
 
 
 WRITE = """
 import sys
 from pathlib import Path
-from sdcorr.evaluation.predictions import write_whole
+from sdcorr.files import write_whole
 
 print("ready", flush=True)
 for number in range(10**6):

@@ -7,7 +7,14 @@ import pytest
 
 from sdcorr.datasets import Match
 from sdcorr.errors import UserError
-from sdcorr.evaluation.predictions import Failure, PredictionStore, UnitRecord, pair_to_json, write_whole
+from sdcorr.evaluation.predictions import (
+    CurrentPredictions,
+    Failure,
+    PredictionStore,
+    UnitRecord,
+    pair_to_json,
+    write_whole,
+)
 from tests.evaluation.fakes import answer, make_pair
 
 
@@ -158,7 +165,57 @@ class TestClaim:
             PredictionStore(tmp_path).config()
 
 
+class TestCurrent:
+    def test_pairs_that_have_vanished_or_changed_are_left_out_and_stay_in_the_folder(self, tmp_path):
+        store = PredictionStore(tmp_path)
+        for method, source in (("fake", "a"), ("fake", "b"), ("old", "b")):
+            store.save(make_record(source, method=method, targets="cd"))
+        changed = make_pair("a-d", target_points=np.ones((3, 2)))
+        current = CurrentPredictions(store, [make_pair("a-c"), changed, make_pair("a-x")])
+        assert current.methods() == ["fake"]
+        (record,) = current.records("fake")
+        assert [pair.id for pair, _ in record.predictions] == ["a-c"]
+        assert [failure.pair for failure in record.failures] == ["a-x"]
+        assert current.left_out == {"a-d", "b-c", "b-d"}
+        assert len(store.records("fake")) == 2 and store.methods() == ["fake", "old"]
+
+    def test_nothing_is_left_out_of_what_is_current(self, tmp_path):
+        store = PredictionStore(tmp_path)
+        store.save(make_record("a", targets="bc"))
+        current = CurrentPredictions(store, [make_pair("a-b"), make_pair("a-c"), make_pair("a-x")])
+        assert not current.left_out and len(current.records("fake")[0].predictions) == 2
+
+    def test_a_method_without_any_is_named(self, tmp_path):
+        with pytest.raises(UserError, match="no predictions of fake .*none at all"):
+            CurrentPredictions(PredictionStore(tmp_path), []).records("fake")
+
+
 class TestWriting:
+    def test_a_folder_that_goes_while_it_is_written_is_one_sentence_and_not_made_anew(self, tmp_path):
+        store = PredictionStore(tmp_path / "run")
+        store.claim({"seed": 0})
+        store.save(make_record())
+        (tmp_path / "run").rename(tmp_path / "elsewhere")
+        with pytest.raises(UserError, match="run has gone while predictions were being written"):
+            store.save(make_record("b"))
+        assert not (tmp_path / "run").exists()
+        assert PredictionStore(tmp_path / "elsewhere").load("fake", "a")
+
+    def test_a_rank_may_claim_and_predict_while_another_claims(self, tmp_path, monkeypatch):
+        slow, fast, first = PredictionStore(tmp_path), PredictionStore(tmp_path), []
+
+        def methods(self):
+            if not first:  # just after the slow one has found no config.yaml
+                first.append(True)
+                monkeypatch.undo()
+                fast.claim({"seed": 0})
+                fast.save(make_record())
+            return ["fake"]
+
+        monkeypatch.setattr(PredictionStore, "methods", methods)
+        slow.claim({"seed": 0})
+        assert first
+
     def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(self, tmp_path, monkeypatch):
         path = tmp_path / "file.json"
         write_whole(path, "old")

@@ -87,7 +87,7 @@ class RecordedDraws:
     def noise(self, queries: Sequence[Query], step: int, shape: Sequence[int]) -> Tensor:
         return torch.stack([self._noise[query.restart, step] for query in queries])
 
-    def crop_starts(self, queries: Sequence[Query], step: int, low: Tensor, high: Tensor) -> Tensor:
+    def crop_starts(self, queries: Sequence[Query], step: int, low: Tensor, high: Tensor, count: int) -> Tensor:
         recorded = torch.from_numpy(np.stack([self._bounds_and_values[query.restart, step] for query in queries]))
         assert recorded[..., 0].tolist() == low.tolist(), f"step {step}"
         assert recorded[..., 1].tolist() == (high + 1).tolist(), f"step {step}"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdcorr.prompt.crops import LatentCache
+from sdcorr.prompt.crops import Crops, LatentCache
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, optimization_side, run
 from sdcorr.prompt.objective import gaussian_target
 from tests.golden import released
@@ -42,8 +42,8 @@ def problem(backbone, images, recorded, settings, contexts):
     queries = released.queries(contexts)
     draws = released.RecordedDraws(recorded, settings.flip)
     point = torch.from_numpy(recorded["pixel_loc"]) * size
-    cache = LatentCache(backbone, images["src"][None], optimization_side(settings, size))
-    crops = RandomCrops(cache, point.expand(len(queries), 2), queries, settings, draws)
+    crops = Crops(LatentCache(backbone), images["src"][None], optimization_side(settings, size))
+    crops = RandomCrops(crops, point.expand(len(queries), 2), queries, settings, draws)
     start = draws.embeddings(queries, backbone.tokens, backbone.width)
     return PromptOptimization(backbone, start, settings), crops
 
@@ -81,7 +81,7 @@ def test_first_maps(problem, recorded, contexts, backbone, settings):
     batch = problem[1][0]
     noisy = backbone.add_noise(batch["latents"], batch["noise"], settings.timestep)
     np.testing.assert_allclose(noisy[:1], recorded["noisy_ctx0_step0"], rtol=0, atol=1e-5)
-    for index, maps in zip(released.loss_indices(), module.maps(batch), strict=True):
+    for index, maps in zip(released.loss_indices(), module.maps(batch, module.embeddings), strict=True):
         expected = recorded[f"native_ctx0_step0_{index}"]
         np.testing.assert_allclose(maps[0].detach(), expected, rtol=0, atol=5e-6)
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from sdcorr.prompt.batching import QueryBatches
+from sdcorr.prompt.crops import LatentCache
 from sdcorr.prompt.localize import argmax, combine_layers
 from sdcorr.prompt.transfer import MapCanvas, transfer
 from tests.golden import released
@@ -41,12 +43,14 @@ def result(backbone, images, recorded, settings) -> tuple[Tensor, list[list[Tens
         patch.setattr(backbone, "attention_maps", spy)
         maps = transfer(
             backbone,
+            LatentCache(backbone),
             images["trg"][None],
             [0] * len(contexts),
             torch.from_numpy(recorded["context"]),
             released.queries(contexts, "trg"),
             settings,
             released.RecordedDraws(recorded, settings.flip),
+            QueryBatches(0),
         )
     return maps, native
 

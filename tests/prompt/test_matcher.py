@@ -6,8 +6,10 @@ import torch
 from PIL import Image
 
 from sdcorr.datasets.pair import Match, Pair, SourceUnit, group_by_source
+from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
 from sdcorr.prompt import PromptMatcher, PromptSettings
+from sdcorr.prompt.embeddings import EmbeddingStore
 from sdcorr.prompt.module import fit, run
 
 SETTINGS = PromptSettings(steps=2, restarts=2, transfer_crops=5, sigma=4.0, crop=0.8)
@@ -72,7 +74,6 @@ def test_parts_give_what_the_whole_gives(small_backbone, matches):
 def test_batch_sizes_do_not_matter(small_backbone, unit, matches, monkeypatch):
     monkeypatch.setattr("sdcorr.prompt.matcher._MAP_BUDGET", 1)  # one target after the other
     matcher = PromptMatcher(small_backbone, replace(SETTINGS, queries_per_batch=4), "test")
-    assert len(list(matcher.problems(image("a"), POINTS, "a"))) == 2
     for pair_, match in matcher.match(unit, image):
         assert_same(match, matches[pair_.id])
 
@@ -91,7 +92,7 @@ def test_a_trainer_can_solve_it(small_backbone):
 
 def test_points_are_scaled_to_the_square(small_backbone):
     matcher = PromptMatcher(small_backbone, replace(SETTINGS, optimize_crops=False), "test")
-    ((_, crops),) = matcher.problems(image("a"), POINTS, "a")
+    _, crops = matcher.problem(image("a"), POINTS, "a")
     expected = torch.tensor(POINTS) * torch.tensor([64 / 80, 64 / 48])
     torch.testing.assert_close(crops[0]["centres"], expected.repeat_interleave(2, 0).float())
     assert [(q.image, q.x, q.y, q.restart) for q in crops.queries[:2]] == [("a", 10, 20, 0), ("a", 10, 20, 1)]
@@ -133,13 +134,74 @@ def test_a_broken_target_is_noticed_before_the_work(small_backbone, unit):
         list(PromptMatcher(small_backbone, SETTINGS, "test", solve=never).match(unit, broken))
 
 
-def test_too_little_memory(small_backbone):
+def test_too_little_memory_for_all_queries_at_once(small_backbone, unit, matches):
+    sizes = []
+
+    def cramped(module, crops):
+        sizes.append(len(module.embeddings))
+        if len(module.embeddings) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return run(module, crops)
+
+    matcher = PromptMatcher(small_backbone, SETTINGS, "test", solve=cramped)
+    with pytest.warns(UserWarning, match="6 queries at once were too many"):
+        for pair_, match in matcher.match(unit, image):
+            assert_same(match, matches[pair_.id])
+    assert sizes == [6, 3, 3]
+
+
+def test_too_little_memory_for_one(small_backbone):
     def exhausting(module, crops):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    matcher = PromptMatcher(small_backbone, SETTINGS, "test", solve=exhausting)
-    with pytest.raises(UserError, match="method.queries_per_batch=8"):
-        matcher.optimize(image("a"), POINTS, "a")
+    matcher = PromptMatcher(small_backbone, replace(SETTINGS, restarts=1), "test", solve=exhausting)
+    with pytest.raises(UserError, match="too small for a single query"):
+        matcher.optimize(image("a"), POINTS[:1], "a")
+
+
+@pytest.mark.parametrize("changes", [{}, {"probe": True, "crop_pool": 2}])
+def test_other_layers_can_be_read_at_transfer(small_backbone, two_level_folder, changes):
+    """All layers are optimised; what one of them shows at the target is what it shows among all."""
+    settings = replace(SETTINGS, adaptive_crops=False, **changes)
+    layer = small_backbone.layers[1]
+    reader = FrozenDiffusion.load(str(two_level_folder), layers=[layer])
+    both = [PromptMatcher(small_backbone, settings, "test", reader=other) for other in (None, reader)]
+    embeddings = [matcher.optimize(image("a"), POINTS, "a") for matcher in both]
+    assert torch.equal(*embeddings)
+    every, one = (matcher.transfer(image("b"), embeddings[0], POINTS, "a", "b") for matcher in both)
+    torch.testing.assert_close(one, every[:, 1:2], rtol=1e-4, atol=1e-6)
+
+
+class TestStore:
+    @pytest.fixture
+    def store(self, tmp_path) -> EmbeddingStore:
+        return EmbeddingStore(tmp_path, {"any": "thing"})
+
+    def test_nothing_is_optimised_twice(self, small_backbone, store):
+        first = PromptMatcher(small_backbone, SETTINGS, "test", store=store).optimize(image("a"), POINTS, "a")
+        again = PromptMatcher(small_backbone, SETTINGS, "test", solve=never, store=store)
+        assert torch.equal(again.optimize(image("a"), POINTS[[2, 0]], "a"), first[[2, 0]])
+
+    def test_only_what_is_missing_is_optimised(self, small_backbone, store):
+        solved = []
+
+        def counting(module, crops):
+            solved.extend(crops.queries)
+            return run(module, crops)
+
+        few = replace(SETTINGS, restarts=1)
+        PromptMatcher(small_backbone, few, "test", store=store).optimize(image("a"), POINTS[:2], "a")
+        matcher = PromptMatcher(small_backbone, SETTINGS, "test", solve=counting, store=store)
+        embeddings = matcher.optimize(image("a"), POINTS, "a")
+        assert [(query.x, query.restart) for query in solved] == [(10, 1), (70, 1), (33.3, 0), (33.3, 1)]
+        fresh = PromptMatcher(small_backbone, SETTINGS, "test").optimize(image("a"), POINTS, "a")
+        torch.testing.assert_close(embeddings, fresh, rtol=0, atol=1e-4)
+
+    def test_another_picture_of_that_name_is_optimised(self, small_backbone, store):
+        matcher = PromptMatcher(small_backbone, SETTINGS, "test", store=store)
+        first = matcher.optimize(image("a"), POINTS[:1], "a")
+        other = matcher.optimize(image("a").transpose(Image.Transpose.ROTATE_180), POINTS[:1], "a")
+        assert not torch.equal(first, other)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from lightning import Callback
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.prompt.crops import LatentCache
+from sdcorr.prompt.crops import Crops, LatentCache
 from sdcorr.prompt.draws import Draws, Query
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, fit, optimization_side, run
 from sdcorr.prompt.settings import PromptSettings
@@ -13,11 +15,11 @@ POINTS = torch.tensor([[20.0, 30.0], [60.0, 5.0]])
 IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
-def problem(backbone, settings=SETTINGS, points=POINTS, cache=None) -> tuple[PromptOptimization, RandomCrops]:
+def problem(backbone, settings=SETTINGS, points=POINTS, image=IMAGE) -> tuple[PromptOptimization, RandomCrops]:
     queries = [Query("image", x, y, restart) for x, y in points.tolist() for restart in range(settings.restarts)]
     draws = Draws(settings.seed, "test", settings.noise)
-    cache = cache or LatentCache(backbone, IMAGE, optimization_side(settings, backbone.image_size))
-    crops = RandomCrops(cache, points.repeat_interleave(settings.restarts, 0), queries, settings, draws)
+    crops = Crops(LatentCache(backbone), image, optimization_side(settings, backbone.image_size))
+    crops = RandomCrops(crops, points.repeat_interleave(settings.restarts, 0), queries, settings, draws)
     start = draws.embeddings(queries, backbone.tokens, backbone.width)
     return PromptOptimization(backbone, start, settings), crops
 
@@ -33,8 +35,8 @@ class TestRandomCrops:
         _, crops = problem(small_backbone)
         flips = set()
         for step in range(len(crops)):
-            batch = crops.with_pixels(crops[step])
-            torch.testing.assert_close(small_backbone.encode(batch["pixels"]), batch["latents"])
+            batch = crops[step]
+            torch.testing.assert_close(small_backbone.encode(crops.pixels(batch["boxes"])), batch["latents"])
             flips |= set(batch["boxes"][:, 3].tolist())
         assert flips == {0, 1}
 
@@ -43,11 +45,10 @@ class TestRandomCrops:
         point = torch.tensor([[20.5, 30.5]])
         image = torch.zeros(1, 3, 64, 64)
         image[..., 30, 20] = 1
-        cache = LatentCache(small_backbone, image, optimization_side(SETTINGS, 64))
-        _, crops = problem(small_backbone, points=point, cache=cache)
+        _, crops = problem(small_backbone, points=point, image=image)
         for step in range(len(crops)):
-            batch = crops.with_pixels(crops[step])
-            for pixels, centre in zip(batch["pixels"], batch["centres"], strict=True):
+            batch = crops[step]
+            for pixels, centre in zip(crops.pixels(batch["boxes"]), batch["centres"], strict=True):
                 index = pixels[0].flatten().argmax().item()
                 assert abs(index % 64 + 0.5 - centre[0].item()) <= 1
                 assert abs(index // 64 + 0.5 - centre[1].item()) <= 1
@@ -58,7 +59,14 @@ class TestRandomCrops:
         for step in range(2):
             assert crops[step]["boxes"].tolist() == [[0, 0, 0, 0]] * 4
             torch.testing.assert_close(crops[step]["centres"], POINTS.repeat_interleave(2, 0))
-        assert len(crops._cache.latents) == 1
+
+    def test_a_pool_of_crops(self, small_backbone):
+        settings = replace(SETTINGS, steps=12, crop_pool=2, flip=0.0)
+        _, crops = problem(small_backbone, settings)
+        boxes = torch.stack([crops[step]["boxes"] for step in range(12)])  # (steps, Q, 4)
+        end = 64 - int(64 * settings.crop)
+        assert set(boxes[..., 1:3].flatten().tolist()) == {0, end}
+        assert set(boxes[:, 2:, 1].flatten().tolist()) == {end}  # x = 60 is too near the border for the other
 
     def test_an_item_does_not_depend_on_those_before(self, small_backbone):
         first, second = problem(small_backbone)[1][3], problem(small_backbone)[1]
@@ -107,6 +115,48 @@ class TestOptimization:
         assert module.embeddings.dtype == module.embeddings.grad.dtype == torch.float32
 
 
+class TestPlateau:
+    """At a share just below 1 every loss is a plateau, so that all queries stop as soon as they may: after 20 steps."""
+
+    SETTINGS = replace(SETTINGS, steps=40, plateau=0.99, optimize_crops=False)
+
+    def test_stops_with_the_embeddings_of_that_step(self, small_backbone):
+        losses = []
+        stopped = run(*problem(small_backbone, self.SETTINGS), lambda step, loss: losses.append(loss))
+        assert len(losses) == 20
+        shorter = replace(self.SETTINGS, steps=20, plateau=0.0)
+        assert torch.equal(stopped, run(*problem(small_backbone, shorter)))
+
+    def test_each_query_stops_by_itself(self, small_backbone, monkeypatch):
+        """The first two queries are told that they go on falling: they are what they would be without the others."""
+        patience = replace(self.SETTINGS, steps=25)
+        watch = PromptOptimization.on_train_batch_start
+
+        def first_two_fall(module, batch, step):
+            for past, losses in enumerate(module._losses):
+                losses[:2] = 0.001**past  # 0 from about the tenth on, but never rising
+                losses[:2] += 1e-30
+            return watch(module, batch, step)
+
+        monkeypatch.setattr(PromptOptimization, "on_train_batch_start", first_two_fall)
+        module, crops = problem(small_backbone, patience)
+        result = run(module, crops)
+        assert sorted(module._stopped) == [2, 3]
+        longer, shorter = (replace(patience, steps=steps, plateau=0.0) for steps in (25, 20))
+        torch.testing.assert_close(result[2:], run(*problem(small_backbone, shorter))[2:])
+        torch.testing.assert_close(result[:2], run(*problem(small_backbone, longer))[:2], rtol=0, atol=1e-4)
+
+    def test_a_falling_loss_goes_on(self, small_backbone):
+        settings = replace(self.SETTINGS, plateau=1e-6, learning_rate=0.05, sigma=8.0)
+        losses = []
+        run(*problem(small_backbone, settings), lambda step, loss: losses.append(loss))
+        assert len(losses) == 40
+
+    def test_a_trainer_stops_too(self, small_backbone):
+        light = run(*problem(small_backbone, self.SETTINGS))
+        assert torch.equal(fit(*problem(small_backbone, self.SETTINGS)), light)
+
+
 class TestTrainer:
     @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
     def test_gives_what_the_light_loop_gives(self, small_backbone, precision):
@@ -130,7 +180,7 @@ class Spy(Callback):
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         self.losses.append(outputs["loss"].item())
-        self.shapes.append(tuple(batch["pixels"].shape))
+        self.shapes.append(tuple(trainer.train_dataloader.dataset.pixels(batch["boxes"]).shape))
 
     def on_train_end(self, trainer, module):
         self.logged = trainer.callback_metrics["loss"].item()

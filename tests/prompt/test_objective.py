@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
+from sdcorr.diffusion.precision import Float32Mode
 from sdcorr.prompt.objective import gaussian_profile, gaussian_target, map_loss, upsampling_matrix
 
 
@@ -88,6 +89,19 @@ class TestMapLoss:
             torch.autograd.grad(f(maps, centres, self.SIZE, self.SIGMA).sum(), maps) for f in (map_loss, slow_loss)
         )
         torch.testing.assert_close(ours, expected)
+
+    def test_stays_float32_where_the_network_is_not(self, monkeypatch):
+        products, apply = [], torch.Tensor.__matmul__
+
+        def watched(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            products.append(torch.backends.cuda.matmul.fp32_precision)
+            return apply(a, b)
+
+        monkeypatch.setattr(torch.Tensor, "__matmul__", watched)
+        maps, centres = self.inputs(torch.float32)
+        with Float32Mode("tf32"):
+            map_loss([m.requires_grad_() for m in maps], centres, self.SIZE, self.SIGMA).sum().backward()
+        assert products == ["ieee"] * 2 * (3 + 2)  # two layers: three products forward, two of them backward
 
     def test_each_query_is_alone(self):
         maps, centres = self.inputs(torch.float64)

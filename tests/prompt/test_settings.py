@@ -18,8 +18,12 @@ ILLEGAL = {
     "restarts": 2.0,
     "optimize_crops": "yes",
     "flip": 1.5,
+    "plateau": 1,
+    "probe": "always",
     "crop": 0,
     "crop_margin": 0.5,
+    "crop_pool": -1,
+    "shared_draws": None,
     "transfer_crops": 0,
     "adaptive_crops": 1,
     "combination": "max",
@@ -48,3 +52,18 @@ def test_illegal_heads(heads):
 
 def test_legal_edges():
     PromptSettings(timestep=0, token=0, heads=[3, 1], flip=1, crop=1, crop_margin=0, steps=1, restarts=1, sigma=1)
+
+
+def test_a_probe_needs_a_pool_of_crops():
+    with pytest.raises(UserError, match="crop_pool=0 is not legal: give 4, say"):
+        PromptSettings(probe=True)
+    with pytest.raises(UserError, match="flip=0.5 is not legal: give 0"):
+        PromptSettings(probe=True, crop_pool=4, flip=0.5)
+    PromptSettings(probe=True, crop_pool=4)
+
+
+def test_what_embeddings_depend_on():
+    base = PromptSettings().of_optimization()
+    assert "steps" in base and "shared_draws" in base and "crop" in base and "seed" in base
+    for name, value in {"restarts": 1, "transfer_crops": 3, "localization": "soft_argmax", "window": 5}.items():
+        assert replace(PromptSettings(), **{name: value}).of_optimization() == base

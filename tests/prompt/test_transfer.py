@@ -4,13 +4,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sdcorr.prompt.batching import QueryBatches
+from sdcorr.prompt.crops import LatentCache
 from sdcorr.prompt.draws import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
-from sdcorr.prompt.transfer import MapCanvas, transfer
+from sdcorr.prompt.transfer import MapCanvas
+from sdcorr.prompt.transfer import transfer as transfer_in_batches
 
 SETTINGS = PromptSettings(transfer_crops=6, sigma=4.0)
 IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-DRAWS = Draws(0, "test", "uniform")
+DRAWS = Draws(0, "test", "uniform", shared=False)
 QUERIES = [Query("source", x, 5.0, restart, "ab"[image]) for image in (0, 1) for x in (3.0, 9.0) for restart in (0, 1)]
 IMAGE_OF = [0, 0, 0, 0, 1, 1, 1, 1]
 
@@ -35,6 +38,13 @@ class SpyBackbone:
     def attention_maps(self, noisy, *args, **options):
         self.batches.append(len(noisy))
         return self._backbone.attention_maps(noisy, *args, **options)
+
+
+def transfer(backbone, images, image_of, embeddings, queries, settings, draws):
+    batches = QueryBatches(settings.queries_per_batch)
+    return transfer_in_batches(
+        backbone, LatentCache(backbone), images, image_of, embeddings, queries, settings, draws, batches
+    )
 
 
 class TestMapCanvas:
@@ -119,7 +129,7 @@ class TestTransfer:
                 return [maps] * 3
 
         starts = []
-        draws = Draws(0, "test", "uniform")
+        draws = Draws(0, "test", "uniform", shared=False)
         draw = draws.crop_starts
         draws.crop_starts = lambda *args: starts.append(draw(*args)) or starts[-1]
         backbone = Peaked(small_backbone)

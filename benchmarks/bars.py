@@ -1,0 +1,141 @@
+"""The ways to do the work that are compared: the computation as released, savings added one by one, the library."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from measure import Work, watched
+from problem import DATASET, Answer, picture
+from released import Released, Savings, Visit
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from sdcorr.datasets.pair import SourceUnit
+from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion.precision import Precision
+from sdcorr.prompt.matcher import PromptMatcher
+from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
+from sdcorr.prompt.settings import PromptSettings
+
+_NAMES = {
+    "truncate": "UNet stops at the last map",
+    "fused": "fused attention",
+    "native_maps": "loss on the maps' own grids",
+    "encode_once": "VAE once a crop",
+    "once_per_source": "optimised once a source point",
+    "shared_latents": "latents shared by all points",
+    "one_batch": "all queries in one batch",
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One way to do the work: the computation as released with some savings, or the library."""
+
+    name: str
+    savings: Savings | None  # None: the library
+    precision: Precision = "fp32"
+
+    @property
+    def parts(self) -> bool:
+        """Whether the work falls into equal parts, a target and a point each."""
+        return self.savings is not None and not self.savings.once_per_source and not self.savings.one_batch
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the UNet stops at the last map."""
+        return self.savings is None or self.savings.truncate
+
+
+LIBRARY = Bar("the library", None)
+AS_RELEASED = Bar("as released", Savings())
+
+
+def ladder(precisions: Sequence[Precision] = ()) -> list[Bar]:
+    """As released, the savings switched on one after the other, the library; and the library less precisely."""
+    bars, savings = [AS_RELEASED], Savings()
+    for field, name in _NAMES.items():
+        savings = replace(savings, **{field: True})
+        bars.append(Bar(f"+ {name}", savings))
+    return [*bars, LIBRARY, *(Bar(f"{LIBRARY.name}, {p}", None, p) for p in precisions)]
+
+
+def sampled(visits: Sequence[Visit], sample: int) -> list[Visit]:
+    """So many of the visits, evenly spread; all of them if `sample` is 0."""
+    if not 0 < sample < len(visits):
+        return list(visits)
+    return [visits[index * len(visits) // sample] for index in range(sample)]
+
+
+def solve(
+    bar: Bar, backbone: FrozenDiffusion, settings: PromptSettings, unit: SourceUnit, sample: int, work: Work
+) -> tuple[Answer, float]:
+    """Do a bar's work.
+
+    Args:
+        bar: which way.
+        backbone: loaded for it.
+        settings: of the method.
+        unit: what is to be matched.
+        sample: how many of its equal parts are done, if it has such; 0: all.
+        work: counts what the network does.
+
+    Returns:
+        The answer, and how many times more work the whole would have been.
+    """
+    if bar.savings is None:
+        with watched(backbone, work):
+            return solve_by_library(backbone, settings, unit), 1.0
+    solver = Released(backbone, settings, DATASET, bar.savings, work)
+    everything = solver.visits(unit)
+    chosen = sampled(everything, sample if bar.parts else 0)
+    return solver.match(unit, picture, chosen), len(everything) / len(chosen)
+
+
+def solve_by_library(backbone: FrozenDiffusion, settings: PromptSettings, unit: SourceUnit) -> Answer:
+    """`PromptMatcher.match`, with what it finds on the way."""
+    embeddings: list[Tensor] = []
+    maps: list[Tensor] = []
+
+    def run_and_keep(module: PromptOptimization, crops: RandomCrops) -> Tensor:
+        embeddings.append(run(module, crops))
+        return embeddings[-1]
+
+    class Matcher(PromptMatcher):
+        def localize(self, layers: Tensor, size: tuple[int, int]) -> object:
+            maps.append(layers.mean(1).cpu())  # (P, S, S)
+            return super().localize(layers, size)
+
+    matcher = Matcher(backbone, settings, DATASET, solve=run_and_keep)
+    matches = list(matcher.match(unit, picture))
+    of_points = torch.cat(embeddings).unflatten(0, (len(unit.points), -1)).cpu()  # (P, R, T, D)
+    keys = [(pair.target, point) for pair, _ in matches for point in range(len(unit.points))]
+    return Answer(
+        {("", point): of_points[point] for point in range(len(unit.points))},
+        dict(zip(keys, torch.cat(maps), strict=True)),
+        dict(zip(keys, torch.cat([torch.tensor(match.points) for _, match in matches]), strict=True)),
+    )
+
+
+def passes(bar: Bar, settings: PromptSettings, unit: SourceUnit, sample: int) -> int:
+    """Forward passes of the UNet that a bar's work has, one query each."""
+    points, targets = len(unit.points), len(unit.targets)
+    optimised = points if bar.savings is None or bar.savings.once_per_source else points * targets
+    share = min(1.0, sample / (points * targets)) if bar.parts and sample else 1.0
+    crops = points * targets * settings.transfer_crops
+    return round(settings.restarts * (optimised * settings.steps + crops) * share)
+
+
+class progress(Progress):  # noqa: N801  (reads as a function)
+    """A bar on the terminal that follows the work that it gives."""
+
+    def __init__(self, name: str, total: int):
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        super().__init__(*columns, console=Console(stderr=True))
+        self._task = self.add_task(name, total=total)
+
+    def __enter__(self) -> Work:
+        super().__enter__()
+        work = Work(lambda: self.update(self._task, completed=work.passes))
+        return work

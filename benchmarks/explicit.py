@@ -1,0 +1,103 @@
+"""Attention as the released code computes it: every layer forms its matrix, and the UNet runs to its end.
+
+Both can be switched off one by one, to see what each costs.
+"""
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention, AttnProcessor
+from torch import Tensor
+
+from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion.attention import choose_heads, last_layer, module_path, split_heads
+from sdcorr.prompt.settings import PromptSettings
+
+
+class _LastMapRead(Exception):
+    """Raised inside the UNet where it shall stop."""
+
+
+class _Attend:
+    """A diffusers attention processor for one layer of the UNet."""
+
+    def __init__(self, settings: PromptSettings, *, explicit: bool, reads: bool, stop: bool):
+        self.settings = settings
+        self.explicit, self.reads, self.stop = explicit, reads, stop
+        self.map: Tensor | None = None  # (B, heads that are read, h, w), of the last pass
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        **unused: object,
+    ) -> Tensor:
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key = split_heads(attn.to_q(hidden_states), attn.heads), split_heads(attn.to_k(context), attn.heads)
+        shares = _shares(query, key, attn.scale) if self.explicit else None  # (B, heads, N, T)
+        if self.reads:
+            chosen = choose_heads(self.settings.heads, attn.heads)
+            read = shares[:, chosen] if self.explicit else _shares(query[:, chosen], key[:, chosen], attn.scale)
+            side = round(read.shape[2] ** 0.5)
+            self.map = read[..., self.settings.token].unflatten(-1, (side, side))
+            if self.stop:
+                raise _LastMapRead
+        value = split_heads(attn.to_v(context), attn.heads)  # (B, heads, T, d)
+        if self.explicit:
+            attended = shares @ value
+        else:
+            attended = F.scaled_dot_product_attention(query, key, value, scale=attn.scale)
+        return attn.to_out[0](attended.transpose(1, 2).flatten(2)) / attn.rescale_output_factor
+
+
+def _shares(query: Tensor, key: Tensor, scale: float) -> Tensor:
+    return (query @ key.transpose(-1, -2) * scale).softmax(-1)
+
+
+class MapReader:
+    """Reads the maps of a model's layers through processors of our own.
+
+    The model is taken over: give it to nobody else afterwards.
+    """
+
+    def __init__(self, backbone: FrozenDiffusion, settings: PromptSettings, *, explicit: bool, stop: bool):
+        """
+        Args:
+            backbone: the model; if it is truncated, `stop` must be true.
+            settings: which heads and which token are read.
+            explicit: whether every attention layer, the VAE's too, forms its matrix.
+            stop: whether the UNet stops after the last layer that is read.
+        """
+        if explicit:
+            backbone.vae.set_attn_processor(AttnProcessor())  # diffusers' own that forms the matrix
+        self._unet = backbone.unet
+        layers = {f"{module_path(layer)}.processor": layer for layer in backbone.layers}
+        last = last_layer(backbone.layers)
+        processors = {
+            name: _Attend(settings, explicit=explicit, reads=name in layers, stop=stop and layers.get(name) == last)
+            for name in self._unet.attn_processors
+        }
+        self._unet.set_attn_processor(dict(processors))
+        self._readers = [processors[name] for name in layers]
+
+    def read(self, noisy: Tensor, timestep: int, embeddings: Tensor) -> list[Tensor]:
+        """Cross-attention maps of one token, differentiable in the embeddings.
+
+        Args:
+            noisy: (B, C, h, w) latents with noise.
+            timestep: of the schedule.
+            embeddings: (B, T, D), one a latent.
+
+        Returns:
+            For each of the model's layers (B, heads, h_l, w_l).
+        """
+        try:
+            self._unet(noisy, torch.full((), timestep, device=noisy.device), embeddings, return_dict=False)
+        except _LastMapRead:
+            pass
+        maps = [reader.map for reader in self._readers]
+        for reader in self._readers:
+            reader.map = None  # the graph goes with the loss
+        return maps

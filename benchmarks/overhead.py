@@ -1,0 +1,81 @@
+"""What an optimisation step costs beside the network: draws, latents, loss, Adam, and a Lightning Trainer."""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+import torch
+import wandb
+from flops import H200_FLOPS, SHARE, PartFlops
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from measure import seconds_of
+from problem import DATASET, SOURCE, make_unit, picture
+from standin import StandIn
+from torch import Tensor
+
+from sdcorr.prompt.matcher import PromptMatcher
+from sdcorr.prompt.module import PromptOptimization, RandomCrops, fit, run
+from sdcorr.prompt.objective import map_loss
+from sdcorr.prompt.settings import PromptSettings
+
+Solve = Callable[[PromptOptimization, RandomCrops], Tensor]
+LOGGERS = ("csv", "wandb")
+
+
+@contextmanager
+def solvers(logger: str) -> Iterator[dict[str, Solve]]:
+    """The two ways to optimise: eval's loop, and a Trainer with a logger that writes to a folder that passes."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    with tempfile.TemporaryDirectory() as folder:
+        yield {"run": run, "fit": lambda module, crops: fit(module, crops, logger=_make_logger(logger, folder))}
+        if logger == "wandb":
+            wandb.finish()
+
+
+def _make_logger(logger: str, folder: str) -> Logger:
+    if logger == "csv":
+        return CSVLogger(folder)
+    quiet = wandb.Settings(mode="offline", console="off", x_disable_stats=True)
+    return WandbLogger(project="benchmark", save_dir=folder, offline=True, settings=quiet)
+
+
+def network_seconds(module: PromptOptimization, crops: RandomCrops, repeats: int) -> float:
+    """Seconds of a step that nothing can save: forward, loss, backward and Adam on a batch that is there."""
+    batch = crops[0]
+    optimizer = module.configure_optimizers()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        maps = module.maps(batch, module.embeddings)
+        map_loss(maps, batch["centres"], module.backbone.image_size, module.settings.sigma).sum().backward()
+        optimizer.step()
+
+    step()
+    return seconds_of(step, module.backbone.device, repeats)
+
+
+def standin_seconds(settings: PromptSettings, points: int, device: torch.device, logger: str) -> dict[str, float]:
+    """Seconds a step of `run` and of `fit` with a network that takes no time and latents that are there.
+
+    What is done once for all steps is in it.
+    """
+    unit = make_unit(points, 1)
+    settings = replace(settings, queries_per_batch=points * settings.restarts)
+    seconds = {}
+    with solvers(logger) as ways:
+        for name, solve in ways.items():
+            matcher = PromptMatcher(StandIn(device), settings, DATASET, solve=solve)
+            optimize = partial(matcher.optimize, picture(SOURCE), unit.points, unit.source)
+            optimize()  # cuts and "encodes" the crops, which is the VAE's account
+            seconds[name] = seconds_of(optimize, device) / settings.steps
+    return seconds
+
+
+def bound_seconds(parts: PartFlops, queries: int) -> float:
+    """The network's own seconds for a step of some queries, if an H200 reaches the share that is meant."""
+    return queries * parts.total(1, 0, 0) / (H200_FLOPS * SHARE)

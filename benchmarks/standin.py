@@ -1,0 +1,53 @@
+"""A stand-in for the frozen model: it answers in Stable Diffusion 1.4's shapes and computes nothing.
+
+What is left of a run is all that the library does beside the network. It stands in wherever the method asks for a
+`FrozenDiffusion` to encode, add noise and read maps.
+"""
+
+import torch
+from torch import Tensor
+
+GRIDS = (16, 16, 16, 32)  # sides of the four maps that are read
+HEADS = 4  # of 8 that are read
+
+
+class StandIn:
+    """Attributes as of `FrozenDiffusion`.
+
+    Attributes:
+        calls: how often the network would have run, by kind: "steps" (a query's forward and backward pass), "crops"
+            (a forward pass for one embedding at transfer) and "encodes" (a crop through the VAE's encoder).
+    """
+
+    def __init__(
+        self,
+        device: str | torch.device = "cpu",
+        *,
+        tokens: int = 77,
+        width: int = 768,
+        grids: tuple[int, ...] = GRIDS,
+        image_size: int = 512,
+    ):
+        self.device = torch.device(device)
+        self.tokens, self.width = tokens, width
+        self.image_size, self.latent_size, self.latent_channels = image_size, image_size // 8, 4
+        self.layers = tuple(f"layer {index}" for index in range(len(grids)))
+        self.alphas_cumprod = torch.linspace(0.999, 0.005, 1000, device=self.device)
+        self.calls = {"steps": 0, "crops": 0, "encodes": 0}
+        self._grids = grids
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) -> (B, 4, S / 8, S / 8) zeros."""
+        self.calls["encodes"] += len(images)
+        return torch.zeros(len(images), self.latent_channels, self.latent_size, self.latent_size, device=self.device)
+
+    def add_noise(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
+        """As the model does it."""
+        alpha = self.alphas_cumprod[timestep]
+        return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+
+    def attention_maps(self, noisy: Tensor, timestep: int, embeddings: Tensor, **reading: object) -> list[Tensor]:
+        """Flat maps (B, heads, g, g), differentiable in one number of each embedding."""
+        self.calls["steps" if torch.is_grad_enabled() else "crops"] += len(noisy)
+        value = embeddings[:, :1, :1, None]  # (B, 1, 1, 1)
+        return [value.expand(-1, HEADS, grid, grid) for grid in self._grids]

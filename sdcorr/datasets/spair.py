@@ -1,0 +1,254 @@
+"""SPair-71k (Min et al. 2019): 18 categories of PASCAL VOC photographs, pairs that differ in view, scale and occlusion.
+
+    <root>/Layout/<size>/<split>.txt              a line a pair, such as 000001-2008_002719-2008_004100:aeroplane
+    <root>/PairAnnotation/<split>/<line>.json     points and boxes (x0 y0 x1 y1), both images' [W, H, channels]
+    <root>/JPEGImages/<category>/<image>.jpg
+
+The colon does not survive some file systems and archivers: `_`, `%3A` and the private character that Windows shares
+put in its place are understood. Annotations list only points that are seen in both images, as whole numbers, which
+are kept as they are. An image may belong to two categories, so its key is `<category>/<image>`. Nothing is mirrored.
+
+Two versions of the archive are about, and what differs is not documented: the dataset card has a digest of the
+annotations (`python -m sdcorr.datasets.card dataset=spair`), which tells runs on one from runs on the other.
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from sdcorr.datasets.cache import fingerprint, recall, remember
+from sdcorr.datasets.pair import Pair
+from sdcorr.datasets.reading import find_folder, gather, get_it, image_size, read_text, warn_of_totals
+from sdcorr.errors import UserError
+from sdcorr.images import read_image
+
+TEST_PAIRS = {  # of the large test split
+    **{"aeroplane": 690, "bicycle": 650, "bird": 702, "boat": 702, "bottle": 870, "bus": 644, "car": 564},
+    **{"cat": 600, "chair": 646, "cow": 640, "dog": 600, "horse": 600, "motorbike": 702, "person": 650},
+    **{"pottedplant": 862, "sheep": 664, "train": 756, "tvmonitor": 692},
+}
+SIZES = {
+    "large": {"trn": 53340, "val": 5384, "test": 12234},
+    "small": {"trn": 10652, "val": 1070, "test": 2438},
+}
+SPLITS = tuple(SIZES["large"])
+FLAGS = {  # what the numbers of an annotation mean (the archive's devkit)
+    "viewpoint_variation": ("easy", "medium", "hard"),
+    "scale_variation": ("easy", "medium", "hard"),
+    "truncation": ("none", "source", "target", "both"),
+    "occlusion": ("none", "source", "target", "both"),
+    "mirror": ("no", "yes"),
+}
+SIDES = {"src": "source", "trg": "target"}  # in an annotation, and here
+IMAGE_SIZES = ("src_imsize", "trg_imsize")
+COLONS = (":", "_", "%3A", "%3a", "\uf03a")  # and what stands in its place
+LINE = re.compile(r"(?P<number>\d+)-(?P<source>[^-:]+)-(?P<target>[^-:]+):(?P<category>\w+)")
+READERS = 16  # threads, since a file on a network disk is mostly waited for
+WORTH_A_CACHE = 500  # annotations; fewer take less than a second
+
+
+class Entry(NamedTuple):
+    """A line of a layout."""
+
+    number: str
+    source: str  # image, as in its file's name
+    target: str
+    category: str
+
+
+class SPair:
+    """One split of SPair-71k. An image's key is `<category>/<image>`.
+
+    A pair's flags are words: viewpoint_variation and scale_variation easy, medium or hard; truncation and occlusion
+    none, source, target or both; mirror no or yes; source_pose and target_pose as annotated.
+
+    Args:
+        root: the folder with Layout, PairAnnotation and JPEGImages, or the one round it.
+        split: `trn`, `val` or `test`.
+        size: `large`, which is what papers use, or `small`.
+        categories: names, or one of them; None for all.
+
+    Raises:
+        UserError: if the data are not there, there is no such split, size or category, or no pair can be read.
+    """
+
+    name = "spair"
+    title = "SPair-71k"
+
+    def __init__(
+        self, root: str, split: str = "test", size: str = "large", categories: Sequence[str] | str | None = None
+    ):
+        chosen = _chosen(split, size, categories)
+        self.split = split
+        self.folder = find_folder(root, ("SPair-71k",), _has_layout, self.title, self.name)
+        layout = self.folder / "Layout" / size / f"{split}.txt"
+        text = read_text(layout, self.name)
+        lines = dict.fromkeys(line.strip() for line in text.splitlines() if line.strip())  # each once, in order
+        lines = [line for line in lines if not chosen or line.rpartition(":")[2] in chosen]
+        if not lines:
+            raise UserError(f"{layout} lists no pair{' of ' * bool(chosen)}{', '.join(chosen)}: {get_it(self.name)}.")
+        self.expected = expected(split, size, chosen)
+        notes = self._notes(f"{self.name}-{split}-{size}", fingerprint(text), lines)
+        self.pairs, self.broken = gather(lines, lambda line: _pair(line, notes[line]), str, self.title)
+        warn_of_totals(self.title, split, len(lines), self.expected)
+
+    def image(self, key: str) -> Image.Image:
+        """The RGB image of that key.
+
+        Raises:
+            UserError: if the file is missing, cannot be read, or has not the size that its annotation says.
+        """
+        image = read_image(self._path(key))
+        if image.size != self._sizes.get(key, image.size):
+            raise UserError(
+                f"{self._path(key)} has {image.size[0]} x {image.size[1]} pixels and its annotation says "
+                f"{self._sizes[key][0]} x {self._sizes[key][1]}: {get_it(self.name)}."
+            )
+        return image
+
+    @cached_property
+    def _sizes(self) -> dict[str, tuple[int, int]]:
+        sources = {pair.source: pair.source_size for pair in self.pairs}
+        return sources | {pair.target: pair.target_size for pair in self.pairs}
+
+    def _path(self, key: str) -> Path:
+        return self.folder / "JPEGImages" / f"{key}.jpg"
+
+    def _notes(self, name: str, layout: str, lines: Sequence[str]) -> dict[str, Any]:
+        """What is needed of the annotation of each line, or the UserError why it cannot be had."""
+        folder = self.folder / "PairAnnotation" / self.split
+        if not os.path.isdir(folder):
+            raise UserError(f"There is no {folder}: {get_it(self.name)}.")
+        key = {"layout": layout, "annotations": folder.stat().st_mtime_ns}
+        known = recall(self.folder, name, key) if len(lines) >= WORTH_A_CACHE else {}
+        unknown = [line for line in lines if line not in known]
+        colon = _colon(folder, unknown)
+        with ThreadPoolExecutor(READERS) as readers:
+            read = dict(zip(unknown, readers.map(lambda line: self._note(folder, line, colon), unknown), strict=True))
+        good = {line: note for line, note in read.items() if not isinstance(note, UserError)}
+        if good and len(lines) >= WORTH_A_CACHE:
+            remember(self.folder, name, key, known | good)
+        return known | read
+
+    def _note(self, folder: Path, line: str, colon: str) -> dict[str, Any] | UserError:
+        path = folder / f"{line.replace(':', colon)}.json"
+        try:
+            entry = _entry(line)
+            plain = json.loads(path.read_bytes())
+            keys = [f"{entry.category}/{image}" for image in (entry.source, entry.target)]
+            sizes = [
+                plain.get(name) or image_size(self._path(key)) for name, key in zip(IMAGE_SIZES, keys, strict=True)
+            ]
+            return _note(plain, entry, sizes)
+        except UserError as error:
+            return error
+        except FileNotFoundError:
+            return UserError(f"There is no annotation {path}: {get_it(self.name)}.")
+        except OSError as error:
+            return UserError(f"Cannot read {path} ({error.strerror}): mend its permissions.")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+            return UserError(f"The annotation {path} is damaged ({reason}): {get_it(self.name)}.")
+
+
+def _has_layout(folder: Path) -> bool:
+    return os.path.isdir(folder / "Layout")
+
+
+def expected(split: str, size: str, chosen: Sequence[str] = ()) -> dict[str, int]:
+    """What is known of the numbers of the published data, as far as it is, for some categories or (empty) for all."""
+    if (split, size) == ("test", "large"):
+        pairs = {name: TEST_PAIRS[name] for name in chosen or TEST_PAIRS}
+        points = {} if chosen else {"points": 88328}
+        return {"pairs": sum(pairs.values())} | points | {f"category/{name}": count for name, count in pairs.items()}
+    return {} if chosen else {"pairs": SIZES[size][split]}
+
+
+def _chosen(split: str, size: str, categories: Sequence[str] | str | None) -> tuple[str, ...]:
+    """The categories that are asked for; none for all. Raises UserError if anything is not known."""
+    chosen = (categories,) if isinstance(categories, str) else tuple(dict.fromkeys(categories or ()))
+    asked = [("split", split, SPLITS), ("size", size, tuple(SIZES))]
+    for setting, value, known in asked + [("categories", name, tuple(TEST_PAIRS)) for name in chosen]:
+        if value not in known:
+            raise UserError(f"SPair-71k has no {value!r}: choose dataset.{setting}= from {', '.join(known)}.")
+    return chosen
+
+
+def _colon(folder: Path, lines: Iterable[str]) -> str:
+    """What stands for the colon in the names of the annotations' files."""
+    for line in lines:
+        for colon in COLONS:
+            if os.path.exists(folder / f"{line.replace(':', colon)}.json"):
+                return colon
+    return COLONS[0]
+
+
+def _entry(line: str) -> Entry:
+    if not (found := LINE.fullmatch(line)):
+        raise UserError(f"{line!r} in the layout is not number-source-target:category: {get_it(SPair.name)}.")
+    return Entry(**found.groupdict())
+
+
+def _note(plain: Mapping[str, Any], entry: Entry, sizes: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """What a pair is made of, checked, as plain values.
+
+    Raises:
+        KeyError, TypeError, ValueError: if something is missing, or is not what it should be.
+    """
+    for name, wanted in (("category", entry.category), ("src_imname", entry.source), ("trg_imname", entry.target)):
+        if Path(found := plain.get(name, wanted)).stem != wanted:
+            raise ValueError(f"its {name} is {found}")
+    points = [_numbers(plain[name], 2, name) for name in ("src_kps", "trg_kps")]
+    names = [str(name) for name in plain.get("kps_ids", range(len(points[0])))]
+    if not len(points[0]) == len(points[1]) == len(names):
+        counts = f"{len(points[0])} src_kps, {len(points[1])} trg_kps and {len(names)} kps_ids"
+        raise ValueError(f"it has {counts}")
+    boxes = _numbers([plain["src_bndbox"], plain["trg_bndbox"]], 4, "bndbox")
+    sizes = _numbers([size[:2] for size in sizes], 2, "imsize")
+    flags = {name: _word(words, plain[name]) for name, words in FLAGS.items() if name in plain}
+    poses = {f"{side}_pose": plain[f"{short}_pose"] for short, side in SIDES.items() if f"{short}_pose" in plain}
+    return {"points": points, "names": names, "boxes": boxes, "sizes": sizes, "flags": flags | poses}
+
+
+def _numbers(rows: Any, count: int, name: str) -> list[list[float]]:
+    """Rows of that many finite numbers."""
+    for row in rows:
+        if len(row) != count or not all(type(value) in (int, float) and math.isfinite(value) for value in row):
+            raise ValueError(f"in {name}, {row} is not {count} numbers")
+    return [list(row) for row in rows]
+
+
+def _word(words: Sequence[str], code: int) -> str | int:
+    """The word for a number; the number itself if it is not a known one."""
+    return words[code] if code in range(len(words)) else code
+
+
+def _pair(line: str, note: dict[str, Any] | UserError) -> Pair:
+    if isinstance(note, UserError):
+        raise note
+    entry = _entry(line)
+    points = [np.array(each, dtype=np.float64).reshape(-1, 2) for each in note["points"]]
+    return Pair(
+        id=line,
+        category=entry.category,
+        source=f"{entry.category}/{entry.source}",
+        target=f"{entry.category}/{entry.target}",
+        source_size=note["sizes"][0],
+        target_size=note["sizes"][1],
+        source_points=points[0],
+        target_points=points[1],
+        visible=np.ones(len(note["names"]), dtype=bool),
+        names=note["names"],
+        source_box=note["boxes"][0],
+        target_box=note["boxes"][1],
+        flags=note["flags"],
+    )

@@ -1,0 +1,153 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sdcorr.datasets.folder import Folder
+from sdcorr.errors import UserError
+from tests.datasets.fixtures import evaluate
+from tests.datasets.trees import (
+    FOLDER_HEADER,
+    FOLDER_ROWS,
+    FOLDER_SIZES,
+    folder_entry,
+    own_folder,
+    write_csv,
+    write_json,
+)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return own_folder(tmp_path / "own")
+
+
+class TestCSV:
+    def test_rows_with_the_same_two_pictures_are_a_pair(self, root):
+        write_csv(root, FOLDER_HEADER + FOLDER_ROWS)
+        found = Folder(root)
+        first, second = found.pairs
+        assert (first.id, first.category) == ("a.png -> sub/b.png", "cat")
+        assert (first.source, first.target, second.target) == ("a.png", "sub/b.png", "c d.jpg")
+        assert (first.source_size, first.target_size) == (FOLDER_SIZES["a.png"], FOLDER_SIZES["sub/b.png"])
+        assert first.source_points.tolist() == [[12, 20], [60, 0]]  # a corner is in the picture
+        assert first.target_points.tolist() == [[7.5, 40], [30, 50]]
+        assert first.names == ("left eye", "tail") and first.visible.all() and first.source_box is None
+        assert (found.name, found.split, found.broken) == ("folder", "all", ())
+
+    def test_rows_of_a_pair_need_not_be_neighbours(self, root):
+        write_csv(root, FOLDER_HEADER + "".join(FOLDER_ROWS.splitlines(keepends=True)[i] for i in (0, 2, 1)))
+        assert [pair.names for pair in Folder(root).pairs] == [("left eye", "tail"), ("left eye",)]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "y,x,target,source,target_y,target_x\n20,12,sub/b.png,a.png,40,7.5\n",
+            " Source , TARGET,x,y,target_x,target_y\n a.png , ./sub//b.png ,12, 20,7.5,40\n",
+            'source,target,x,y,target_x,target_y\r\n"a.png","sub/b.png","12","20","7.5","40"\r\n\r\n',
+            "\ufeffsource,target,x,y,target_x,target_y\na.png,sub/b.png,12,20,7.5,4e1\n\n,,,,,\n",
+        ],
+        ids=["another order", "blanks and capitals", "quotes and CRLF", "BOM and empty lines"],
+    )
+    def test_ways_to_write_the_same(self, root, text):
+        write_csv(root, text)
+        (pair,) = Folder(root).pairs
+        assert (pair.source, pair.target) == ("a.png", "sub/b.png")
+        assert pair.query_points.tolist() == [[12, 20]] and pair.true_points.tolist() == [[7.5, 40]]
+        assert pair.names == ("1",) and pair.category == "all"
+
+    def test_a_point_that_is_not_visible_is_not_asked_for(self, root):
+        rows = ["1,2,3,4,no", "2,2,,,0", "3,2,3,4,True", "4,2,3,4,"]
+        lines = ["source,target,x,y,target_x,target_y,visible", *(f"a.png,sub/b.png,{row}" for row in rows)]
+        write_csv(root, "\n".join(lines))
+        (pair,) = Folder(root).pairs
+        assert pair.visible.tolist() == [False, False, True, True]
+        assert np.isnan(pair.target_points[1]).all()
+
+    def test_letters_of_all_kinds(self, root):
+        Image.new("RGB", (9, 9)).save(root / "Käfer 甲.png")
+        write_csv(root, "source,target,x,y,target_x,target_y,name\nKäfer 甲.png,a.png,1,2,3,4,Fühler\n")
+        (pair,) = Folder(root).pairs
+        assert (pair.source, pair.names) == ("Käfer 甲.png", ("Fühler",))
+
+
+class TestPictures:
+    def test_a_picture_is_seen_as_its_exif_turns_it(self, root):
+        pixels = np.zeros((20, 40, 3), dtype=np.uint8)
+        pixels[:, :20] = 255  # the left half is white
+        exif = Image.Exif()
+        exif[0x0112] = 6  # to be turned clockwise: the left edge becomes the top
+        Image.fromarray(pixels).save(root / "turned.jpg", exif=exif)
+        write_csv(root, "source,target,x,y,target_x,target_y\nturned.jpg,a.png,19,39,1,1\n")
+        found = Folder(root)
+        assert found.pairs[0].source_size == (20, 40)
+        upright = np.asarray(found.image("turned.jpg"))
+        assert upright.shape == (40, 20, 3) and upright[5].min() > 200 and upright[-5].max() < 55
+
+    def test_a_torn_picture(self, root):
+        data = (root / "a.png").read_bytes()
+        (root / "a.png").write_bytes(data[: len(data) // 2])
+        write_csv(root, FOLDER_HEADER + FOLDER_ROWS)
+        with pytest.raises(UserError, match="pairs.csv:2: The image .*damaged"):
+            Folder(root)
+
+
+class TestUnknownTruth:
+    def test_is_asked_for_without_an_answer(self, root):
+        write_csv(root, FOLDER_HEADER + "a.png,sub/b.png,1,2,,,,,\na.png,sub/b.png,5,6,7,8,,,\n")
+        (pair,) = Folder(root).pairs
+        assert pair.query_points.tolist() == [[1, 2], [5, 6]]
+        assert np.isnan(pair.target_points[0]).all() and pair.target_points[1].tolist() == [7, 8]
+
+    def test_columns_of_it_may_be_away(self, root):
+        write_csv(root, "source,target,x,y\na.png,sub/b.png,1,2\n")
+        write_json(root, folder_entry(target_points=[None, [1, 2]]), folder_entry(target="c d.jpg"))
+        (of_csv,), of_json = Folder(root, "pairs.csv").pairs, Folder(root, "pairs.json").pairs
+        unknown = [np.isnan(pair.target_points).all(1).tolist() for pair in (of_csv, *of_json)]
+        assert unknown == [[True], [True, False], [True, True]]
+
+    def test_is_found_and_not_scored(self, root, tmp_path, monkeypatch, capfd):
+        monkeypatch.chdir(tmp_path)
+        write_csv(root, FOLDER_HEADER + FOLDER_ROWS + "a.png,c d.jpg,30,30,,,tail,dog,1\n")
+        result = evaluate(monkeypatch, capfd, "dataset=folder", f"dataset.root={root}", "run_dir=run")
+        assert result.returncode == 0, result.stderr
+        summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+        assert (summary["pairs"], summary["points"]) == (2, 3)
+        (record,) = (tmp_path / "run/predictions/prompt").glob("*.json")
+        found = json.loads(record.read_text())["predictions"]
+        assert [len(prediction["predicted"]) for prediction in found] == [2, 2]
+
+    def test_of_all_points_leaves_matches_alone(self, root, tmp_path, monkeypatch, capfd):
+        monkeypatch.chdir(tmp_path)
+        write_csv(root, "source,target,x,y\na.png,sub/b.png,1,2\n")
+        result = evaluate(monkeypatch, capfd, "dataset=folder", f"dataset.root={root}", "run_dir=run")
+        assert result.returncode == 0, result.stderr
+        assert "not scored" in result.stdout and result.stdout.splitlines()[-1] == "run"
+        assert list((tmp_path / "run/predictions/prompt").glob("*.json"))
+
+
+@pytest.mark.parametrize("table", ["csv", "json"])
+def test_a_whole_evaluation(root, tmp_path, monkeypatch, capfd, table):
+    monkeypatch.chdir(tmp_path)
+    if table == "csv":
+        write_csv(root, FOLDER_HEADER + FOLDER_ROWS)
+    else:
+        write_json(
+            root,
+            folder_entry(target_points=[[7.5, 40], [1, 2]]),
+            folder_entry(target="c d.jpg", target_points=[[1, 2], [3, 4]]),
+        )
+    result = evaluate(monkeypatch, capfd, "dataset=folder", f"dataset.root={root}", "run_dir=run")
+    assert result.returncode == 0, result.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["pairs"], summary["points"]) == (2, 3 if table == "csv" else 4)
+
+
+def test_a_mistake_ends_an_evaluation_with_one_sentence(root, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    result = evaluate(monkeypatch, capfd, "dataset=folder")
+    assert result.returncode == 2 and "dataset.root" in result.stderr
+    result = evaluate(monkeypatch, capfd, "dataset=folder", f"dataset.root={root}")
+    assert result.returncode == 2 and result.stderr.count("\n") == 1 and "pairs.csv" in result.stderr
+    assert not (tmp_path / "outputs").exists()
