@@ -32,6 +32,7 @@ from sdcorr.toybox.anatomy import MODEL_FOLDER
 
 Solve = Callable[[PromptOptimization, RandomCrops], torch.Tensor]
 WITHOUT_EFFECT = ("queries_per_batch", "channels_last", "compile", "root")  # change speed, memory or places, no result
+MOST_CELLS = 128  # a side; finer than any map of Stable Diffusion 1.x that is read
 MODEL_CHANGES = ("layers", "transfer_layers", "precision")  # what a variant may change of the model
 BASELINES: dict[str, Callable[[DictConfig], Method]] = {
     "same_pixel": lambda cfg: SamePixel(),
@@ -95,15 +96,25 @@ def settings(cfg: DictConfig, **changes: Any) -> PromptSettings:
     return PromptSettings(**values)
 
 
-def matcher(cfg: DictConfig, dataset: str, changes: DictConfig | None = None, solve: Solve = run) -> PromptMatcher:
-    """The method, or a variant of it: `changes` are settings, and those of MODEL_CHANGES."""
+def matcher(
+    cfg: DictConfig, dataset: str, changes: DictConfig | None = None, solve: Solve = run, evidence: int = 0
+) -> PromptMatcher:
+    """The method, or a variant of it.
+
+    Args:
+        cfg: of an evaluation, or of a transfer of points.
+        dataset: with the images' keys, names the random draws.
+        changes: of a variant: settings, and those of MODEL_CHANGES.
+        solve: how the embeddings are optimised.
+        evidence: cells a side of the maps that are kept with each match; 0 for none.
+    """
     different = dict(OmegaConf.to_container(changes, resolve=True)) if changes else {}
     model = {name: different.pop(name) for name in MODEL_CHANGES if name in different}
     reads = model.pop("transfer_layers", None) or cfg.model.transfer_layers
     of, how = backbone(cfg, **model), settings(cfg, **different)
     reader = backbone(cfg, **(model | {"layers": list(reads)})) if reads else None
     store = embedding_store(cfg, of, how, dataset)
-    return PromptMatcher(of, how, dataset, solve=solve, store=store, reader=reader)
+    return PromptMatcher(of, how, dataset, solve=solve, store=store, reader=reader, evidence=evidence)
 
 
 def load(*overrides: str) -> PromptMatcher:
@@ -133,7 +144,7 @@ def methods(cfg: DictConfig, of: Benchmark, solve: Solve = run) -> dict[str, Cal
     Raises:
         UserError: if a name, a layer or a setting is not known or not legal, or the weights cannot be had.
     """
-    method = matcher(cfg, of.name, solve=solve)
+    method = matcher(cfg, of.name, solve=solve, evidence=_cells(cfg.maps))
     made: dict[str, Callable[[], Method]] = {METHOD: lambda: method}
     for changes in cfg.variants:
         settings(cfg, **{name: value for name, value in changes.items() if name not in MODEL_CHANGES})
@@ -183,6 +194,12 @@ def run_folder(cfg: DictConfig, config: dict[str, Any]) -> Path:
     return Path("outputs") / "-".join(
         [config["dataset"]["name"], str(config["dataset"].get("split", "all")), cfg.model.name, digest]
     )
+
+
+def _cells(maps: Any) -> int:
+    if not isinstance(maps, int) or isinstance(maps, bool) or not 0 <= maps <= MOST_CELLS:
+        raise UserError(f"maps={maps} is not legal: give the cells a side of the maps to keep, 0 to {MOST_CELLS}.")
+    return maps
 
 
 def _model(cfg: DictConfig, **changes: Any) -> tuple[tuple[str, Any], ...]:

@@ -38,6 +38,7 @@ QUICK = [
 ]
 PICTURES = ["dataset=folder", "dataset.root=."]  # of the fixture
 SOURCES = 5
+COST = ("seconds", "peak_bytes")
 PROCESSES = multiprocessing.get_context("forkserver")
 
 
@@ -104,11 +105,11 @@ def start(pictures: Path, tmp_path: Path):
 
 
 def contents(run: Path) -> dict[str, dict]:
-    """Every record as it lies on disk, less the time that it took."""
+    """Every record as it lies on disk, less the time and the memory that it took."""
     files = {
         path.relative_to(run).as_posix(): json.loads(path.read_text()) for path in run.glob("predictions/*/*.json")
     }
-    return {name: {key: value for key, value in plain.items() if key != "seconds"} for name, plain in files.items()}
+    return {name: {key: value for key, value in plain.items() if key not in COST} for name, plain in files.items()}
 
 
 def ended(ranks: list[BaseProcess]) -> list[int]:

@@ -3,6 +3,7 @@
 from sdcorr.datasets.pair import (
     Benchmark,
     Box,
+    Evidence,
     ImageReader,
     Match,
     Pair,
@@ -16,6 +17,7 @@ from sdcorr.datasets.pair import (
 __all__ = [
     "Benchmark",
     "Box",
+    "Evidence",
     "ImageReader",
     "Match",
     "Pair",

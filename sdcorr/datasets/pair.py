@@ -100,6 +100,19 @@ class Pair:
 
 
 @dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the matches of a pair were read from: small maps, layer by layer, each stretched over its whole picture."""
+
+    layers: tuple[str, ...]  # L names; the last is that of the map in which the point was found, all layers combined
+    source: np.ndarray  # (V, L, k, k) float32, where each point's embedding attends in the source
+    target: np.ndarray  # (V, L, k, k) likewise, in the target
+
+    def of(self, points: np.ndarray) -> "Evidence":
+        """That of some of the points, chosen by a mask (V,) or by indices."""
+        return Evidence(self.layers, self.source[points], self.target[points])
+
+
+@dataclass(frozen=True, eq=False)
 class Match:
     """A method's answer for one pair: its V visible points, in the pair's order.
 
@@ -109,6 +122,7 @@ class Match:
 
     points: np.ndarray  # (V, 2) float64, pixels of the original target image
     confidence: np.ndarray  # (V,) float64 in [0, 1]; what it means is the method's to say
+    evidence: Evidence | None = None  # if it was asked for and the method has any
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", _constant(self.points, np.float64).reshape(-1, 2))
@@ -128,7 +142,8 @@ def scorable(pair: Pair, match: Match) -> tuple[Pair, Match]:
         return pair, match
     visible = pair.visible.copy()
     visible[visible] = known
-    return replace(pair, visible=visible), Match(match.points[known], match.confidence[known])
+    evidence = match.evidence.of(known) if match.evidence else None
+    return replace(pair, visible=visible), Match(match.points[known], match.confidence[known], evidence)
 
 
 class Benchmark(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +22,14 @@ class Answers:
     rows: np.ndarray  # (m,) int: which pair a point belongs to
     predicted: np.ndarray  # (m, 2) pixels of the original target image
     truth: np.ndarray  # (m, 2) likewise
+    confidence: np.ndarray | None = None  # (m,) in [0, 1], if it was asked for
     split: str = ""
     seconds: float = 0.0  # time that the method took, over all ranks
     failures: int = 0  # pairs without a prediction because of an image
+    peak_bytes: int | None = None  # the greatest memory that any source image took; None if nobody knows
 
     @classmethod
-    def of(cls, dataset: str, predictions: Sequence[tuple[Pair, np.ndarray]], **about: str | float) -> Answers:
+    def of(cls, dataset: str, predictions: Sequence[tuple[Pair, np.ndarray]], **about: Any) -> Answers:
         """The answers to pairs of a data set, each with its V predicted points, (V, 2)."""
         pairs = tuple(pair for pair, _ in predictions)
         truths = [pair.true_points for pair in pairs]
@@ -49,7 +52,7 @@ def collect(records: Iterable[UnitRecord]) -> Answers:
     """
     records = list(records)
     scored = (scorable(*prediction) for record in records for prediction in record.predictions)
-    found = [(pair, match.points) for pair, match in scored if pair.visible.any()]
+    found = [(pair, match) for pair, match in scored if pair.visible.any()]
     if not found:
         raise UserError(
             "There is nothing to score: no predicted pair has a point whose truth is known, so look at the data set."
@@ -59,10 +62,16 @@ def collect(records: Iterable[UnitRecord]) -> Answers:
         several = ", ".join(f"{dataset} {split}" for dataset, split in origins)
         raise UserError(f"The records of one method are of several data sets ({several}): keep one run in a folder.")
     ((dataset, split),) = origins
-    seconds = sum(record.seconds for record in records)
-    failures = sum(len(record.failures) for record in records)
-    found.sort(key=lambda pair_points: pair_points[0].id)
-    return Answers.of(dataset, found, split=split, seconds=seconds, failures=failures)
+    found.sort(key=lambda prediction: prediction[0].id)
+    return Answers.of(
+        dataset,
+        [(pair, match.points) for pair, match in found],
+        confidence=np.concatenate([match.confidence for _, match in found]),
+        split=split,
+        seconds=sum(record.seconds for record in records),
+        failures=sum(len(record.failures) for record in records),
+        peak_bytes=max((record.peak_bytes for record in records if record.peak_bytes is not None), default=None),
+    )
 
 
 def read(store: PredictionStore, method: str) -> dict[str, Answers]:

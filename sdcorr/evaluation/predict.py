@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from sdcorr.datasets import Benchmark, ImageReader, Match, Pair, SourceUnit, group_by_source
 from sdcorr.errors import UserError
+from sdcorr.evaluation.memory import peak_bytes
 from sdcorr.evaluation.predictions import Failure, PredictionStore, UnitRecord, pair_to_json
 
 LINE_EVERY = 60.0  # seconds between lines of progress where there is no terminal to draw a bar in
@@ -160,6 +161,7 @@ def complete(benchmark: Benchmark, method: Method, unit: SourceUnit, record: Uni
         record.seconds + time.perf_counter() - start,
         tuple((pair, matches[pair.id]) for pair in unit.pairs if pair.id in matches),
         tuple(failures[pair.id] for pair in unit.pairs if pair.id in failures),
+        peak_bytes(),
     )
 
 

@@ -2,6 +2,7 @@
 
     <run_dir>/config.yaml                         what made the predictions; any other is refused
     <run_dir>/predictions/<method>/<unit>.json    one record a source image, with all its targets
+    <run_dir>/maps/<method>/<unit>.npz            the maps behind its matches, to look at (`evidence`)
     <run_dir>/broken.json                         the pairs that have no prediction, and why (`missing`)
     <run_dir>/summary.json                        the scores (`sdcorr.evaluation.score`)
 
@@ -18,8 +19,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from sdcorr.datasets import Match, Pair, unit_name
+from sdcorr.datasets import Evidence, Match, Pair, unit_name
 from sdcorr.errors import UserError
+from sdcorr.evaluation.evidence import pack, unpack
 from sdcorr.files import write_whole
 
 FORMAT = "sdcorr predictions 1"
@@ -50,6 +52,7 @@ class UnitRecord:
     seconds: float  # time that the method took
     predictions: tuple[tuple[Pair, Match], ...]
     failures: tuple[Failure, ...] = ()
+    peak_bytes: int | None = None  # greatest memory taken, on the GPU if there is one; None if nobody knows
 
 
 def pair_to_json(pair: Pair) -> dict[str, Any]:
@@ -70,6 +73,7 @@ def record_to_json(record: UnitRecord) -> dict[str, Any]:
         "method": record.method,
         "source": record.source,
         "seconds": round(record.seconds, 3),
+        "peak_bytes": record.peak_bytes,
         "predictions": [
             pair_to_json(pair) | {"predicted": match.points.tolist(), "confidence": match.confidence.tolist()}
             for pair, match in record.predictions
@@ -89,6 +93,7 @@ def record_from_json(plain: Any) -> UnitRecord:
     return UnitRecord(
         **{name: str(plain[name]) for name in ("dataset", "split", "method", "source")},
         seconds=float(plain["seconds"]),
+        peak_bytes=plain.get("peak_bytes"),
         predictions=tuple(_prediction_from_json(prediction) for prediction in plain["predictions"]),
         failures=tuple(Failure(**failure) for failure in plain["failures"]),
     )
@@ -184,8 +189,19 @@ class PredictionStore:
                 f"{self.run_dir} has gone while predictions were being written there: bring it back and run the same "
                 "command again, which goes on where it stopped, or choose another run folder."
             )
+        found = {pair.id: match.evidence for pair, match in record.predictions if match.evidence}
+        if found:  # first, so that a record that is there has its maps
+            known = self.evidence(record.method, record.source)
+            layers = next(iter(found.values())).layers
+            kept = {pair.id: known[pair.id] for pair, _ in record.predictions if pair.id in known}
+            kept = {pair: each for pair, each in kept.items() if each.layers == layers}
+            write_whole(self._maps(record.method, record.source), pack(kept | found))
         plain = json.dumps(record_to_json(record), allow_nan=False)
         write_whole(self.path(record.method, record.source), plain)
+
+    def evidence(self, method: str, source: str) -> dict[str, Evidence]:
+        """The maps behind the matches of a source image, by the pair's id; those that there are."""
+        return unpack(self._maps(method, source))
 
     def load(self, method: str, source: str) -> UnitRecord | None:
         """The record of a source image; None if there is none, or none that is whole.
@@ -225,6 +241,9 @@ class PredictionStore:
                 "name one of these, or predict first."
             )
         return records
+
+    def _maps(self, method: str, source: str) -> Path:
+        return self.run_dir / "maps" / method / f"{unit_name(source)}.npz"
 
     def _read(self, path: Path) -> UnitRecord:
         record = record_from_json(json.loads(path.read_text()))

@@ -1,13 +1,14 @@
 """The method as evaluation and notebooks see it: images and points in, matched points out."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from sdcorr.datasets.pair import ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.datasets.pair import Evidence, ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor, picture_digest
@@ -15,6 +16,7 @@ from sdcorr.prompt.batching import QueryBatches, saved_bytes
 from sdcorr.prompt.crops import Crops, LatentCache, crop_side
 from sdcorr.prompt.draws import Draws, Query
 from sdcorr.prompt.embeddings import EmbeddingStore
+from sdcorr.prompt.evidence import COMBINED, shrink
 from sdcorr.prompt.localize import argmax, combine_layers, confidence, soft_argmax
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, optimization_side, run
 from sdcorr.prompt.probe import PictureReader, PooledCrops, ProbeOptimization, read_out
@@ -37,6 +39,7 @@ class PromptMatcher:
         solve: Callable[[PromptOptimization, RandomCrops], Tensor] = run,
         store: EmbeddingStore | None = None,
         reader: FrozenDiffusion | None = None,
+        evidence: int = 0,
     ):
         """
         Args:
@@ -46,6 +49,7 @@ class PromptMatcher:
             solve: optimises a module's embeddings and returns them; `run`, or `fit` for a Lightning Trainer.
             store: where embeddings are kept that need not be optimised again.
             reader: the same model with other layers, to be read at transfer; by default those of `backbone`.
+            evidence: cells a side of the maps that `match` gives with each match; 0 for none.
 
         Raises:
             UserError: if the settings ask for what this backbone has not.
@@ -56,6 +60,7 @@ class PromptMatcher:
         self.solve = solve
         self.draws = Draws(settings.seed, dataset_name, settings.noise, settings.shared_draws)
         self._store = store
+        self._evidence = evidence
         self._latents = LatentCache(backbone)
         self._target_backbone = reader or backbone
         self._reader = PictureReader(backbone, settings, self.draws)
@@ -86,12 +91,17 @@ class PromptMatcher:
         }
         embeddings = self.optimize(source, unit.points, unit.source)
         queries = self.queries(unit.points, unit.source)
+        seen = self._evidence and self._small(self.source_maps(source, embeddings, unit.points, unit.source))
         for targets in self._groups(asking):
             keys = [target.pair.target for target in targets]
             asked = [target.points for target in targets]
             maps = self._transfer([pictures[key] for key in keys], keys, asked, embeddings, queries)
             for target, target_maps in zip(targets, maps, strict=True):
-                yield target.pair, self.localize(target_maps, target.pair.target_size)
+                match = self.localize(target_maps, target.pair.target_size)
+                if self._evidence:
+                    found = Evidence(self.map_names, seen[list(target.points)], self._small(target_maps))
+                    match = replace(match, evidence=found)
+                yield target.pair, match
 
     def queries(self, points: np.ndarray, image_key: str) -> list[Query]:
         """The P * R queries of P points (x, y) in pixels of their image; the restarts of a point are neighbours."""
@@ -174,6 +184,26 @@ class PromptMatcher:
         queries = self.queries(points, source_key)
         return self._transfer([picture], [target_key], [range(len(points))], embeddings, queries)[0]
 
+    def source_maps(self, image: Image.Image, embeddings: Tensor, points: np.ndarray, image_key: str) -> Tensor:
+        """Where the embeddings attend in the image that they were optimised on, read on the whole image at once.
+
+        Args:
+            image, points, image_key: as for `optimize`.
+            embeddings: (P, R, T, D), as `optimize` gives them.
+
+        Returns:
+            (P, L, S, S), mean over heads and restarts, in the frame of the squashed S x S image.
+        """
+        picture = image_to_tensor(image, self.backbone.image_size)
+        queries = self.queries(points, image_key)
+        whole = replace(self.settings, transfer_crops=1)
+        return self._transfer([picture], [image_key], [range(len(points))], embeddings, queries, whole)[0]
+
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """What the maps of an evidence are called: the layers that are read at a target, and all combined."""
+        return (*self._target_backbone.layers, COMBINED)
+
     def localize(self, maps: Tensor, size: tuple[int, int]) -> Match:
         """Points from maps.
 
@@ -202,16 +232,18 @@ class PromptMatcher:
         asked: Sequence[Sequence[int]],
         embeddings: Tensor,
         queries: Sequence[Query],
+        settings: PromptSettings | None = None,
     ) -> list[Tensor]:
         """Several targets in one batch: for each the maps of the points that it asks for, (points, L, S, S)."""
-        if self.settings.probe:
-            side = transfer_side(self.settings, self.backbone.image_size)
+        settings = settings or self.settings
+        if settings.probe:
+            side = transfer_side(settings, self.backbone.image_size)
             readings = [
-                self._target_reader.read(key, Crops(self._latents, image[None], side), self.settings.transfer_timestep)
+                self._target_reader.read(key, Crops(self._latents, image[None], side), settings.transfer_timestep)
                 for key, image in zip(keys, images, strict=True)
             ]
             return [
-                read_out(self._target_backbone, reading, embeddings[list(points)], self.settings)
+                read_out(self._target_backbone, reading, embeddings[list(points)], settings)
                 for reading, points in zip(readings, asked, strict=True)
             ]
         restarts = embeddings.shape[1]
@@ -228,11 +260,14 @@ class PromptMatcher:
             [image for image, _ in rows],
             embeddings.flatten(0, 1)[[query for _, query in rows]],
             [queries[query]._replace(target=keys[image]) for image, query in rows],
-            self.settings,
+            settings,
             self.draws,
             self._batches,
         )
         return list(maps.unflatten(0, (-1, restarts)).mean(1).split([len(points) for points in asked]))
+
+    def _small(self, maps: Tensor) -> np.ndarray:
+        return shrink(maps, self.settings, self._evidence).numpy()
 
     def _bytes_per_query(self) -> int:
         """Memory that one query takes while it is optimised; at transfer it takes less."""

@@ -23,7 +23,8 @@ from tests.evaluation.fakes import FakeBenchmark, FakeMethod, make_pair
 def contents(store: PredictionStore, method: str = "fake") -> dict[str, dict]:
     """Every record as it lies on disk, less the time that it took."""
     files = {path.name: json.loads(path.read_text()) for path in store.run_dir.glob(f"predictions/{method}/*.json")}
-    return {name: {key: value for key, value in plain.items() if key != "seconds"} for name, plain in files.items()}
+    cost = ("seconds", "peak_bytes")
+    return {name: {key: value for key, value in plain.items() if key not in cost} for name, plain in files.items()}
 
 
 @pytest.fixture

@@ -216,3 +216,25 @@ class TestStore:
 def test_settings_that_the_model_cannot_follow(small_backbone, wrong, said):
     with pytest.raises(UserError, match=said):
         PromptMatcher(small_backbone, replace(SETTINGS, **wrong), "test")
+
+
+@pytest.mark.parametrize("probe", [False, True])
+def test_evidence_is_where_the_points_are_and_were_found(small_backbone, unit, probe: bool):
+    settings = replace(SETTINGS, probe=probe, crop_pool=2)
+    plain = dict(PromptMatcher(small_backbone, settings, "test").match(unit, image))
+    matcher = PromptMatcher(small_backbone, settings, "test", evidence=8)
+    embeddings = matcher.optimize(image("a"), POINTS, "a")
+    seen = matcher.source_maps(image("a"), embeddings, POINTS, "a")
+    found = matcher.transfer(image("b"), embeddings, POINTS, "a", "b")
+    for pair, match in matcher.match(unit, image):
+        assert np.array_equal(match.points, plain[pair].points)  # looking changes nothing
+        if not pair.visible.any():
+            continue
+        assert match.evidence.layers == (*small_backbone.layers, "combined")
+        shape = (pair.visible.sum(), len(small_backbone.layers) + 1, 8, 8)
+        assert match.evidence.source.shape == match.evidence.target.shape == shape
+        of_layers = seen[pair.visible].unflatten(-1, (8, -1)).mean(-1).unflatten(-2, (8, -1)).mean(-2)
+        np.testing.assert_allclose(match.evidence.source[:, :-1], of_layers.numpy(), rtol=1e-3, atol=1e-6)
+        if pair.id == "b":
+            combined = found[pair.visible].flatten(2).softmax(-1).mean(1).view(-1, 8, 8, 8, 8).mean((2, 4))
+            np.testing.assert_allclose(match.evidence.target[:, -1], combined.numpy(), rtol=1e-3)

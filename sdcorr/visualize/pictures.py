@@ -1,4 +1,4 @@
-"""Every figure, as functions that return a matplotlib figure or an image array.
+"""Pictures with points, lines and heat maps on them.
 
 Points are in pixels of the picture that they are drawn on, as everywhere: the centre of the top-left pixel is
 (0.5, 0.5). Colours are safe for colour-blind readers: Okabe and Ito's eight for points, `magma` for heat.
@@ -15,7 +15,6 @@ from matplotlib.patches import ConnectionPatch
 from PIL import Image
 
 POINT_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF")
-LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # on white
 RIGHT, WRONG = "#009E73", "#D55E00"
 
 
@@ -251,33 +250,6 @@ def sheet(images: Sequence[Image.Image], captions: Sequence[str], columns: int, 
         axes.set_title(caption, fontsize=6, y=-0.02, va="top", pad=0)
     figure.suptitle(title, fontsize=10)
     return figure
-
-
-def curve(
-    x: Sequence[float], series: Mapping[str, Sequence[tuple[float, float, float]]], x_label: str, y_label: str
-) -> Figure:
-    """Lines with bands: each series gives (value, low, high) at every `x`."""
-    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
-    axes = figure.subplots()
-    for i, (name, points) in enumerate(series.items()):
-        value, low, high = np.array(points).T
-        axes.plot(x, value, marker="o", color=LINE_COLOURS[i], label=name)
-        axes.fill_between(x, low, high, color=LINE_COLOURS[i], alpha=0.18, linewidth=0)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(alpha=0.25)
-    axes.legend(frameon=False)
-    return figure
-
-
-def to_array(figure: Figure, dpi: int = 110) -> np.ndarray:
-    """A figure as `(H, W, 3)` uint8."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def _stretch(heat_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:

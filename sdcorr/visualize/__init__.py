@@ -1,0 +1,23 @@
+"""Every figure, as functions that return a matplotlib figure or an image array."""
+
+from sdcorr.visualize.charts import bars, curve, reliability
+from sdcorr.visualize.pictures import colour, heat, idea, layers, mark, matches, matches_with_heat, sheet, show, words
+from sdcorr.visualize.render import to_array, to_svg
+
+__all__ = [
+    "bars",
+    "colour",
+    "curve",
+    "heat",
+    "idea",
+    "layers",
+    "mark",
+    "matches",
+    "matches_with_heat",
+    "reliability",
+    "sheet",
+    "show",
+    "to_array",
+    "to_svg",
+    "words",
+]

@@ -1,0 +1,237 @@
+"use strict";
+/* Two pictures side by side in one SVG, their points joined; a point that is chosen shows the maps behind its match.
+
+   const view = new PairView(element, {
+     source: {url, width, height},      // width and height of the original picture, whatever the file at `url` has
+     target: {url, width, height},
+     points: [{source: [x, y], target: [x, y] | null, truth: [x, y] | null,     // pixels of the original pictures
+               right: true | false | null, confidence: 0..1 | null, name: "beak"}],
+     layers: ["up_blocks.1.attentions.0", ..., "combined"],
+     map: async (side, point, layer) => ({cells: Uint8Array, side: k}) | null,  // side: "source" or "target"
+     onSource: (x, y) => {},            // a click on the source picture, in its pixels; without it nothing happens there
+     onChoose: (point) => {},           // the index of the point now chosen, or null
+   });
+   view.set({points, ...});             // some of these anew; what is chosen stays chosen if it is still there
+   view.choose(0); view.showLayer(2);
+*/
+
+const SVG = "http://www.w3.org/2000/svg";
+const POINT_COLOURS = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF"];
+const GAP = 4; // between the pictures, in units of which a picture is 100 high
+// matplotlib's magma at sixteen places
+const MAGMA = [
+  [0, 0, 4], [11, 9, 36], [32, 17, 75], [59, 15, 112], [87, 21, 126], [114, 31, 129], [140, 41, 129], [168, 50, 125],
+  [196, 60, 117], [222, 73, 104], [241, 96, 93], [250, 127, 94], [254, 159, 109], [254, 191, 132], [253, 222, 160],
+  [252, 253, 191],
+];
+
+function node(name, attributes, parent) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (parent) parent.append(made);
+  return made;
+}
+
+/* A map as a picture: the greater, the brighter and the less transparent. Cells are 0..255, row by row. */
+function heatUrl({ cells, side }) {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = side;
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(side, side);
+  cells.forEach((cell, index) => {
+    const level = (cell / 255) * (MAGMA.length - 1);
+    const low = Math.min(Math.floor(level), MAGMA.length - 2);
+    for (let c = 0; c < 3; c++) {
+      image.data[4 * index + c] = MAGMA[low][c] + (level - low) * (MAGMA[low + 1][c] - MAGMA[low][c]);
+    }
+    image.data[4 * index + 3] = 200 * Math.pow(cell / 255, 0.7);
+  });
+  context.putImageData(image, 0, 0);
+  return canvas.toDataURL();
+}
+
+/* "up_blocks.1.attentions.0" is known as up.1.0 */
+function shortLayer(name) {
+  return name.replace("_blocks", "").replace(".attentions", "").replace(".transformer_blocks.0.attn2", "");
+}
+
+class PairView {
+  constructor(root, options) {
+    this.options = { points: [], layers: [], map: async () => null };
+    this.chosen = null;
+    this.drawing = 0; // counts what is asked for, so that a map that comes late is not drawn over a newer one
+    this.root = root;
+    root.classList.add("pair-view");
+    this.svg = node("svg", { class: "pair", tabindex: "-1" }, root);
+    this.layerBar = document.createElement("div");
+    this.layerBar.className = "layers";
+    this.layerBar.setAttribute("role", "radiogroup");
+    this.layerBar.setAttribute("aria-label", "attention map of");
+    this.caption = document.createElement("p");
+    this.caption.className = "caption";
+    this.caption.setAttribute("aria-live", "polite");
+    root.append(this.layerBar, this.caption);
+    this.set(options);
+  }
+
+  set(changes) {
+    Object.assign(this.options, changes);
+    if (changes.layers || this.layer === undefined) this.layer = Math.max(0, this.options.layers.length - 1);
+    if (this.chosen !== null && this.chosen >= this.options.points.length) this.chosen = null;
+    this.draw();
+  }
+
+  choose(index) {
+    const changed = this.chosen !== index;
+    this.chosen = index;
+    this.mark();
+    if (changed && this.options.onChoose) this.options.onChoose(index);
+  }
+
+  showLayer(index) {
+    this.layer = index;
+    this.mark();
+  }
+
+  draw() {
+    const { source, target, points } = this.options;
+    this.svg.replaceChildren();
+    const widths = [source, target].map((picture) => (picture ? (100 * picture.width) / picture.height : 100));
+    // very flat or very tall pictures keep to a sensible share of the room
+    const total = widths[0] + GAP + widths[1];
+    this.unit = total / 200;
+    this.svg.setAttribute("viewBox", `0 0 ${total} 100`);
+    this.places = {
+      source: source && { x: 0, width: widths[0], picture: source },
+      target: target && { x: widths[0] + GAP, width: widths[1], picture: target },
+    };
+    this.images = {};
+    this.heats = {};
+    for (const side of ["source", "target"]) {
+      const place = this.places[side];
+      if (!place) continue;
+      const box = { x: place.x, y: 0, width: place.width, height: 100, preserveAspectRatio: "none" };
+      this.images[side] = node("image", { ...box, href: place.picture.url, class: "picture" }, this.svg);
+      this.heats[side] = node("image", { ...box, class: "heat" }, this.svg);
+    }
+    if (this.options.onSource && this.images.source) this.listen();
+    this.groups = points.map((point, index) => this.drawPoint(point, index));
+    this.drawLayers();
+    this.mark();
+  }
+
+  at(side, [x, y]) {
+    const { x: left, width, picture } = this.places[side];
+    return [left + (x / picture.width) * width, (y / picture.height) * 100];
+  }
+
+  listen() {
+    const { x, width, picture } = this.places.source;
+    const pad = node("rect", { x, y: 0, width, height: 100, class: "pad" }, this.svg);
+    pad.addEventListener("click", (event) => {
+      const box = pad.getBoundingClientRect();
+      const right = ((event.clientX - box.left) / box.width) * picture.width;
+      const down = ((event.clientY - box.top) / box.height) * picture.height;
+      const inside = (value, most) => Math.min(Math.max(value, 0), most);
+      this.options.onSource(inside(right, picture.width), inside(down, picture.height));
+    });
+  }
+
+  drawPoint(point, index) {
+    const known = point.right === true || point.right === false;
+    const state = known ? (point.right ? "right" : "wrong") : "open";
+    const group = node("g", { class: `match ${state}`, tabindex: "0", role: "button" }, this.svg);
+    const title = node("title", {}, group);
+    title.textContent = this.describe(point, index);
+    group.setAttribute("aria-label", title.textContent);
+    const colour = POINT_COLOURS[index % POINT_COLOURS.length];
+    const [x1, y1] = this.at("source", point.source);
+    const dot = (x, y) => node("circle", { cx: x, cy: y, r: 2 * this.unit, fill: colour, class: "dot" }, group);
+    if (point.target && this.places.target) {
+      const [x2, y2] = this.at("target", point.target);
+      const ends = { x1, y1, x2, y2 };
+      node("line", { ...ends, class: "reach", "stroke-width": 5 * this.unit }, group);
+      const strong = point.confidence === null || point.confidence === undefined ? 0.9 : 0.35 + 0.6 * point.confidence;
+      const line = node("line", { ...ends, class: "line", "stroke-width": 0.7 * this.unit, opacity: strong }, group);
+      if (!known) line.setAttribute("stroke", colour);
+      if (state === "wrong") line.setAttribute("stroke-dasharray", `${2.4 * this.unit} ${1.6 * this.unit}`);
+      if (point.truth && state === "wrong") {
+        const [x, y] = this.at("target", point.truth);
+        node("line", { x1: x2, y1: y2, x2: x, y2: y, class: "miss", "stroke-width": 0.4 * this.unit }, group);
+      }
+      if (point.truth) this.cross(group, ...this.at("target", point.truth), colour);
+      dot(x2, y2);
+    }
+    dot(x1, y1);
+    const choose = (event) => {
+      event.stopPropagation();
+      this.choose(this.chosen === index && event.type === "click" ? null : index);
+    };
+    group.addEventListener("click", choose);
+    group.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") {
+        event.preventDefault();
+        this.choose(this.chosen === index ? null : index);
+      }
+    });
+    if (this.options.hover) group.addEventListener("pointerenter", () => this.choose(index));
+    return group;
+  }
+
+  cross(group, x, y, colour) {
+    const r = 1.7 * this.unit;
+    const path = `M${x - r},${y - r}L${x + r},${y + r}M${x - r},${y + r}L${x + r},${y - r}`;
+    node("path", { d: path, class: "truth-rim", "stroke-width": 1.4 * this.unit }, group);
+    node("path", { d: path, class: "truth", stroke: colour, "stroke-width": 0.7 * this.unit }, group);
+  }
+
+  describe(point, index) {
+    const parts = [point.name || `point ${index + 1}`];
+    if (point.right === true) parts.push("right");
+    if (point.right === false) parts.push("wrong");
+    if (point.target && point.truth) {
+      const away = Math.hypot(point.target[0] - point.truth[0], point.target[1] - point.truth[1]);
+      parts.push(`${away.toFixed(1)} px from the truth`);
+    }
+    if (typeof point.confidence === "number") parts.push(`confidence ${point.confidence.toFixed(2)}`);
+    return parts.join(", ");
+  }
+
+  drawLayers() {
+    this.layerBar.replaceChildren();
+    this.options.layers.forEach((name, index) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = shortLayer(name);
+      button.title = name;
+      button.setAttribute("role", "radio");
+      button.addEventListener("click", () => this.showLayer(index));
+      this.layerBar.append(button);
+    });
+  }
+
+  /* Show what is chosen: the point, the layer, and their maps. */
+  async mark() {
+    const index = this.chosen;
+    const point = index === null ? null : this.options.points[index];
+    this.svg.classList.toggle("choosing", point !== null && point !== undefined);
+    this.groups.forEach((group, other) => {
+      group.classList.toggle("chosen", other === index);
+      group.setAttribute("aria-pressed", String(other === index));
+    });
+    this.layerBar.hidden = !point || !this.options.layers.length;
+    [...this.layerBar.children].forEach((button, layer) => {
+      button.setAttribute("aria-checked", String(layer === this.layer));
+    });
+    this.caption.textContent = point ? this.describe(point, index) : "";
+    const turn = ++this.drawing;
+    for (const side of Object.keys(this.heats)) {
+      const map = point ? await this.options.map(side, index, this.layer) : null;
+      if (turn !== this.drawing) return;
+      if (map) this.heats[side].setAttribute("href", heatUrl(map));
+      else this.heats[side].removeAttribute("href");
+      this.images[side].classList.toggle("under-heat", map !== null);
+    }
+    this.root.dataset.shown = point ? `${index}/${this.layer}` : "";
+  }
+}
