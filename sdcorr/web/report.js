@@ -106,7 +106,15 @@ class Gallery {
     };
     write("h3", "", pair.category, card);
     const about = write("p", "about", "", card);
-    const known = pair.points.filter((point) => point.right !== null);
+    const points = pair.points.map(([x, y, foundX, foundY, trueX, trueY, right, confidence, name]) => ({
+      source: [x, y],
+      target: [foundX, foundY],
+      truth: trueX === null || trueY === null ? null : [trueX, trueY],
+      right,
+      confidence,
+      name: this.data.names[name],
+    }));
+    const known = points.filter((point) => point.right !== null);
     if (known.length) {
       write("span", "", `${known.filter((point) => point.right).length} of ${known.length} right`, about);
     }
@@ -117,7 +125,7 @@ class Gallery {
     card.view = new PairView(place, {
       source: this.data.images[pair.source],
       target: this.data.images[pair.target],
-      points: pair.points,
+      points,
       layers: pair.maps ? this.data.layers : [],
       map: (side, point, layer) => this.map(pair, side, point, layer),
     });

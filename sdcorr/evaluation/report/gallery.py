@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from sdcorr.evaluation.report.small import NO_PICTURE, Room, maps_url, picture_u
 
 A_PAIR = 24_000  # characters of the file that a pair may take; 1,000 pairs keep below 25 MB with all the rest
 AT_LEAST = 1_000 * A_PAIR  # which the pictures of few pairs may fill
-FOR_PICTURES, FOR_MAPS = 0.58, 0.36  # shares of these; points and names take what is left
+FOR_MAPS = 0.35  # share of what points and names leave; pictures get what the maps leave
 MANY = 200  # pairs from which on it is said that it takes a while
 
 
@@ -86,24 +87,31 @@ def gallery(
 
     Returns:
         `images`: url, width and height (of the original picture) of each; `layers`; `sources`: url of the maps of each
-        source image; `pairs`: id, category, source and target (indices of images), share of right points, mean
-        confidence, points, and `maps` where there are some: index of the source's, its row of each point, url of the
-        target's; `alpha`.
+        source image; `names` of key-points; `alpha`; `pairs`: id, category, source and target (indices of images),
+        share of right points, mean confidence, points (source, target and true x and y, right, confidence, index of
+        the name), and `maps` where there are some: index of the source's, its row of each point, url of the target's.
     """
     if len(pairs) > MANY:
         console.print(f"making the pictures of {len(pairs):,} pairs for the report", highlight=False)
     sizes = {each.pair.source: each.pair.source_size for each in pairs}
     sizes |= {each.pair.target: each.pair.target_size for each in pairs}
-    total = max(A_PAIR * len(pairs), AT_LEAST)
-    room, images = Room(FOR_PICTURES * total, len(sizes)), []
-    for key, (width, height) in track(
-        sizes.items(), "report", console=console, disable=not console.is_terminal, transient=True
-    ):
-        images.append({"url": _picture(key, image, room), "width": width, "height": height})
-    numbers = {key: number for number, key in enumerate(sizes)}
-    shown = [_pair(each, numbers) for each in pairs]
-    layers, sources = _add_maps(shown, store, method, pairs, FOR_MAPS * total)
-    return {"images": images, "layers": layers, "sources": sources, "pairs": shown, "alpha": ALPHA}
+    images = {key: index for index, key in enumerate(sizes)}
+    names = {name: index for index, name in enumerate(sorted({name for each in pairs for name in each.pair.names}))}
+    shown = [_pair(each, images, names) for each in pairs]
+    left = max(A_PAIR * len(pairs), AT_LEAST) - len(json.dumps([shown, list(names)]))
+    layers, sources = _add_maps(shown, store, method, pairs, FOR_MAPS * left)
+    left -= sum(map(len, sources)) + sum(len(each["maps"]["target"]) for each in shown if each["maps"])
+    room = Room(left, len(sizes))
+    keys = track(sizes, "report", console=console, disable=not console.is_terminal, transient=True)
+    pictures = [{"url": _picture(key, image, room), "width": sizes[key][0], "height": sizes[key][1]} for key in keys]
+    return {
+        "images": pictures,
+        "layers": layers,
+        "sources": sources,
+        "names": list(names),
+        "alpha": ALPHA,
+        "pairs": shown,
+    }
 
 
 def _add_maps(
@@ -152,27 +160,20 @@ def _picture(key: str, image: ImageReader | None, room: Room) -> str:
         return NO_PICTURE
 
 
-def _pair(each: Judged, numbers: Mapping[str, int]) -> dict[str, Any]:
+def _pair(each: Judged, images: Mapping[str, int], names: Mapping[str, int]) -> dict[str, Any]:
     pair, match = each.pair, each.match
-    names = [name for name, seen in zip(pair.names, pair.visible, strict=True) if seen]
+    called = [names[name] for name, seen in zip(pair.names, pair.visible, strict=True) if seen]
     points = [
-        {
-            "source": _rounded(source),
-            "target": _rounded(target),
-            "truth": _rounded(truth) if np.isfinite(truth).all() else None,
-            "right": right,
-            "confidence": round(float(confidence), 3),
-            "name": name,
-        }
+        [*_rounded(source), *_rounded(target), *_rounded(truth), right, round(float(confidence), 3), name]
         for source, target, truth, right, confidence, name in zip(
-            pair.query_points, match.points, pair.true_points, each.right, match.confidence, names, strict=True
+            pair.query_points, match.points, pair.true_points, each.right, match.confidence, called, strict=True
         )
     ]
     return {
         "id": pair.id,
         "category": pair.category,
-        "source": numbers[pair.source],
-        "target": numbers[pair.target],
+        "source": images[pair.source],
+        "target": images[pair.target],
         "share": each.share,
         "confidence": round(float(match.confidence.mean()), 4),
         "points": points,
@@ -180,5 +181,5 @@ def _pair(each: Judged, numbers: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _rounded(point: np.ndarray) -> list[float]:
-    return [round(float(value), 1) for value in point]
+def _rounded(point: np.ndarray) -> list[float | None]:
+    return [round(float(value), 1) if np.isfinite(value) else None for value in point]

@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 SMALL = 128  # pixels a side up to which a picture is kept as it is, for an enlarged one shows every loss
-PICTURES = ((SMALL, None), (320, 85), (320, 70), (320, 50), (256, 45), (192, 40), (128, 30))  # longest side, quality
-MAPS = ((1, 60), (1, 30), (2, 50), (4, 50))  # cells a side are divided by this, quality
+# longest side in pixels and quality of WebP, from the best to the smallest
+PICTURES = ((SMALL, None), (320, 85), (320, 70), (320, 50), (256, 50), (256, 35), (192, 35), (128, 30))
+MAPS = ((1, 60), (1, 30), (2, 50), (4, 50))  # by what the cells a side are divided, and quality
 LONGEST = 16_383  # pixels a side that WebP can have
 NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAIAAAJmZmQAAACH5BAAAAAAALAAAAAABAAEAAAICRAEAOw=="  # one grey pixel
 
