@@ -26,6 +26,8 @@ def curve(x: Sequence[float], series: Mapping[str, Sequence[Estimate]], x_label:
         colour, dashes = LINE_COLOURS[i % len(LINE_COLOURS)], DASHES[i % len(DASHES)]
         axes.plot(x, value, marker=marker, color=colour, linestyle=dashes, label=_plain(name))
         axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+    if all(float(each).is_integer() for each in x):  # no half restarts
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.25)

@@ -65,7 +65,7 @@ def write_comparison(
     charts = [
         Chart(
             f"Better than {first} by",
-            visualize.bars(gaps, f"{label}, difference in percent points"),
+            visualize.bars(gaps, f"{at.upper()}, percent points"),
             "Paired on the pairs that both have; an interval that crosses 0 shows no difference.",
         ),
         curves(_on_shared(answers, protocol), average, samples),

@@ -41,14 +41,14 @@ def middle(summary: Summary) -> str:
 def methods(summary: Summary, method: str) -> list[Table]:
     """A table for every average: each method at each threshold, and how much better the run's own is."""
     at, thresholds = middle(summary), thresholds_of([summary])
+    others = sorted(others_of(summary), key=is_variant, reverse=True)  # what is closest to the method first
+    columns = ["method", *map(str.upper, thresholds), *([f"{method} is better @{at[4:]} by"] if others else [])]
     made = []
     for average in averages_of(summary):
-        table = Table(
-            average_name(average), ["method", *map(str.upper, thresholds), f"{method} is better @{at[4:]} by"]
-        )
+        table = Table(average_name(average), columns)
         mine = [score(summary, f"{each}/{average}") for each in thresholds]
-        table.add(method, *mine, Cell("", order=float("-inf")), strong=True)
-        for name in others_of(summary):
+        table.add(method, *mine, *([""] if others else []), strong=True)
+        for name in others:
             values = [score(summary, f"baseline/{name}/{each}/{average}") for each in thresholds]
             table.add(name, *values, score(summary, f"difference/{name}/{at}/{average}", "+"))
         made.append(table)
@@ -74,12 +74,12 @@ def published(summaries: Sequence[Summary], method: str) -> tuple[list[Table], l
         made.append(table)
     thresholds = sorted({alpha for row, _ in others for alpha in row.values})
     columns = ["method", "average", *(pck_name(alpha).upper() for alpha in thresholds), "labels", "what differs"]
-    apart = Table("not comparable", [*columns, "known from"], sortable=True)
+    why_none = "; ".join(lacks(summaries[0]))  # true of all rows
+    apart = Table(why_none or "what differs from every protocol here", [*columns, "known from"], sortable=True)
     for row, reason in others:
         values = [_percent(text) for text in published_values(row, thresholds)]
         labels = SUPERVISION[row.supervision]
-        why = "; ".join(part for part in (reason, *lacks(summaries[0])) if part)
-        apart.add(row.method, average_name(row.average), *values, labels, why, known_from(row))
+        apart.add(row.method, average_name(row.average), *values, labels, reason or "-", known_from(row))
     return made, [apart] if others else []
 
 

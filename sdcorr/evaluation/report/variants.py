@@ -43,7 +43,7 @@ def variants(summary: Summary, method: str, config: Mapping[str, Any]) -> dict[s
     charts = [
         Chart(
             f"By how much {method} is better than each variant",
-            visualize.bars(gaps, f"{label}, difference in percent points"),
+            visualize.bars(gaps, f"{at.upper()}, percent points"),
             "Paired on the pairs that both have; an interval that crosses 0 shows no difference.",
         )
     ]
