@@ -1,8 +1,9 @@
 """Predict, save, score: `python eval.py`, `python eval.py dataset.split=test`, `python eval.py model=sd14 trainer=ddp`.
 
-The run folder holds config.yaml, predictions/ (one record a source image and method, in original pixels), broken.json
-(pairs without a prediction), figures/ and summary.json. A run that was stopped goes on where it was, with as many
-processes as you like; a folder made with another configuration is refused.
+The run folder holds config.yaml, predictions/ (one record a source image and method, in original pixels), maps/ (what
+to look at), broken.json (pairs without a prediction), figures/, summary.json and report.html, a page that shows it all.
+A run that was stopped goes on where it was, with as many processes as you like; a folder made with another
+configuration is refused.
 
 Exit code: 0, or 3 if a pair has no prediction because its image or its annotation is broken (all others are predicted
 and scored), 2 for a mistake in what was asked for, 130 if it was interrupted.
@@ -24,6 +25,7 @@ from sdcorr.evaluation.pictures import best_and_worst
 from sdcorr.evaluation.predict import predict
 from sdcorr.evaluation.predictions import CurrentPredictions, PredictionStore
 from sdcorr.evaluation.protocols import Protocol, protocol_named
+from sdcorr.evaluation.report.run import write_report
 from sdcorr.evaluation.score import score, write_summary
 from sdcorr.evaluation.table import print_summary
 
@@ -35,6 +37,7 @@ def main(cfg: DictConfig) -> int:
     benchmark = build.benchmark(cfg)
     protocol = protocol_named(cfg.protocol, benchmark.name)
     build.settings(cfg)  # a mistake is told here, before there are many processes
+    shown = build.shown_pairs(cfg)
     with launch(cfg.trainer) as ranks:
         console = Console(quiet=not ranks.first)
         watch = tracking.Watch(benchmark, cfg.logger if ranks.first else None)
@@ -50,7 +53,7 @@ def main(cfg: DictConfig) -> int:
             return 0
         if ranks.world_size > 1:
             finish(benchmark, methods, store, alone=ranks.alone, console=console)
-    return report(cfg, benchmark, protocol, store, methods, watch, console)
+    return report(cfg, benchmark, protocol, store, methods, watch, shown, console)
 
 
 def report(
@@ -60,6 +63,7 @@ def report(
     store: PredictionStore,
     methods: Iterable[str],
     watch: tracking.Watch,
+    shown: int,
     console: Console,
 ) -> int:
     """Score what the run folder holds for these pairs, say what is missing, and return the exit code."""
@@ -68,6 +72,7 @@ def report(
     missing.keep(store, gaps)
     if current.left_out:
         console.print(f"{len(current.left_out)} pairs in {store.run_dir} are not in the data set any more: left out.")
+    summary = None
     if not any(pair.has_truth.any() for pair in benchmark.pairs):
         console.print("The truth of no point is known, so the matches are kept and not scored.")
     elif not any(record.predictions for record in current.records(build.METHOD)):
@@ -78,7 +83,18 @@ def report(
         figures = best_and_worst(benchmark, current, build.METHOD, protocol, cfg.pictures)
         tracking.log_evaluation(watch.logger, summary, figures)
         print_summary(summary, build.METHOD, console)
+    page = write_report(
+        current,
+        build.METHOD,
+        protocol,
+        summary,
+        image=benchmark.image,
+        pairs=shown,
+        samples=cfg.bootstrap,
+        console=console,
+    )
     missing.tell(console, store, gaps)
+    console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     print(store.run_dir)
     return INCOMPLETE if gaps else 0
 

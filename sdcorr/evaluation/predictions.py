@@ -5,6 +5,7 @@
     <run_dir>/maps/<method>/<unit>.npz            the maps behind its matches, to look at (`evidence`)
     <run_dir>/broken.json                         the pairs that have no prediction, and why (`missing`)
     <run_dir>/summary.json                        the scores (`sdcorr.evaluation.score`)
+    <run_dir>/report.html                         all of it to look at (`sdcorr.evaluation.report`)
 
 Every file appears whole or not at all: it is written under another name and renamed. A process may be killed
 at any moment and any number of processes may write into one folder; the next run predicts what is missing.

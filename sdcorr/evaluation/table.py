@@ -57,7 +57,7 @@ def print_comparison(summary: Summary, first: str, second: str, console: Console
         second: how to call the other.
         console: where to print.
     """
-    thresholds = _thresholds([summary], "difference/")
+    thresholds = thresholds_of([summary], "difference/")
     title = f"{' '.join(_origin(summary))}, protocol {summary['protocol']}: {summary['pairs']:,} pairs that both have"
     for name, run, only in (("A", first, "a/only"), ("B", second, "b/only")):
         console.print(
@@ -66,7 +66,7 @@ def print_comparison(summary: Summary, first: str, second: str, console: Console
 
     def whole(gap: str) -> Table:
         table = grid(title, ["average", "", *map(str.upper, thresholds)], labels=2)
-        for average in _averages(summary):
+        for average in averages_of(summary):
             for name, prefix in (("A", "a/"), ("B", "b/"), ("A - B", "difference/")):
                 cells = [cell(summary, f"{prefix}{alpha}/{average}", gap) for alpha in thresholds]
                 bold = "bold" if prefix == "difference/" else None
@@ -75,7 +75,7 @@ def print_comparison(summary: Summary, first: str, second: str, console: Console
         return table
 
     console.print(fitted(whole, console))
-    if kinds := _kinds(summary, f"difference/{thresholds[0]}"):
+    if kinds := kinds_of(summary, f"difference/{thresholds[0]}"):
         columns = {alpha.upper(): f"difference/{alpha}/per_point{{}}" for alpha in thresholds}
         console.print(fitted(_maker("A - B, per point", summary, columns, kinds), console))
 
@@ -89,12 +89,10 @@ def fitted(make: Make, console: Console) -> Table:
 
 def tables(summary: Summary, method: str) -> Iterator[Make]:
     """Tables of methods under each average, of the differences between them, of kinds of points and categories."""
-    names = "\n".join(summary)
-    thresholds = _thresholds([summary])
-    others = re.findall(r"(?m)^baseline/([^/]+)/pairs$", names)
+    thresholds, others = thresholds_of([summary]), others_of(summary)
     protocol = f"protocol {summary['protocol']}: {summary['pairs']} pairs, {summary['points']} points"
     prefixes = {method: ""} | {name: f"baseline/{name}/" for name in others}
-    for average in _averages(summary):
+    for average in averages_of(summary):
         columns = {alpha.upper(): f"{alpha}/{average}" for alpha in thresholds}
         yield _maker(f"{average_name(average)}, {protocol}", summary, columns, prefixes)
     averages = ("per_point", "per_image")
@@ -103,7 +101,7 @@ def tables(summary: Summary, method: str) -> Iterator[Make]:
         columns = {f"{alpha.upper()} {average_name(average)}": f"{alpha}/{average}" for average in averages}
         prefixes = {f"less {name}": f"difference/{name}/" for name in others}
         yield _maker(f"{method}, paired difference", summary, columns, prefixes)
-    if kinds := _kinds(summary, thresholds[0]):
+    if kinds := kinds_of(summary, thresholds[0]):
         columns = {alpha.upper(): f"{alpha}/per_point{{}}" for alpha in thresholds}
         yield _maker(f"{method}, per point", summary, columns, kinds)
 
@@ -117,13 +115,13 @@ def grid(title: str, columns: Sequence[str], labels: int = 1, words: int = 0) ->
     return table
 
 
-def cell(summary: Summary, name: str, gap: str = " ") -> str:
-    """A value in percent, with its interval if it has one: `45.4 [43.9, 46.8]`."""
+def cell(summary: Summary, name: str, gap: str = " ", sign: str = "") -> str:
+    """A value in percent, with its interval if it has one: `45.4 [43.9, 46.8]`; `sign="+"` for a difference."""
     if name not in summary:
         return "-"
     low, high = summary.get(f"{name}/low"), summary.get(f"{name}/high")
-    value = f"{100 * summary[name]:.1f}"
-    return value if low is None else f"{value}{gap}[{100 * low:.1f}, {100 * high:.1f}]"
+    value = f"{100 * summary[name]:{sign}.1f}"
+    return value if low is None else f"{value}{gap}[{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
 
 
 def _maker(title: str, summary: Summary, columns: Mapping[str, str], rows: Mapping[str, str]) -> Make:
@@ -141,7 +139,7 @@ def _maker(title: str, summary: Summary, columns: Mapping[str, str], rows: Mappi
 
 def _side_by_side(origin: tuple[str, str], runs: Sequence[Run], gap: str) -> Table:
     """Rows of a protocol, an average and a run; each protocol's own average comes first, in bold."""
-    thresholds = _thresholds([summary for _, _, summary in runs])
+    thresholds = thresholds_of([summary for _, _, summary in runs])
     labels = [(f"{folder}: {method}", f"{summary['pairs']:,}") for folder, method, summary in runs]
     several = len(set(labels)) > 1
     whose = "" if several else f", {labels[0][0]}: {labels[0][1]} pairs, {runs[0][2]['points']:,} points"
@@ -151,7 +149,7 @@ def _side_by_side(origin: tuple[str, str], runs: Sequence[Run], gap: str) -> Tab
     for protocol in dict.fromkeys(summary["protocol"] for _, _, summary in runs):
         under = [(label, run[2]) for label, run in zip(labels, runs, strict=True) if run[2]["protocol"] == protocol]
         first = protocol
-        for average in _averages(under[0][1]):
+        for average in averages_of(under[0][1]):
             style = "bold" if average == under[0][1]["headline"] else None
             for label, summary in under:
                 cells = [cell(summary, f"{alpha}/{average}", gap) for alpha in thresholds]
@@ -174,8 +172,8 @@ def _print_published(summaries: Sequence[Summary], ours: str, console: Console) 
         for labels, group in groupby(others, key=lambda other: other[0].supervision):
             table.add_row(SUPERVISION[labels], style="bold")
             for row, reason in group:
-                values = _values(row, thresholds)
-                table.add_row(f"  {row.method}", average_name(row.average), *values, reason, _known(row))
+                values = published_values(row, thresholds)
+                table.add_row(f"  {row.method}", average_name(row.average), *values, reason, known_from(row))
         console.print(table)
 
 
@@ -189,7 +187,9 @@ def _comparable(summary: Summary, rows: Sequence[Published], ours: str, gap: str
         table.add_row(ours, average_name(average), *mine, "", "this run", style="bold")
         for row in (row for row in rows if row.average == average):
             labels = SUPERVISION[row.supervision]
-            table.add_row(row.method, average_name(average), *_values(row, thresholds), labels, _known(row))
+            table.add_row(
+                row.method, average_name(average), *published_values(row, thresholds), labels, known_from(row)
+            )
         table.add_section()
     return table
 
@@ -198,29 +198,36 @@ def _columns(thresholds: Sequence[float]) -> list[str]:
     return [pck_name(alpha).removeprefix("pck") for alpha in thresholds]
 
 
-def _values(row: Published, thresholds: Sequence[float]) -> list[str]:
+def published_values(row: Published, thresholds: Sequence[float]) -> list[str]:
+    """What it has at these thresholds, in percent."""
     return [f"{row.values[alpha]:.1f}" if alpha in row.values else "-" for alpha in thresholds]
 
 
-def _known(row: Published) -> str:
+def known_from(row: Published) -> str:
+    """Where a published number was read, and how surely it is known."""
     status = STATUS[row.status]
     return f"{row.source} ({status})" if status else row.source
 
 
-def _averages(summary: Summary) -> list[str]:
+def others_of(summary: Summary) -> list[str]:
+    """The methods that a summary's own is compared with."""
+    return re.findall(r"(?m)^baseline/([^/]+)/pairs$", "\n".join(summary))
+
+
+def averages_of(summary: Summary) -> list[str]:
     """The averages to show: the protocol's first, then per point and per image."""
     first = str(summary["headline"])
     there = any(name.endswith(f"/{first}") for name in summary)  # one category has no averages over categories
     return list(dict.fromkeys([*([first] if there else []), "per_point", "per_image"]))
 
 
-def _thresholds(summaries: Iterable[Summary], prefix: str = "") -> list[str]:
+def thresholds_of(summaries: Iterable[Summary], prefix: str = "") -> list[str]:
     """The thresholds of some summaries, in order."""
     names = "\n".join(name for summary in summaries for name in summary)
     return list(dict.fromkeys(re.findall(rf"(?m)^{prefix}(pck@[\d.]+)/per_point$", names)))
 
 
-def _kinds(summary: Summary, threshold: str) -> dict[str, str]:
+def kinds_of(summary: Summary, threshold: str) -> dict[str, str]:
     """The kinds of points, the categories and the difficulties that are told apart: what to call them -> their key."""
     names, kinds = "\n".join(summary), "/ambiguous|/distinct|/category/.+|/difficulty/.+"
     found = re.findall(rf"(?m)^{re.escape(threshold)}/per_point({kinds})(?<!/low)(?<!/high)$", names)

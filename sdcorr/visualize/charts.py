@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # on white and on black
 DASHES = ("-", "--", "-.", ":")
+LONGEST = 36  # characters of a name in a chart
 Estimate = tuple[float, float, float]  # a value and the ends of its interval, which may be the value itself
 
 
@@ -23,7 +24,7 @@ def curve(x: Sequence[float], series: Mapping[str, Sequence[Estimate]], x_label:
     for i, (name, points) in enumerate(series.items()):
         value, low, high = np.array(points).T
         colour, dashes = LINE_COLOURS[i % len(LINE_COLOURS)], DASHES[i % len(DASHES)]
-        axes.plot(x, value, marker=marker, color=colour, linestyle=dashes, label=name)
+        axes.plot(x, value, marker=marker, color=colour, linestyle=dashes, label=_plain(name))
         axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
@@ -40,7 +41,7 @@ def bars(rows: Mapping[str, Estimate], x_label: str, *, title: str = "") -> Figu
     value, low, high = np.array(list(rows.values()), dtype=float).reshape(-1, 3).T
     axes.barh(places, value, height=0.62, color=LINE_COLOURS[0], alpha=0.75)
     axes.errorbar(value, places, xerr=(value - low, high - value), fmt="none", ecolor=LINE_COLOURS[1], capsize=3)
-    axes.set_yticks(places, list(rows))
+    axes.set_yticks(places, [_plain(name) for name in rows])
     axes.invert_yaxis()
     axes.set_xlabel(x_label)
     axes.grid(axis="x", alpha=0.25)
@@ -73,3 +74,8 @@ def reliability(
     axes.grid(alpha=0.25)
     axes.set_title(title, fontsize=10)
     return figure
+
+
+def _plain(name: str) -> str:
+    """A name from the data as it is: no mathematics between its dollars, and short enough to leave room for a chart."""
+    return (name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…").replace("$", r"\$")

@@ -1,0 +1,166 @@
+"""The scores of a run as tables and charts; every number is one of its summary's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sdcorr import visualize
+from sdcorr.evaluation.answers import Answers
+from sdcorr.evaluation.curves import GRID, pck_curve
+from sdcorr.evaluation.pck import AVERAGES, pck_name
+from sdcorr.evaluation.protocols import PROTOCOLS, Protocol
+from sdcorr.evaluation.published import average_name, beside, lacks
+from sdcorr.evaluation.report.parts import Cell, Chart, Table, number, score
+from sdcorr.evaluation.summary import Summary
+from sdcorr.evaluation.table import (
+    SUPERVISION,
+    averages_of,
+    kinds_of,
+    known_from,
+    others_of,
+    published_values,
+    thresholds_of,
+)
+from sdcorr.evaluation.tally import Tally, tally
+from sdcorr.visualize.charts import Estimate
+
+LINES = 6  # in one chart
+
+
+def is_variant(name: str) -> bool:
+    """Whether a method is the run's own with another setting (`restarts=1`), not a baseline."""
+    return "=" in name
+
+
+def middle(summary: Summary) -> str:
+    """The threshold that is spoken of where there is room for one: 0.10 if it is there."""
+    thresholds = thresholds_of([summary])
+    return pck_name(0.1) if pck_name(0.1) in thresholds else thresholds[len(thresholds) // 2]
+
+
+def methods(summary: Summary, method: str) -> list[Table]:
+    """A table for every average: each method at each threshold, and how much better the run's own is."""
+    at, thresholds = middle(summary), thresholds_of([summary])
+    made = []
+    for average in averages_of(summary):
+        table = Table(
+            average_name(average), ["method", *map(str.upper, thresholds), f"{method} is better @{at[4:]} by"]
+        )
+        mine = [score(summary, f"{each}/{average}") for each in thresholds]
+        table.add(method, *mine, Cell("", order=float("-inf")), strong=True)
+        for name in others_of(summary):
+            values = [score(summary, f"baseline/{name}/{each}/{average}") for each in thresholds]
+            table.add(name, *values, score(summary, f"difference/{name}/{at}/{average}", "+"))
+        made.append(table)
+    return made
+
+
+def published(summaries: Sequence[Summary], method: str) -> tuple[list[Table], list[Table]]:
+    """Published results beside ours, a table a protocol, and those that may not stand there, with what differs."""
+    together, others = beside(summaries)
+    made = []
+    for summary, rows in together:
+        thresholds = sorted({alpha for row in rows for alpha in row.values})
+        names = [pck_name(alpha) for alpha in thresholds]
+        caption = f"protocol {summary['protocol']}"
+        table = Table(caption, ["method", "average", *map(str.upper, names), "labels", "known from"])
+        for average in dict.fromkeys(row.average for row in rows):
+            mine = [score(summary, f"{name}/{average}") for name in names]
+            table.add(method, average_name(average), *mine, "", "this run", strong=True)
+            for row in (row for row in rows if row.average == average):
+                labels = SUPERVISION[row.supervision]
+                values = [_percent(text) for text in published_values(row, thresholds)]
+                table.add(row.method, average_name(average), *values, labels, known_from(row))
+        made.append(table)
+    thresholds = sorted({alpha for row, _ in others for alpha in row.values})
+    columns = ["method", "average", *(pck_name(alpha).upper() for alpha in thresholds), "labels", "what differs"]
+    apart = Table("not comparable", [*columns, "known from"], sortable=True)
+    for row, reason in others:
+        values = [_percent(text) for text in published_values(row, thresholds)]
+        labels = SUPERVISION[row.supervision]
+        why = "; ".join(part for part in (reason, *lacks(summaries[0])) if part)
+        apart.add(row.method, average_name(row.average), *values, labels, why, known_from(row))
+    return made, [apart] if others else []
+
+
+def protocols(summaries: Sequence[Summary]) -> Table:
+    """What the method has under every protocol, first the average that the protocol itself reports."""
+    thresholds = thresholds_of(summaries)
+    columns = ["protocol", "average", *map(str.upper, thresholds), "rules"]
+    table = Table("in bold what the protocol itself reports", columns)
+    for summary in summaries:
+        for average in averages_of(summary):
+            values = [score(summary, f"{name}/{average}") for name in thresholds]
+            first = average == averages_of(summary)[0]
+            origin = PROTOCOLS[str(summary["protocol"])].origin if first else ""
+            strong = average == summary["headline"]
+            table.add(str(summary["protocol"]), average_name(average), *values, origin, strong=strong)
+    return table
+
+
+def curve(
+    answers: Mapping[str, Answers], names: Sequence[str], protocol: Protocol, average: str, samples: int
+) -> Chart:
+    """PCK over its threshold, of some of the methods."""
+    tallies = {name: tally(answers[name], protocol, GRID) for name in names[:LINES]}
+    return curves(tallies, average, samples)
+
+
+def curves(tallies: Mapping[str, Tally], average: str, samples: int) -> Chart:
+    """PCK over its threshold, from tallies made at GRID."""
+    series = {name: pck_curve(counts, average, samples=samples) for name, counts in tallies.items()}
+    figure = visualize.curve(GRID, series, "threshold α", f"PCK@α {average_name(average)}, %")
+    return Chart("PCK over its threshold", figure, "Bands: 95 % bootstrap over pairs.")
+
+
+def kinds(summary: Summary, counts: Tally) -> tuple[Table, list[Chart]] | None:
+    """Categories and difficulties: a table to sort, and bars of each family; None if there is but one kind."""
+    at, thresholds = middle(summary), thresholds_of([summary])
+    average = str(summary["headline"]) if summary["headline"] in AVERAGES[:2] else AVERAGES[0]
+    found = kinds_of(summary, thresholds[0])
+    if len(found) < 2:
+        return None
+    sizes = {f"/{name}": (int(mask.sum()), int(counts.points[mask, 0].sum())) for name, mask in counts.parts()}
+    for group, kind in ((1, "/ambiguous"), (2, "/distinct")):
+        sizes[kind] = (int((counts.points[:, group] > 0).sum()), int(counts.points[:, group].sum()))
+    caption = f"{average_name(average)}; click on a head to sort"
+    table = Table(caption, ["kind", "", "pairs", "points", *map(str.upper, thresholds)], sortable=True)
+    families: dict[str, dict[str, Estimate]] = {}
+    for name, kind in found.items():
+        family = _family(kind)
+        values = [score(summary, f"{each}/{average}{kind}") for each in thresholds]
+        table.add(name, family, *(number(size) for size in sizes[kind]), *values)
+        if (value := estimate(summary, f"{at}/{average}{kind}")) is not None:
+            families.setdefault(family, {})[name] = value
+    label = f"{at.upper()} {average_name(average)}, %"
+    return table, [
+        Chart(f"{at.upper()} by {family}", visualize.bars(rows, label))
+        for family, rows in families.items()
+        if len(rows) > 1
+    ]
+
+
+def differences(summary: Summary, names: Sequence[str], at: str, average: str) -> dict[str, Estimate]:
+    """By how many percent points the method is better than each of these, with paired intervals."""
+    found = {name: estimate(summary, f"difference/{name}/{at}/{average}") for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _family(kind: str) -> str:
+    """What a kind of points is told apart by."""
+    if kind.startswith("/category/"):
+        return "category"
+    return kind.removeprefix("/difficulty/").partition("=")[0] if "=" in kind else "look-alikes"
+
+
+def estimate(summary: Summary, name: str) -> Estimate | None:
+    """A value in percent with the ends of its interval."""
+    if name not in summary:
+        return None
+    value = float(summary[name])
+    low, high = (float(summary.get(f"{name}/{end}", value)) for end in ("low", "high"))
+    return 100 * value, 100 * low, 100 * high
+
+
+def _percent(text: str) -> Cell:
+    return Cell(text, order=float("-inf") if text == "-" else float(text))
