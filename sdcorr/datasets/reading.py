@@ -1,10 +1,12 @@
 """What readers of published benchmarks share: finding folders and lists, rows with their line numbers, leaving out."""
 
 import csv
+import gc
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -147,6 +149,21 @@ class Once(dict[Item, Made]):
     def __missing__(self, key: Item) -> Made:
         self[key] = self.make(key)
         return self[key]
+
+
+@contextmanager
+def many_small_objects() -> Iterator[None]:
+    """For blocks that make millions of lists and arrays, all of which stay.
+
+    Python's collector of cycles would look at all of them again and again, which takes longer than making them.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def image_size(path: Path) -> tuple[int, int]:
