@@ -16,6 +16,7 @@ from hydra.errors import ConfigCompositionException, HydraException, Instantiati
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from sdcorr.checks import check
 from sdcorr.errors import UserError
 
 MISTAKES = (UserError, HydraException, OmegaConfBaseException)
@@ -38,6 +39,7 @@ def command(config_name: str, function: Callable[[DictConfig], None]) -> None:
 
     def task(cfg: DictConfig) -> None:
         try:
+            check(cfg)
             function(cfg)
         except MISTAKES as error:  # caught in here, since Hydra prints a line of its own about what leaves the task
             mistakes.append(error)
@@ -81,7 +83,9 @@ def compose(config_name: str, *overrides: str) -> DictConfig:
     """
     try:
         with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            return hydra.compose(config_name, list(overrides))
+            cfg = hydra.compose(config_name, list(overrides))
+        check(cfg)
+        return cfg
     except MISTAKES as error:
         raise UserError(explain(error)) from None
 

@@ -82,6 +82,25 @@ BAD_EVALUATIONS = {
     "unwritable": (["run_dir=/proc/sdcorr"], ["/proc/sdcorr"]),
     "variant": (["variants=[{restart:1}]"], ["restart", "restarts"]),
     "syntax": (["method.steps"], ["method.steps"]),
+    "path": (["dataset=pfwillow", "dataset.root=2024"], ["dataset.root=2024", "./"]),
+    "no path": (["dataset=spair", "dataset.root=null"], ["dataset.root=null", "path"]),
+    "embeddings": (["embeddings=7"], ["embeddings=7", "null"]),
+    "no list": (["baselines.names=same_pixel"], ["baselines.names=same_pixel", "[same_pixel]"]),
+    "layer without list": (["model.layers=up_blocks.1.attentions.0"], ["model.layers", "[up_blocks.1.attentions.0]"]),
+    "no layers": (["model.layers=null"], ["model.layers=null"]),
+    "transfer layer": (["model.transfer_layers=up_blocks.1.attentions.0"], ["model.transfer_layers"]),
+    "size": (["model.image_size=big"], ["model.image_size=big", "whole number"]),
+    "tokens": (["model.tokens=0"], ["model.tokens=0", "from 1"]),
+    "threshold": (["alphas=[0]"], ["alphas=[0]", "above 0"]),
+    "no threshold": (["alphas=[]"], ["alphas=[]"]),
+    "threshold in words": (["alphas=[tenth]"], ["tenth"]),
+    "resamples": (["bootstrap=-1"], ["bootstrap=-1", "from 0"]),
+    "pictures": (["pictures=many"], ["pictures=many"]),
+    "variants": (["variants=3"], ["variants=3", "list"]),
+    "variant in words": (["variants=[restarts]"], ["variants", "{restarts: 1}"]),
+    "variant of nothing": (["variants=[{}]"], ["variants"]),
+    "variant twice": (["variants=[{restarts:1},{restarts:1}]"], ["variants", "different"]),
+    "draws": (["baselines.unet_features.draws=0"], ["baselines.unet_features.draws=0"]),
 }
 
 
@@ -105,6 +124,10 @@ BAD_TRANSFERS = {
     "word": (["source=a.png", "points=[[1,2],[3,nose]]", "target=b.png"], ["Point 2", "nose"]),
     "outside": (["source=a.png", "points=[[1,2],[300,4]]", "target=b.png"], ["Point 2", "64 x 64"]),
     "no target": (["source=a.png", "points=[[1,2]]", "target=[]"], ["target"]),
+    "null": (["source=null", "points=[[1,2]]", "target=b.png"], ["source=null"]),
+    "number": (["source=7", "points=[[1,2]]", "target=b.png"], ["source=7", "./"]),
+    "number in a list": (["source=a.png", "points=[[1,2]]", "target=[b.png,3]"], ["target=", "list"]),
+    "mapping": (["source=a.png", "points=[[1,2]]", "target={b:1}"], ["target="]),
     "unwritable": (["source=a.png", "points=[[1,2]]", "target=b.png", "run_dir=/proc/sdcorr"], ["/proc/sdcorr"]),
 }
 
