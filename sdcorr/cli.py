@@ -8,12 +8,13 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sdcorr.checks import check
@@ -22,6 +23,14 @@ from sdcorr.errors import UserError
 MISTAKES = (UserError, HydraException, OmegaConfBaseException)
 os.environ.setdefault("WANDB_SILENT", "true")  # wandb reads it when it is imported, which is later
 CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def _each(name: str, values: Sequence[Any]) -> ListConfig:
+    """Variants that have one of the values each; `${each:layers,${model.layers}}` suits whatever model is chosen."""
+    return OmegaConf.create([{name: [value]} for value in values or ()])
+
+
+OmegaConf.register_new_resolver("each", _each, replace=True)
 
 
 def command(config_name: str, function: Callable[[DictConfig], None]) -> None:

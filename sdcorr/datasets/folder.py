@@ -84,6 +84,11 @@ class Folder:
 
         self.pairs, self.broken = gather(list(by_pair), make, _id, str(path))
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells runs on this folder from runs on another one, whose pictures may have the same names."""
+        return {"folder": str(self.folder.resolve())}
+
     def image(self, key: str) -> Image.Image:
         """The RGB image of that key, turned upright. Raises UserError if it is missing or cannot be read."""
         return ImageOps.exif_transpose(read_image(self.folder / key))
