@@ -14,7 +14,9 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 from safetensors import safe_open
 
+from sdcorr.prompt import PromptMatcher
 from sdcorr.toybox.dataset import drawing
+from tests.datasets.trees import FOLDER_HEADER, FOLDER_ROWS, own_folder, write_csv
 
 ROOT = Path(__file__).parent.parent
 QUICK = ["method.steps=2", "method.restarts=1", "method.transfer_crops=2", "logger=none"]
@@ -177,3 +179,20 @@ def test_evaluation_leaves_a_whole_run(tmp_path: Path, call: Call) -> None:
 
     other = call("eval.py", *arguments, "method.seed=1")
     one_sentence(other, "run", "seed")
+
+
+def test_other_ways_to_transfer_optimise_nothing_again(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv(own_folder(tmp_path / "own"), FOLDER_HEADER + FOLDER_ROWS)
+    arguments = [*QUICK, "dataset=folder", "dataset.root=own", "baselines=none", "pictures=0", "method.restarts=2"]
+    first = call("eval.py", *arguments)  # embeddings go where they go by default
+    assert first.returncode == 0, first.stderr
+    monkeypatch.setattr(PromptMatcher, "problem", None)
+    monkeypatch.setattr(PromptMatcher, "_problem", None)  # what optimises would trip over it
+    ways = ["method.restarts=1", "method.transfer_crops=1", "method.localization=argmax", "experiment=transfer_layers"]
+    for way in ways:
+        again = call("eval.py", *arguments, way)
+        assert again.returncode == 0, again.stderr
+    with pytest.raises(TypeError):
+        call("eval.py", *arguments, "method.steps=3")
