@@ -13,7 +13,7 @@ from typing import Any
 
 import hydra
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sdcorr.baselines.features import UNetFeatures
 from sdcorr.baselines.patches import ImagePatches
@@ -21,6 +21,8 @@ from sdcorr.baselines.position import SameBoxPosition, SamePixel
 from sdcorr.cli import compose
 from sdcorr.datasets import Benchmark
 from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion.attention import resolve_layers
+from sdcorr.diffusion.precision import weights_dtype
 from sdcorr.errors import UserError
 from sdcorr.evaluation.commands import METHOD
 from sdcorr.evaluation.predict import Method
@@ -79,7 +81,7 @@ def embedding_store(cfg: DictConfig, of: FrozenDiffusion, how: PromptSettings, d
     """Where embeddings are kept that were optimised with this model and these settings; None for `embeddings=null`."""
     if not cfg.embeddings or how.probe:  # a probe's embeddings take less time to make than to read
         return None
-    model = {"weights": of.fingerprint(), "layers": list(of.layers), "image_size": of.image_size}
+    model = {"weights": of.fingerprint(), "layers": list(of.layers), "image_size": of.image_size, "tokens": of.tokens}
     return EmbeddingStore(Path(cfg.embeddings), {"dataset": dataset, "model": model, "method": how.of_optimization()})
 
 
@@ -147,7 +149,7 @@ def methods(cfg: DictConfig, of: Benchmark, solve: Solve = run) -> dict[str, Cal
     method = matcher(cfg, of.name, solve=solve, evidence=_cells(cfg.maps))
     made: dict[str, Callable[[], Method]] = {METHOD: lambda: method}
     for changes in cfg.variants:
-        settings(cfg, **{name: value for name, value in changes.items() if name not in MODEL_CHANGES})
+        _check_variant(cfg, changes, method.backbone)
         made[variant_name(changes)] = partial(matcher, cfg, of.name, changes)
     for name in cfg.baselines.names:
         if name not in BASELINES:
@@ -157,6 +159,18 @@ def methods(cfg: DictConfig, of: Benchmark, solve: Solve = run) -> dict[str, Cal
             continue
         made[name] = partial(BASELINES[name], cfg)
     return made
+
+
+def _check_variant(cfg: DictConfig, changes: DictConfig, of: FrozenDiffusion) -> None:
+    """Raises UserError if a variant changes what there is not; its turn may come after a day of work."""
+    settings(cfg, **{name: value for name, value in changes.items() if name not in MODEL_CHANGES})
+    for name in ("layers", "transfer_layers"):
+        if name in changes:
+            if not isinstance(changes[name], ListConfig):
+                raise UserError(f"{name} of a variant is no list of layers: give {{{name}: [{changes[name]}]}}.")
+            resolve_layers(changes[name], of.all_layers)
+    if "precision" in changes:
+        weights_dtype(changes.precision)
 
 
 def variant_name(changes: DictConfig) -> str:
@@ -175,7 +189,9 @@ def decisive(cfg: DictConfig, of: Benchmark) -> dict[str, Any]:
     """Everything that predictions depend on, as plain values, and nothing else."""
     plain = OmegaConf.to_container(cfg, resolve=True)
     groups = {
-        "dataset": {"name": of.name} | {k: v for k, v in plain["dataset"].items() if k != "_target_"},
+        "dataset": {"name": of.name}
+        | {k: v for k, v in plain["dataset"].items() if k != "_target_"}
+        | dict(getattr(of, "identity", {})),
         "model": plain["model"],
         "method": asdict(settings(cfg)),
         "baselines": {name: value for name, value in plain["baselines"].items() if name != "names"},

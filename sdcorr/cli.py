@@ -8,19 +8,29 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from sdcorr.checks import check
 from sdcorr.errors import UserError
 
 MISTAKES = (UserError, HydraException, OmegaConfBaseException)
 os.environ.setdefault("WANDB_SILENT", "true")  # wandb reads it when it is imported, which is later
 CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def _each(name: str, values: Sequence[Any]) -> ListConfig:
+    """Variants that have one of the values each; `${each:layers,${model.layers}}` suits whatever model is chosen."""
+    return OmegaConf.create([{name: [value]} for value in values or ()])
+
+
+OmegaConf.register_new_resolver("each", _each, replace=True)
 
 
 def command(config_name: str, function: Callable[[DictConfig], None]) -> None:
@@ -38,6 +48,7 @@ def command(config_name: str, function: Callable[[DictConfig], None]) -> None:
 
     def task(cfg: DictConfig) -> None:
         try:
+            check(cfg)
             function(cfg)
         except MISTAKES as error:  # caught in here, since Hydra prints a line of its own about what leaves the task
             mistakes.append(error)
@@ -81,7 +92,9 @@ def compose(config_name: str, *overrides: str) -> DictConfig:
     """
     try:
         with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            return hydra.compose(config_name, list(overrides))
+            cfg = hydra.compose(config_name, list(overrides))
+        check(cfg)
+        return cfg
     except MISTAKES as error:
         raise UserError(explain(error)) from None
 

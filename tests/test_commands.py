@@ -14,7 +14,9 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 from safetensors import safe_open
 
+from sdcorr.prompt import PromptMatcher
 from sdcorr.toybox.dataset import drawing
+from tests.datasets.trees import FOLDER_HEADER, FOLDER_ROWS, own_folder, write_csv
 
 ROOT = Path(__file__).parent.parent
 QUICK = ["method.steps=2", "method.restarts=1", "method.transfer_crops=2", "logger=none"]
@@ -82,6 +84,25 @@ BAD_EVALUATIONS = {
     "unwritable": (["run_dir=/proc/sdcorr"], ["/proc/sdcorr"]),
     "variant": (["variants=[{restart:1}]"], ["restart", "restarts"]),
     "syntax": (["method.steps"], ["method.steps"]),
+    "path": (["dataset=pfwillow", "dataset.root=2024"], ["dataset.root=2024", "./"]),
+    "no path": (["dataset=spair", "dataset.root=null"], ["dataset.root=null", "path"]),
+    "embeddings": (["embeddings=7"], ["embeddings=7", "null"]),
+    "no list": (["baselines.names=same_pixel"], ["baselines.names=same_pixel", "[same_pixel]"]),
+    "layer without list": (["model.layers=up_blocks.1.attentions.0"], ["model.layers", "[up_blocks.1.attentions.0]"]),
+    "no layers": (["model.layers=null"], ["model.layers=null"]),
+    "transfer layer": (["model.transfer_layers=up_blocks.1.attentions.0"], ["model.transfer_layers"]),
+    "size": (["model.image_size=big"], ["model.image_size=big", "whole number"]),
+    "tokens": (["model.tokens=0"], ["model.tokens=0", "from 1"]),
+    "threshold": (["alphas=[0]"], ["alphas=[0]", "above 0"]),
+    "no threshold": (["alphas=[]"], ["alphas=[]"]),
+    "threshold in words": (["alphas=[tenth]"], ["tenth"]),
+    "resamples": (["bootstrap=-1"], ["bootstrap=-1", "from 0"]),
+    "pictures": (["pictures=many"], ["pictures=many"]),
+    "variants": (["variants=3"], ["variants=3", "list"]),
+    "variant in words": (["variants=[restarts]"], ["variants", "{restarts: 1}"]),
+    "variant of nothing": (["variants=[{}]"], ["variants"]),
+    "variant twice": (["variants=[{restarts:1},{restarts:1}]"], ["variants", "different"]),
+    "draws": (["baselines.unet_features.draws=0"], ["baselines.unet_features.draws=0"]),
 }
 
 
@@ -105,6 +126,10 @@ BAD_TRANSFERS = {
     "word": (["source=a.png", "points=[[1,2],[3,nose]]", "target=b.png"], ["Point 2", "nose"]),
     "outside": (["source=a.png", "points=[[1,2],[300,4]]", "target=b.png"], ["Point 2", "64 x 64"]),
     "no target": (["source=a.png", "points=[[1,2]]", "target=[]"], ["target"]),
+    "null": (["source=null", "points=[[1,2]]", "target=b.png"], ["source=null"]),
+    "number": (["source=7", "points=[[1,2]]", "target=b.png"], ["source=7", "./"]),
+    "number in a list": (["source=a.png", "points=[[1,2]]", "target=[b.png,3]"], ["target=", "list"]),
+    "mapping": (["source=a.png", "points=[[1,2]]", "target={b:1}"], ["target="]),
     "unwritable": (["source=a.png", "points=[[1,2]]", "target=b.png", "run_dir=/proc/sdcorr"], ["/proc/sdcorr"]),
 }
 
@@ -154,3 +179,20 @@ def test_evaluation_leaves_a_whole_run(tmp_path: Path, call: Call) -> None:
 
     other = call("eval.py", *arguments, "method.seed=1")
     one_sentence(other, "run", "seed")
+
+
+def test_other_ways_to_transfer_optimise_nothing_again(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv(own_folder(tmp_path / "own"), FOLDER_HEADER + FOLDER_ROWS)
+    arguments = [*QUICK, "dataset=folder", "dataset.root=own", "baselines=none", "pictures=0", "method.restarts=2"]
+    first = call("eval.py", *arguments)  # embeddings go where they go by default
+    assert first.returncode == 0, first.stderr
+    monkeypatch.setattr(PromptMatcher, "problem", None)
+    monkeypatch.setattr(PromptMatcher, "_problem", None)  # what optimises would trip over it
+    ways = ["method.restarts=1", "method.transfer_crops=1", "method.localization=argmax", "experiment=transfer_layers"]
+    for way in ways:
+        again = call("eval.py", *arguments, way)
+        assert again.returncode == 0, again.stderr
+    with pytest.raises(TypeError):
+        call("eval.py", *arguments, "method.steps=3")

@@ -16,6 +16,7 @@ from torch import Tensor
 from sdcorr.baselines.patches import peaks, scale_between
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit
 from sdcorr.diffusion.backbone import FrozenDiffusion
+from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
 
 CHANNELS_AT_ONCE = 64  # bounds the memory of features at full image size: 64 MB at 512 x 512 pixels
@@ -31,6 +32,9 @@ class UNetFeatures:
         draws: how many draws of the noise are averaged.
         seed: of the noise; every image has draws of its own, whatever the order.
         cached: how many images' features are kept, since an image is the target of many sources.
+
+    Raises:
+        UserError: if the model has no such timestep.
     """
 
     name = "unet_features"
@@ -44,6 +48,11 @@ class UNetFeatures:
         seed: int = 0,
         cached: int = 64,
     ) -> None:
+        if timestep >= len(backbone.alphas_cumprod):
+            raise UserError(
+                f"baselines.unet_features.timestep={timestep} is not in this model: give 0 to "
+                f"{len(backbone.alphas_cumprod) - 1}."
+            )
         self.backbone, self.block, self.timestep = backbone, block, timestep
         self.draws, self.seed = draws, seed
         self._features = lru_cache(maxsize=cached)(self._read_features)

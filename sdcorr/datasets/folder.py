@@ -21,11 +21,15 @@ pairs.json has the same as a list of pairs, of which the first three are needed;
 
 Everything is in pixels of the picture as one sees it (turned as its EXIF says), x to the right, y down; the centre of
 the top-left pixel is (0.5, 0.5). A box is x0, y0, x1, y1 of the object. Files are in UTF-8, separated by commas.
+
+A mistake in the table is for its author to mend, so it ends everything, with its line. A picture that is damaged costs
+its pairs alone.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,6 +37,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from sdcorr.datasets.pair import Pair
+from sdcorr.datasets.reading import gather, upright_size
 from sdcorr.datasets.tables import NEEDED, Point, read_points
 from sdcorr.errors import UserError
 from sdcorr.images import read_image
@@ -48,7 +53,7 @@ class Folder:
         pairs: the table, a path from the folder or from where the program runs; else pairs.csv or pairs.json in it.
 
     Raises:
-        UserError: with the first mistakes in the table, each with its place.
+        UserError: with the first mistakes in the table, each with its place; or if no picture can be read.
     """
 
     name = "folder"
@@ -59,7 +64,7 @@ class Folder:
         self.folder = Path(root)
         path = _table(self.folder, pairs)
         points, mistakes = read_points(path)
-        sizes = _sizes(self.folder, points, mistakes)
+        sizes, damaged = _sizes(self.folder, points, mistakes)
         _check(points, sizes, mistakes)
         if mistakes:
             more = f"; and {len(mistakes) - SHOWN} more" if len(mistakes) > SHOWN else ""
@@ -70,16 +75,23 @@ class Folder:
         by_pair: dict[tuple[str, str], list[Point]] = {}
         for point in points:
             by_pair.setdefault((point.source, point.target), []).append(point)
-        self.pairs = tuple(_pair(members, sizes) for members in by_pair.values())
-        self.broken: tuple[tuple[str, str], ...] = ()  # every mistake is the user's to mend
+
+        def make(pictures: tuple[str, str]) -> Pair:
+            for key in pictures:
+                if key in damaged:
+                    raise damaged[key]
+            return _pair(by_pair[pictures], sizes)
+
+        self.pairs, self.broken = gather(list(by_pair), make, _id, str(path))
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells runs on this folder from runs on another one, whose pictures may have the same names."""
+        return {"folder": str(self.folder.resolve())}
 
     def image(self, key: str) -> Image.Image:
         """The RGB image of that key, turned upright. Raises UserError if it is missing or cannot be read."""
-        return _upright(self.folder / key)
-
-
-def _upright(path: Path) -> Image.Image:
-    return ImageOps.exif_transpose(read_image(path))
+        return ImageOps.exif_transpose(read_image(self.folder / key))
 
 
 def _table(folder: Path, name: str | None) -> Path:
@@ -98,22 +110,27 @@ def _table(folder: Path, name: str | None) -> Path:
     return found[0]
 
 
-def _sizes(folder: Path, points: Sequence[Point], mistakes: list[str]) -> dict[str, tuple[int, int]]:
-    """(W, H) of all the pictures that can be read; for the others there is a mistake where they are first named."""
+def _sizes(
+    folder: Path, points: Sequence[Point], mistakes: list[str]
+) -> tuple[dict[str, tuple[int, int]], dict[str, UserError]]:
+    """(W, H) of all the pictures whose files begin as one, and why not of the others.
+
+    For a picture that is not there a mistake is added, at the place where it is first named.
+    """
     first: dict[str, str] = {}
     for point in points:
         first.setdefault(point.source, point.where)
         first.setdefault(point.target, point.where)
-    sizes = {}
+    sizes, damaged = {}, {}
     for key, where in first.items():
-        if not (folder / key).is_file():
+        if not os.path.isfile(folder / key):
             mistakes.append(f"{where}: there is no picture {key} in the folder")
             continue
         try:
-            sizes[key] = _upright(folder / key).size
+            sizes[key] = upright_size(folder / key)
         except UserError as error:
-            mistakes.append(f"{where}: {str(error).rstrip('.')}")
-    return sizes
+            damaged[key] = error
+    return sizes, damaged
 
 
 def _check(points: Sequence[Point], sizes: Mapping[str, tuple[int, int]], mistakes: list[str]) -> None:
@@ -133,10 +150,14 @@ def _check(points: Sequence[Point], sizes: Mapping[str, tuple[int, int]], mistak
                 mistakes.append(f"{point.where} has another {what} than {earlier.where}, which is of the same pair")
 
 
+def _id(pictures: tuple[str, str]) -> str:
+    return " -> ".join(pictures)
+
+
 def _pair(points: Sequence[Point], sizes: Mapping[str, tuple[int, int]]) -> Pair:
     source, target = points[0].source, points[0].target
     return Pair(
-        id=f"{source} -> {target}",
+        id=_id((source, target)),
         category=points[0].category or "all",
         source=source,
         target=target,

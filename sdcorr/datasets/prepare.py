@@ -270,7 +270,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(catalogue(args.root))
         return
     if args.name not in SOURCES:
-        raise UserError(f"There is no data set {args.name!r}: choose one of {', '.join(SOURCES)}.")
+        wrong = "Say which data set" if args.name is None else f"There is no data set {args.name!r}"
+        raise UserError(f"{wrong}: choose one of {', '.join(SOURCES)}.")
     folder = Preparation(SOURCES[args.name], args.root, args.keep, args.sha256).run(args.given)
     print(f"ready: python eval.py dataset={args.name} dataset.root={folder}")
 

@@ -1,21 +1,24 @@
 """What readers of published benchmarks share: finding folders and lists, rows with their line numbers, leaving out."""
 
 import csv
+import gc
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from sdcorr.datasets.pair import Pair
 from sdcorr.errors import UserError
 from sdcorr.images import read_image
 
 Item, Made = TypeVar("Item"), TypeVar("Made")
+SIDEWAYS = (5, 6, 7, 8)  # what EXIF calls a picture that lies on its side
 Broken = tuple[tuple[str, str], ...]  # (pair id, one sentence saying why it is left out)
 
 
@@ -149,6 +152,21 @@ class Once(dict[Item, Made]):
         return self[key]
 
 
+@contextmanager
+def many_small_objects() -> Iterator[None]:
+    """For blocks that make millions of lists and arrays, all of which stay.
+
+    Python's collector of cycles would look at all of them again and again, which takes longer than making them.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """(W, H) of an image file, from its first bytes.
 
@@ -160,6 +178,22 @@ def image_size(path: Path) -> tuple[int, int]:
             return image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return read_image(path).size  # which says what is wrong
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """(W, H) of an image file as one sees it, turned as its EXIF says; from its first bytes where it has them there.
+
+    Raises:
+        UserError: if it is missing or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
+            lies = turned and image.format != "TIFF"  # which Pillow turns of its own accord
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        lies = False
+    width, height = image_size(path)
+    return (height, width) if lies else (width, height)
 
 
 def gather(

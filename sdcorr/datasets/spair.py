@@ -27,7 +27,15 @@ from PIL import Image
 
 from sdcorr.datasets.cache import fingerprint, recall, remember
 from sdcorr.datasets.pair import Pair
-from sdcorr.datasets.reading import find_folder, gather, get_it, image_size, read_text, warn_of_totals
+from sdcorr.datasets.reading import (
+    find_folder,
+    gather,
+    get_it,
+    image_size,
+    many_small_objects,
+    read_text,
+    warn_of_totals,
+)
 from sdcorr.errors import UserError
 from sdcorr.images import read_image
 
@@ -97,8 +105,9 @@ class SPair:
         if not lines:
             raise UserError(f"{layout} lists no pair{' of ' * bool(chosen)}{', '.join(chosen)}: {get_it(self.name)}.")
         self.expected = expected(split, size, chosen)
-        notes = self._notes(f"{self.name}-{split}-{size}", fingerprint(text), lines)
-        self.pairs, self.broken = gather(lines, lambda line: _pair(line, notes[line]), str, self.title)
+        with many_small_objects():
+            notes = self._notes(f"{self.name}-{split}-{size}", fingerprint(text), lines)
+            self.pairs, self.broken = gather(lines, lambda line: _pair(line, notes[line]), str, self.title)
         warn_of_totals(self.title, split, len(lines), self.expected)
 
     def image(self, key: str) -> Image.Image:

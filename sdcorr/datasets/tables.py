@@ -144,6 +144,9 @@ def _json_points(name: str, text: str, mistakes: list[str]) -> Iterator[Point]:
     except json.JSONDecodeError as error:
         mistakes.append(f"{name}:{error.lineno} is not JSON at character {error.colno} ({error.msg})")
         return
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
+        mistakes.append(f"{name} cannot be read ({error})")
+        return
     if not isinstance(entries, list):
         mistakes.append(f"{name} is not a list of pairs")
         return

@@ -37,6 +37,7 @@ class FrozenDiffusion(nn.Module):
 
     Attributes:
         layers: names of the cross-attention layers that are read, in the order of their maps.
+        all_layers: those that there were before anything was cut, in order of execution.
         tokens: T, length of a prompt embedding.
         width: D, width of a prompt embedding.
         image_size: S, side in pixels of the square image.
@@ -62,7 +63,8 @@ class FrozenDiffusion(nn.Module):
         compile: bool = False,
     ):
         super().__init__()
-        self.layers = resolve_layers(layers, cross_attention_layers(unet))
+        self.all_layers = tuple(cross_attention_layers(unet))
+        self.layers = resolve_layers(layers, self.all_layers)
         self.tokens = tokens
         self.width: int = unet.config.cross_attention_dim
         self.latent_channels: int = unet.config.in_channels
@@ -142,8 +144,9 @@ class FrozenDiffusion(nn.Module):
         return self.alphas_cumprod.device
 
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that name the weights in use, whatever path they came from, and their precision."""
+        """16 hexadecimal digits that name the weights in use, whatever path they came from, precision and schedule."""
         digest = hashlib.blake2b(self.precision.encode(), digest_size=8)
+        digest.update(self.alphas_cumprod.cpu().numpy().tobytes())
         for name, weight in sorted((*self.vae.named_parameters(), *self.unet.named_parameters())):
             digest.update(f"{name} {tuple(weight.shape)}".encode())
             digest.update(weight.flatten()[:256].float().cpu().numpy().tobytes())  # training changes every tensor

@@ -60,7 +60,7 @@ class EmbeddingStore:
             Query -> (T, D) float32 on the CPU, for those of the queries that are there.
 
         Raises:
-            UserError: if the folder was made with other determinants.
+            UserError: if the folder was made with other determinants or cannot be read.
         """
         if not self._is_claimed():
             return {}
@@ -101,7 +101,12 @@ class EmbeddingStore:
             stored = yaml.safe_load(path.read_text())
         except FileNotFoundError:
             return False
-        except (OSError, ValueError, yaml.YAMLError):
+        except OSError as error:
+            raise UserError(
+                f"Cannot read {path} ({error.strerror}): mend its permissions, or keep embeddings elsewhere with "
+                "embeddings=FOLDER."
+            ) from error
+        except (ValueError, yaml.YAMLError):
             stored = None
         if stored != self._determinants:
             raise UserError(

@@ -7,6 +7,7 @@ from PIL import Image
 from sdcorr.baselines.features import UNetFeatures, cosine_maps, features_at
 from sdcorr.datasets import group_by_source
 from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.errors import UserError
 from tests.baselines.test_patches import texture
 from tests.evaluation.fakes import make_pair
 from tests.golden.released import FOLDER
@@ -16,6 +17,7 @@ class FakeBackbone:
     """Its latents are the image at an eighth of its side, and its features their 3 x 3 surroundings."""
 
     image_size, tokens, width, device = 256, 4, 6, torch.device("cpu")
+    alphas_cumprod = torch.ones(1000)
 
     def __init__(self):
         self.encoded, self.batches = 0, []
@@ -102,6 +104,10 @@ class TestUNetFeatures:
         assert noisy.shape == (5, 3, 32, 32)
         noise = (noisy - noisy.mean(0)) / 0.5
         assert noise.std().item() == pytest.approx((4 / 5) ** 0.5, rel=0.05)
+
+    def test_a_timestep_that_the_model_has_not(self):
+        with pytest.raises(UserError, match="unet_features.timestep=1000 is not in this model: give 0 to 999"):
+            UNetFeatures(FakeBackbone(), "block", timestep=1000)
 
     def test_an_image_is_read_once(self):
         images, backbone = {name: texture(64, 64, seed) for seed, name in enumerate("ab")}, FakeBackbone()

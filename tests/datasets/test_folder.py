@@ -85,11 +85,32 @@ class TestPictures:
         upright = np.asarray(found.image("turned.jpg"))
         assert upright.shape == (40, 20, 3) and upright[5].min() > 200 and upright[-5].max() < 55
 
-    def test_a_torn_picture(self, root):
-        data = (root / "a.png").read_bytes()
-        (root / "a.png").write_bytes(data[: len(data) // 2])
-        write_csv(root, FOLDER_HEADER + FOLDER_ROWS)
-        with pytest.raises(UserError, match="pairs.csv:2: The image .*damaged"):
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("name", ["turned.jpg", "turned.png", "turned.tif"])
+    def test_its_size_is_known_before_it_is_read(self, root, name, orientation):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.new("RGB", (40, 20)).save(root / name, exif=exif)
+        write_csv(root, f"source,target,x,y\n{name},a.png,1,1\n")
+        found = Folder(root)
+        assert found.pairs[0].source_size == found.image(name).size
+
+    def test_a_torn_one_costs_its_pairs_alone(self, root, tmp_path, monkeypatch, capfd):
+        monkeypatch.chdir(tmp_path)
+        for name, share in (("a.png", 1), ("sub/b.png", 0.7), ("c d.jpg", 0.01)):  # whole, its end away, all but away
+            data = (root / name).read_bytes()
+            (root / name).write_bytes(data[: int(len(data) * share)])
+        write_csv(root, FOLDER_HEADER + FOLDER_ROWS + "a.png,a.png,1,2,3,4,,,\n")
+        result = evaluate(monkeypatch, capfd, "dataset=folder", f"dataset.root={root}", "run_dir=run")
+        assert result.returncode == 3, result.stderr
+        assert json.loads((tmp_path / "run/summary.json").read_text())["pairs"] == 1
+        broken = {each["pair"]: each["reason"] for each in json.loads((tmp_path / "run/broken.json").read_text())}
+        assert set(broken) == {"a.png -> sub/b.png", "a.png -> c d.jpg"}
+        assert "b.png is damaged" in broken["a.png -> sub/b.png"] and "c d.jpg" in broken["a.png -> c d.jpg"]
+
+    def test_none_that_can_be_read_is_a_mistake(self, root):
+        write_csv(root, "source,target,x,y\npairs.csv,a.png,1,1\n")
+        with pytest.raises(UserError, match="pairs.csv lists 1 pair .* none can be read.* not an image that Pillow"):
             Folder(root)
 
 

@@ -10,6 +10,7 @@ import pytest
 from sdcorr.datasets.pfwillow import PFWillow
 from sdcorr.datasets.prepare import main
 from sdcorr.datasets.sources import SOURCES
+from sdcorr.errors import UserError
 from tests.datasets.server import FileServer
 from tests.datasets.test_archives import tree, write_tar, write_zip
 from tests.datasets.test_prepare import LIST, only
@@ -56,6 +57,10 @@ class TestCommand:
         done = self.run("pfwilow", "--root", root)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == f"error: There is no data set 'pfwilow': choose one of {', '.join(SOURCES)}.\n"
+
+    def test_without_a_name_it_says_which_there_are(self):
+        with pytest.raises(UserError, match="Say which data set: choose one of pfwillow, spair"):
+            main([])
 
     def test_killed_while_unpacking_it_leaves_no_half_folder_and_the_next_run_finishes(self, root, tmp_path):
         files = willow_files(count=3_000)

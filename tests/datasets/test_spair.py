@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 import shutil
@@ -271,6 +272,12 @@ class TestCache:
         os.replace(new, spair_file(root, BACK))
         os.utime(root / "PairAnnotation/test", ns=(1, 1))  # a clock too coarse to tell must not decide the test
         assert SPair(str(root)).pairs[1].source_points.tolist() == [[1, 1], [2, 2]]
+
+    def test_the_collector_of_cycles_does_not_slow_it_down(self, root, monkeypatch):
+        seen, make = [], spair._pair
+        monkeypatch.setattr(spair, "_pair", lambda *of: seen.append(gc.isenabled()) or make(*of))
+        SPair(str(root))
+        assert seen == [False] * 3 and gc.isenabled()
 
     def test_a_torn_cache_changes_nothing(self, root):
         first = SPair(str(root))

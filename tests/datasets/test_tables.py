@@ -64,6 +64,8 @@ class TestJSON:
         "text, words",
         [
             ('[{"source": "a.png",\n "target": }]', "pairs.json:2 is not JSON at character 12"),
+            ("[" * 100_000, "pairs.json cannot be read (maximum recursion depth"),
+            (f"[{'9' * 5000}]", "pairs.json cannot be read (Exceeds the limit"),
             ('{"source": "a.png"}', "not a list of pairs"),
             ('["a.png"]', "pair 1: it is not an object"),
             ("[]", "no point in it"),

@@ -233,8 +233,10 @@ class TestFingerprint:
         laid_out = FrozenDiffusion.load(str(two_level_folder), channels_last=True, **options)
         assert laid_out.fingerprint() == small_backbone.fingerprint()
 
-    def test_other_weights_or_precision_have_another(self, small_backbone, two_level_folder):
+    def test_other_weights_precision_or_noise_have_another(self, small_backbone, two_level_folder):
         half = FrozenDiffusion.load(str(two_level_folder), layers=small_backbone.layers, precision="bf16")
         trained = FrozenDiffusion.load(str(two_level_folder), layers=small_backbone.layers)
         trained.unet.conv_in.weight.data[0, 0, 0, 0] += 1e-3
-        assert len({small_backbone.fingerprint(), half.fingerprint(), trained.fingerprint()}) == 3
+        noisier = FrozenDiffusion.load(str(two_level_folder), layers=small_backbone.layers)
+        noisier.alphas_cumprod *= 0.9
+        assert len({each.fingerprint() for each in (small_backbone, half, trained, noisier)}) == 4

@@ -179,6 +179,12 @@ class TestDamage:
         store.save("bird/a:1", "pixels", QUERIES[:2], torch.zeros(2, 7, 6))
         assert [row.shape for row in everything(store).values()] == [(7, 6)] * 2
 
+    def test_a_file_where_the_folder_should_be_is_one_sentence(self, tmp_path):
+        (tmp_path / "embeddings").write_text("")
+        store = EmbeddingStore(tmp_path / "embeddings", DETERMINANTS)
+        with pytest.raises(UserError, match="Cannot read .*Not a directory.* embeddings=FOLDER"):
+            everything(store)
+
     def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(self, store, file, monkeypatch):
         def full(handle: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

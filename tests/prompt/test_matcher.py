@@ -230,11 +230,12 @@ def test_evidence_is_where_the_points_are_and_were_found(small_backbone, unit, p
         assert np.array_equal(match.points, plain[pair].points)  # looking changes nothing
         if not pair.visible.any():
             continue
+        asked = torch.tensor(pair.visible)
         assert match.evidence.layers == (*small_backbone.layers, "combined")
         shape = (pair.visible.sum(), len(small_backbone.layers) + 1, 8, 8)
         assert match.evidence.source.shape == match.evidence.target.shape == shape
-        of_layers = seen[pair.visible].unflatten(-1, (8, -1)).mean(-1).unflatten(-2, (8, -1)).mean(-2)
+        of_layers = seen[asked].unflatten(-1, (8, -1)).mean(-1).unflatten(-2, (8, -1)).mean(-2)
         np.testing.assert_allclose(match.evidence.source[:, :-1], of_layers.numpy(), rtol=1e-3, atol=1e-6)
         if pair.id == "b":
-            combined = found[pair.visible].flatten(2).softmax(-1).mean(1).view(-1, 8, 8, 8, 8).mean((2, 4))
+            combined = found[asked].flatten(2).softmax(-1).mean(1).view(-1, 8, 8, 8, 8).mean((2, 4))
             np.testing.assert_allclose(match.evidence.target[:, -1], combined.numpy(), rtol=1e-3)

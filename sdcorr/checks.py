@@ -1,0 +1,97 @@
+"""Whether the values of a configuration are of the kind that is asked for, told before any work is done.
+
+What only the parts of a run can know (a layer, a data set's splits, the settings of the method) is theirs to check.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from sdcorr.errors import UserError
+
+Kind = tuple[Callable[[Any], bool], str]  # whether a plain value is legal, and what to give
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_some_text(value: Any) -> bool:
+    return _is_text(value) or _is_list_of_text(value)
+
+
+def _is_threshold(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+
+
+def _are_thresholds(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_threshold, value))
+
+
+def _are_variants(value: Any) -> bool:
+    """Different ones, for each has a folder of its own, which is named by what it changes."""
+    fit = isinstance(value, list) and all(isinstance(changes, dict) and changes for changes in value)
+    return fit and all(changes not in value[:index] for index, changes in enumerate(value))
+
+
+def _whole(least: int) -> Kind:
+    return (lambda value: type(value) is int and value >= least), f"a whole number from {least}"
+
+
+def _or_null(kind: Kind) -> Kind:
+    is_legal, what = kind
+    return (lambda value: value is None or is_legal(value)), f"{what}, or null"
+
+
+PATH = _is_text, "a path, with ./ before a name that looks like a number"
+LAYERS = _is_list_of_text, "a list of layers, such as [up_blocks.1.attentions.0]"
+SWITCH = (lambda value: isinstance(value, bool)), "true or false"
+KINDS: dict[str, Kind] = {
+    "source": PATH,
+    "target": (_is_some_text, f"{PATH[1]}, or a list of them"),
+    "run_dir": _or_null(PATH),
+    "embeddings": _or_null(PATH),
+    "dataset.root": PATH,
+    "dataset.pairs": _or_null(PATH),
+    "model.path": PATH,
+    "model.layers": LAYERS,
+    "model.transfer_layers": _or_null(LAYERS),
+    "model.image_size": _or_null(_whole(1)),
+    "model.tokens": _or_null(_whole(1)),
+    "model.channels_last": SWITCH,
+    "model.compile": SWITCH,
+    "variants": (_are_variants, "a list of different changes, such as [{restarts: 1}, {noise: uniform}]"),
+    "baselines.names": (_is_list_of_text, "a list of baselines, such as [same_pixel]"),
+    "baselines.unet_features.timestep": _whole(0),
+    "baselines.unet_features.draws": _whole(1),
+    "alphas": (_are_thresholds, "a list of numbers above 0, such as [0.05, 0.1]"),
+    "bootstrap": _whole(0),
+    "pictures": _whole(0),
+    "logger.watch": _whole(0),
+    "logger.every": _whole(1),
+}
+
+
+def check(cfg: DictConfig) -> None:
+    """Looks at every setting of KINDS that the configuration has a value for.
+
+    Raises:
+        UserError: naming the first that is not legal, and what to give.
+    """
+    for key, (is_legal, what) in KINDS.items():
+        group, _, name = key.rpartition(".")
+        node = OmegaConf.select(cfg, group) if group else cfg
+        if not isinstance(node, DictConfig) or name not in node or OmegaConf.is_missing(node, name):
+            continue
+        value = node[name]
+        plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        if not is_legal(plain):
+            raise UserError(f"{key}={'null' if plain is None else plain} is not legal: give {what}.")
