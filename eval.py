@@ -37,7 +37,6 @@ def main(cfg: DictConfig) -> int:
     benchmark = build.benchmark(cfg)
     protocol = protocol_named(cfg.protocol, benchmark.name)
     build.settings(cfg)  # a mistake is told here, before there are many processes
-    shown = build.shown_pairs(cfg)
     with launch(cfg.trainer) as ranks:
         console = Console(quiet=not ranks.first)
         watch = tracking.Watch(benchmark, cfg.logger if ranks.first else None)
@@ -53,7 +52,7 @@ def main(cfg: DictConfig) -> int:
             return 0
         if ranks.world_size > 1:
             finish(benchmark, methods, store, alone=ranks.alone, console=console)
-    return report(cfg, benchmark, protocol, store, methods, watch, shown, console)
+    return report(cfg, benchmark, protocol, store, methods, watch, console)
 
 
 def report(
@@ -63,7 +62,6 @@ def report(
     store: PredictionStore,
     methods: Iterable[str],
     watch: tracking.Watch,
-    shown: int,
     console: Console,
 ) -> int:
     """Score what the run folder holds for these pairs, say what is missing, and return the exit code."""
@@ -89,7 +87,7 @@ def report(
         protocol,
         summary,
         image=benchmark.image,
-        pairs=shown,
+        pairs=cfg.report.pairs,
         samples=cfg.bootstrap,
         console=console,
     )

@@ -212,18 +212,6 @@ def run_folder(cfg: DictConfig, config: dict[str, Any]) -> Path:
     )
 
 
-def shown_pairs(cfg: DictConfig) -> int:
-    """The most pairs that the report shows.
-
-    Raises:
-        UserError: if that is no number of pairs.
-    """
-    pairs = cfg.report.pairs
-    if not isinstance(pairs, int) or isinstance(pairs, bool) or pairs < 0:
-        raise UserError(f"report.pairs={pairs} is not legal: give the most pairs that the report shows, 0 for none.")
-    return pairs
-
-
 def _cells(maps: Any) -> int:
     if not isinstance(maps, int) or isinstance(maps, bool) or not 0 <= maps <= MOST_CELLS:
         raise UserError(f"maps={maps} is not legal: give the cells a side of the maps to keep, 0 to {MOST_CELLS}.")

@@ -75,6 +75,7 @@ KINDS: dict[str, Kind] = {
     "alphas": (_are_thresholds, "a list of numbers above 0, such as [0.05, 0.1]"),
     "bootstrap": _whole(0),
     "pictures": _whole(0),
+    "report.pairs": _whole(0),
     "logger.watch": _whole(0),
     "logger.every": _whole(1),
 }

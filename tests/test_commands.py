@@ -98,6 +98,7 @@ BAD_EVALUATIONS = {
     "threshold in words": (["alphas=[tenth]"], ["tenth"]),
     "resamples": (["bootstrap=-1"], ["bootstrap=-1", "from 0"]),
     "pictures": (["pictures=many"], ["pictures=many"]),
+    "pairs of the report": (["report.pairs=-1"], ["report.pairs=-1", "from 0"]),
     "variants": (["variants=3"], ["variants=3", "list"]),
     "variant in words": (["variants=[restarts]"], ["variants", "{restarts: 1}"]),
     "variant of nothing": (["variants=[{}]"], ["variants"]),
@@ -163,7 +164,7 @@ def test_evaluation_leaves_a_whole_run(tmp_path: Path, call: Call) -> None:
     arguments = [*quick, "baselines.names=[same_pixel,unet_features]", "pictures=1", "run_dir=run", "bootstrap=50"]
     first = call("eval.py", *arguments)
     assert first.returncode == 0, first.stderr
-    assert first.stdout.splitlines()[-1] == "run"
+    assert first.stdout.splitlines()[-2:] == ["report: run/report.html", "run"]
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     for key in ("pck@0.10/per_point", "pck@0.10/per_point/low", "pck@0.05/per_image", "pairs", "points", "seconds"):
         assert isinstance(summary[key], int | float), key
@@ -172,6 +173,8 @@ def test_evaluation_leaves_a_whole_run(tmp_path: Path, call: Call) -> None:
     assert "difference/same_pixel/pck@0.10/per_point/low" in summary
     assert {path.name for path in (tmp_path / "run/figures").iterdir()} == {"best-1.png", "worst-1.png"}
     assert list((tmp_path / "run/wandb").glob("offline-run-*/*.wandb"))
+    page = (tmp_path / "run/report.html").read_text()
+    assert f"{100 * summary['pck@0.10/per_point']:.1f} %" in page and "data:image/webp" in page
 
     again = call("eval.py", *arguments)  # nothing is left to predict: the same numbers
     assert again.returncode == 0, again.stderr

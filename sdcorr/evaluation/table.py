@@ -231,7 +231,7 @@ def kinds_of(summary: Summary, threshold: str) -> dict[str, str]:
     """The kinds of points, the categories and the difficulties that are told apart: what to call them -> their key."""
     names, kinds = "\n".join(summary), "/ambiguous|/distinct|/category/.+|/difficulty/.+"
     found = re.findall(rf"(?m)^{re.escape(threshold)}/per_point({kinds})(?<!/low)(?<!/high)$", names)
-    return {kind.rpartition("/")[2]: kind for kind in found}
+    return {re.sub("^/((category|difficulty)/)?", "", kind): kind for kind in found}
 
 
 def _origin(summary: Summary) -> tuple[str, str]:

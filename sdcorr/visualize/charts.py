@@ -42,7 +42,7 @@ def bars(rows: Mapping[str, Estimate], x_label: str, *, title: str = "") -> Figu
     places = np.arange(len(rows))
     value, low, high = np.array(list(rows.values()), dtype=float).reshape(-1, 3).T
     axes.barh(places, value, height=0.62, color=LINE_COLOURS[0], alpha=0.75)
-    axes.errorbar(value, places, xerr=(value - low, high - value), fmt="none", ecolor=LINE_COLOURS[1], capsize=3)
+    axes.errorbar(value, places, xerr=_arms(value, low, high), fmt="none", ecolor=LINE_COLOURS[1], capsize=3)
     axes.set_yticks(places, [_plain(name) for name in rows])
     axes.invert_yaxis()
     axes.set_xlabel(x_label)
@@ -67,7 +67,7 @@ def reliability(
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
     value, low, high = np.array(right, dtype=float).reshape(-1, 3).T
-    axes.errorbar(confidence, value, yerr=(value - low, high - value), marker="o", color=LINE_COLOURS[0], capsize=3)
+    axes.errorbar(confidence, value, yerr=_arms(value, low, high), marker="o", color=LINE_COLOURS[0], capsize=3)
     for x, y, count in zip(confidence, value, counts, strict=True):
         axes.annotate(str(count), (x, y), (4, 6), textcoords="offset points", fontsize=7)
     axes.set_xlabel("confidence")
@@ -76,6 +76,11 @@ def reliability(
     axes.grid(alpha=0.25)
     axes.set_title(title, fontsize=10)
     return figure
+
+
+def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Lengths of error bars (2, n); the ends of an interval may be past its value, if only by rounding."""
+    return np.maximum((value - low, high - value), 0)
 
 
 def _plain(name: str) -> str:

@@ -32,7 +32,7 @@ def to_svg(figure: Figure) -> str:
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
     width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()
     head = f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" xmlns:xlink="http://www.w3.org/1999/xlink">'
-    for needless in (r"<(metadata|style)\b.*?</\1>", r' id="[A-Za-z]+_\d+"', r" font-family: [^;\"]+;"):
+    for needless in (r"<(metadata|style)\b.*?</\1>", r' id="[\w.]+_\d+"', r" font-family: [^;\"]+;"):
         svg = re.sub(needless, "", svg, flags=re.DOTALL)
     return head + svg[svg.index(">") + 1 :].strip()
 

@@ -85,10 +85,11 @@ def _images(config: dict[str, Any], root: str | None, console: Console) -> Image
     if not isinstance(dataset, dict) or "name" not in dataset:
         console.print("The run does not say what it was made on, so its report has no pictures.")
         return None
-    told = {name: value for name, value in dataset.items() if name != "name"} | ({"root": root} if root else {})
-    overrides = [f"dataset.{name}={json.dumps(value)}" for name, value in told.items()]
+    group = f"dataset={dataset['name']}"
     try:
-        return build.benchmark(compose("eval", f"dataset={dataset['name']}", *overrides)).image
+        settings = compose("eval", group).dataset  # a run notes more than these
+        told = {name: value for name, value in dataset.items() if name in settings} | ({"root": root} if root else {})
+        return build.benchmark(compose("eval", group, *(f"dataset.{n}={json.dumps(v)}" for n, v in told.items()))).image
     except MISTAKES as error:
         console.print(f"{explain(error)} The report has no pictures: --root says where they are.", markup=False)
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from sdcorr.evaluation.summary import Summary
@@ -105,6 +105,3 @@ def write_page(path: Path, template: str, content: Mapping[str, Any]) -> Path:
     )
     write_whole(path, page)
     return path
-
-
-__all__ = ["Cell", "Chart", "Markup", "Row", "Table", "escape", "number", "score", "write_page"]

@@ -16,7 +16,7 @@ from sdcorr.evaluation.answers import Answers, read
 from sdcorr.evaluation.pck import pck_name
 from sdcorr.evaluation.pictures import ALPHA
 from sdcorr.evaluation.predictions import PredictionStore
-from sdcorr.evaluation.protocols import Protocol
+from sdcorr.evaluation.protocols import PROTOCOLS, Protocol
 from sdcorr.evaluation.published import average_name
 from sdcorr.evaluation.reliability import SHARES, Reliability, reliability
 from sdcorr.evaluation.report import scores
@@ -94,7 +94,7 @@ def head(
         "facts": {name: value for name, value in facts.items() if value is not None},
         "config": yaml.safe_dump(config, sort_keys=False),
         "scored": summary is not None,
-        "truth": any(each.pair.has_truth.any() for each in pairs),
+        "truth": any(each.pair.has_truth.any() for each in pairs) or not pairs,
     }
     if summary is not None:
         average, at = averages_of(summary)[0], scores.middle(summary)
@@ -124,6 +124,7 @@ def scored(
         "published": comparable,
         "apart": apart,
         "protocols": scores.protocols(summaries) if len(summaries) > 1 else None,
+        "rules": {str(each["protocol"]): PROTOCOLS[str(each["protocol"])].origin for each in summaries},
         "curve": scores.curve(answers, [method, *baselines], protocol, average, samples),
         "kinds": scores.kinds(summary, tally(ours, protocol, [ALPHA])),
         "reliability": confidence(ours, protocol, samples),

@@ -8,7 +8,7 @@ from sdcorr import visualize
 from sdcorr.evaluation.answers import Answers
 from sdcorr.evaluation.curves import GRID, pck_curve
 from sdcorr.evaluation.pck import AVERAGES, pck_name
-from sdcorr.evaluation.protocols import PROTOCOLS, Protocol
+from sdcorr.evaluation.protocols import Protocol
 from sdcorr.evaluation.published import average_name, beside, lacks
 from sdcorr.evaluation.report.parts import Cell, Chart, Table, number, score
 from sdcorr.evaluation.summary import Summary
@@ -86,15 +86,13 @@ def published(summaries: Sequence[Summary], method: str) -> tuple[list[Table], l
 def protocols(summaries: Sequence[Summary]) -> Table:
     """What the method has under every protocol, first the average that the protocol itself reports."""
     thresholds = thresholds_of(summaries)
-    columns = ["protocol", "average", *map(str.upper, thresholds), "rules"]
+    columns = ["protocol", "average", *map(str.upper, thresholds)]
     table = Table("in bold what the protocol itself reports", columns)
     for summary in summaries:
         for average in averages_of(summary):
             values = [score(summary, f"{name}/{average}") for name in thresholds]
-            first = average == averages_of(summary)[0]
-            origin = PROTOCOLS[str(summary["protocol"])].origin if first else ""
             strong = average == summary["headline"]
-            table.add(str(summary["protocol"]), average_name(average), *values, origin, strong=strong)
+            table.add(str(summary["protocol"]), average_name(average), *values, strong=strong)
     return table
 
 
