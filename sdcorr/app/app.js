@@ -16,7 +16,7 @@ let method = null;
 let past = []; // earlier states
 let running = null; // {keys, where, abort, fact} of the request under way
 let halted = false; // after a failure or a stop: nothing is asked for until one goes on
-let loading = 0; // counts pictures that are asked for, so that one that comes late does not replace a newer one
+const loading = { source: 0, target: 0 }; // counts pictures that are asked for, so that one that comes late does not replace a newer one
 let view = null;
 const found = new Map();
 
@@ -114,7 +114,7 @@ function undo() {
 
 async function takeFile(side, file) {
   if (!file) return;
-  const turn = ++loading;
+  const turn = ++loading[side];
   await attempt(async () => {
     if (file.size > about.most.bytes) {
       throw new Error(`This file is larger than ${about.most.bytes / 2 ** 20} MB: make it smaller and try again.`);
@@ -123,7 +123,7 @@ async function takeFile(side, file) {
     try {
       const headers = { "X-Label": encodeURIComponent(file.name), "Content-Type": "application/octet-stream" };
       const picture = await (await ask("/api/pictures", { body: file, headers })).json();
-      if (turn === loading || !state[side]) put({ [side]: { ...picture, own: true }, example: null });
+      if (turn === loading[side]) put({ [side]: { ...picture, own: true }, example: null });
     } finally {
       refresh();
     }
@@ -131,10 +131,10 @@ async function takeFile(side, file) {
 }
 
 async function takeExample(name) {
-  const turn = ++loading;
+  const turns = [++loading.source, ++loading.target];
   await attempt(async () => {
     const pair = await (await ask(`/api/examples/${name}`)).json();
-    if (turn === loading) put({ ...pair, example: name });
+    if (turns[0] === loading.source && turns[1] === loading.target) put({ ...pair, example: name });
   });
 }
 
@@ -221,7 +221,7 @@ function refresh() {
     const image = zone.querySelector("img");
     image.hidden = !picture;
     if (picture) image.src = picture.url;
-    zone.querySelector("p").hidden = Boolean(picture);
+    zone.querySelector(".what").hidden = Boolean(picture);
   }
   for (const button of document.querySelectorAll(".example")) {
     button.setAttribute("aria-pressed", String(button.dataset.name === state.example));
@@ -267,7 +267,7 @@ function drawPair() {
     node("text", { ...place, ...label }, view.groups[index]).textContent = point.confidence.toFixed(2);
   });
   armKeyboard();
-  if (onPad) view.svg.querySelector(".pad").focus();
+  if (onPad && byKeyboard) view.svg.querySelector(".pad").focus();
   else if (onGroup >= 0) view.groups[Math.min(onGroup, view.groups.length - 1)]?.focus();
 }
 
@@ -280,6 +280,7 @@ async function mapOf(side, index, layer) {
 
 /* Points without a mouse: arrow keys move a cross over the source, Enter puts a point there. */
 let aim = null;
+let byKeyboard = false;
 
 function armKeyboard() {
   const pad = view.svg.querySelector(".pad");
@@ -370,13 +371,17 @@ function showStatus() {
   bar.classList.toggle("busy", Boolean(running));
   $("#stop").hidden = !running || halted;
   $("#go-on").hidden = !halted || !open || Boolean(running);
-  if (!state.source && !state.target) return say("Choose an example, or drop two pictures.");
+  if (!state.source && !state.target) return say("Choose an example, or choose or drop two pictures.");
   if (!state.source) return say("Now the source: the picture that you will click on.");
   if (!state.target) return say("Now the target: the picture in which to find the same points.");
   if (halted && open) return say(open === 1 ? "One point waits." : `${open} points wait.`);
   if (running) return showProgress(running.fact, bar);
   if (!state.points.length) return say("Click a point on the source.");
-  say("Rest on a point to see the heat behind its match, click it to keep that; or add another point.");
+  say(
+    matchMedia("(hover: none)").matches
+      ? "Tap a point to see the heat behind its match; tap the source to add another."
+      : "Rest on a point to see the heat behind its match, click it to keep that; or add another point.",
+  );
 }
 
 function showProgress(fact, bar) {
@@ -524,6 +529,8 @@ function listen() {
   for (const button of document.querySelectorAll("[data-file]")) {
     button.addEventListener("click", () => download(button.dataset.file));
   }
+  document.addEventListener("pointerdown", () => { byKeyboard = false; }, true);
+  document.addEventListener("keydown", () => { byKeyboard = true; }, true);
   document.addEventListener("keydown", (event) => {
     if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey && past.length) {
       event.preventDefault();

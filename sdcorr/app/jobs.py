@@ -39,6 +39,11 @@ class Job:
             raise Cancelled
         self.progress = {"state": state} | facts
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody still waits for it."""
+        return not self._unwanted.is_set()
+
     def cancel(self) -> None:
         """Nobody waits any more: it is not started, or ends where it next tells how far it is."""
         self._unwanted.set()
@@ -67,7 +72,7 @@ class Jobs:
         """
         job = Job(owner, work)
         with self._changed:
-            waiting = [other for other in self._waiting if not other._unwanted.is_set()]
+            waiting = [other for other in self._waiting if other.wanted]
             if self._closed:
                 raise Refusal("The server is about to stop.", 503)
             if sum(other.owner == owner for other in waiting) >= MOST_WAITING_OF_ONE:
@@ -85,7 +90,7 @@ class Jobs:
                 return 0
             before = list(self._waiting)[: self._waiting.index(job)]
             running = self._running is not None
-            return running + sum(not other._unwanted.is_set() for other in before)
+            return running + sum(other.wanted for other in before)
 
     def close(self, patience: float = 0.0) -> None:
         """Cancel everything; waits for the running job to notice, at most `patience` seconds."""

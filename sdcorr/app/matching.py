@@ -18,6 +18,7 @@ from sdcorr.datasets import Match
 from sdcorr.prompt.evidence import shrink
 from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
+from sdcorr.prompt.settings import PromptSettings
 
 METHODS = {"prompt": "Prompt embedding", "probe": "Probe (fast)"}
 MOST_CELLS = 64  # a side of the maps that are kept
@@ -111,7 +112,7 @@ class Matching:
         self.cells = min(MOST_CELLS, matcher.backbone.image_size)
         self._embeddings: OrderedDict[tuple, tuple[Tensor, np.ndarray]] = OrderedDict()
 
-    def settings(self, method: str):
+    def settings(self, method: str) -> PromptSettings:
         """The method's settings."""
         return self._matchers[method].settings
 

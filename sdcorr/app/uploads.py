@@ -14,7 +14,7 @@ from sdcorr.images import as_seen
 MOST_BYTES = 20 * 2**20
 MOST_PIXELS = 40_000_000
 LEAST_SIDE = 8  # pixels; nothing can be pointed at in less
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # the decoders that strangers' bytes may reach
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # the decoders that strangers' bytes may reach
 STILL = ("MPO",)  # formats whose further frames are no animation: a phone's photograph with its preview
 SHOWN_SIDE = 1600  # pixels of the longer side of what the page shows
 _LOSSLESS_SIDE = 512  # up to which it is shown without loss
