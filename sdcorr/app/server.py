@@ -162,6 +162,7 @@ class Server:
     async def _watch(self, job: Job) -> AsyncIterator[dict]:
         """How far a job is, from time to time, until it has ended."""
         ended = asyncio.wrap_future(job.future)
+        ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # raised by the job's own future
         told = None
         while not ended.done():
             ahead = self.jobs.ahead(job)
@@ -170,7 +171,6 @@ class Server:
                 yield fact
                 told = fact
             await asyncio.wait([ended], timeout=INTERVAL)
-        ended.exception()  # seen here; raised by the job's own future
 
     async def _download(self, request: Request) -> Response:
         session = self._session(request)

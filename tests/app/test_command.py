@@ -4,13 +4,13 @@ import builtins
 import os
 import signal
 import socket
-import subprocess
-import sys
+import threading
 import urllib.request
+from contextlib import suppress
 
 import pytest
 
-from sdcorr.app.__main__ import main
+from sdcorr.app.__main__ import listen, main
 from sdcorr.errors import UserError
 
 MISTAKES = {
@@ -53,18 +53,21 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         main(["--port", "0"])
 
 
-def test_it_serves_until_it_is_interrupted() -> None:
-    command = [sys.executable, "-m", "sdcorr.app", "method=probe", "--port", "0"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        try:
-            address = next(line for line in process.stdout if line.startswith("http")).split()[0]
-            with urllib.request.urlopen(f"{address}/") as answer:
-                assert b"<title>sdcorr" in answer.read()
-            process.send_signal(signal.SIGINT)
-            _, complaints = process.communicate(timeout=30)
-        finally:
-            process.kill()
-    assert process.returncode == 0 and not complaints
+def test_it_serves_until_it_is_interrupted(capsys: pytest.CaptureFixture) -> None:
+    with listen("127.0.0.1", 0) as other:
+        port = other.getsockname()[1]
+    pages = []
+
+    def visit() -> None:
+        while not pages:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+                pages.append(answer.read())
+        os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    main(["method=probe", "--port", str(port)])
+    visitor.join()
+    said = capsys.readouterr()
+    assert b"<title>sdcorr" in pages[0]
+    assert said.out.splitlines()[-2:] == [f"http://127.0.0.1:{port}  (Ctrl-C to stop)", "stopped"] and not said.err
