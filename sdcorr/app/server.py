@@ -8,7 +8,7 @@ import json
 import sys
 import traceback
 from collections.abc import AsyncIterator, Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -38,6 +38,11 @@ MOST_DECODERS = 2  # pictures that are decoded at once
 INTERVAL = 0.15  # seconds between two words about how far a job is
 MEDIA = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 HERE = Path(__file__).parent
+FILES = {"/": HERE / "page.html"} | {
+    f"/{name}": folder / name
+    for folder, names in ((HERE, ("app.js", "app.css", "talk.js", "show.js")), (web.FOLDER, ("pair.js", "style.css")))
+    for name in names
+}
 
 
 class Server:
@@ -61,11 +66,7 @@ class Server:
         self._decoders = anyio.CapacityLimiter(MOST_DECODERS)
         self.app = Starlette(
             routes=[
-                Route("/", lambda request: _file(HERE / "page.html")),
-                Route("/app.js", lambda request: _file(HERE / "app.js")),
-                Route("/app.css", lambda request: _file(HERE / "app.css")),
-                Route("/pair.js", lambda request: _file(web.FOLDER / "pair.js")),
-                Route("/style.css", lambda request: _file(web.FOLDER / "style.css")),
+                *(Route(path, partial(_file, file)) for path, file in FILES.items()),
                 Route("/examples/{name}/{side}", _example_picture),
                 Route("/pictures/{name}", self._shown),
                 Route("/api/session", self._open, methods=["POST"]),
@@ -230,7 +231,7 @@ def _match_of(key: FoundKey, found: Found) -> dict:
     }
 
 
-def _file(path: Path) -> Response:
+def _file(path: Path, request: Request) -> Response:
     return Response(path.read_bytes(), media_type=MEDIA[path.suffix])
 
 
