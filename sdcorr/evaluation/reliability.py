@@ -1,8 +1,8 @@
 """Does the confidence know when a match is wrong? Three answers, each with an interval from the bootstrap over pairs.
 
 The share of right points among those of like confidence; the area under the ROC curve of the confidence as a judge of
-right and wrong (the chance that a right point has the higher one, 0.5 for a guess); and the PCK of what is kept when the
-least sure points are dropped. Points with the same confidence are never told apart.
+right and wrong (the chance that a right point has the higher one, 0.5 for a guess); and the PCK of what is kept when
+the least sure points are dropped. Points with the same confidence are never told apart.
 """
 
 from __future__ import annotations
