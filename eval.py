@@ -45,7 +45,8 @@ def main(cfg: DictConfig) -> int:
         store = PredictionStore(build.run_folder(cfg, config))
         store.claim(config)
         if ranks.first:
-            watch.logger = tracking.make_logger(cfg, store.run_dir, group=f"{benchmark.name}-{benchmark.split}")
+            matcher = methods[build.METHOD]()
+            watch.logger = tracking.evaluation_logger(cfg, store.run_dir, benchmark, matcher, ranks.world_size)
         for name, make in methods.items():
             predict(benchmark, make(), store, name, rank=ranks.rank, world_size=ranks.world_size, console=console)
         if not ranks.first:
@@ -79,7 +80,7 @@ def report(
         summary = score(current, build.METHOD, protocol, cfg.alphas, samples=cfg.bootstrap)
         write_summary(store.run_dir, summary)
         figures = best_and_worst(benchmark, current, build.METHOD, protocol, cfg.pictures)
-        tracking.log_evaluation(watch.logger, summary, figures)
+        tracking.log_scores(watch.logger, current, build.METHOD, protocol, summary, figures, samples=cfg.bootstrap)
         print_summary(summary, build.METHOD, console)
     page = write_report(
         current,
@@ -91,6 +92,8 @@ def report(
         samples=cfg.bootstrap,
         console=console,
     )
+    tracking.log_pairs(watch.logger, benchmark, current, build.METHOD, protocol, cfg.logger)
+    tracking.finish(watch.logger)
     missing.tell(console, store, gaps)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     print(store.run_dir)

@@ -18,11 +18,10 @@ def main(cfg: DictConfig) -> None:
     solve = tracking.Fit(errand.targets[0].image, cfg.logger)
     matcher = build.matcher(cfg, dataset="pictures", solve=solve)
     folder = carry.claim_folder(cfg.run_dir)
-    solve.logger = tracking.make_logger(cfg, folder, group="pictures")
+    solve.logger = tracking.make_logger(cfg, folder, group="pictures", job_type="transfer", tags=[cfg.model.name])
     result = carry.carry(matcher, errand)
     carry.write(folder, errand, result, model=cfg.model.path, settings=matcher.settings)
-    if solve.logger:
-        solve.logger.experiment.finish()
+    tracking.finish(solve.logger)
     for line in carry.lines(errand, result):
         console.print(line, highlight=False)
     print(folder)

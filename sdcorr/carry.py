@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from omegaconf import ListConfig, OmegaConf
-from PIL import Image, ImageOps
+from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
@@ -20,7 +22,7 @@ from sdcorr import visualize
 from sdcorr.datasets import Match
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
-from sdcorr.images import read_image
+from sdcorr.images import as_seen, read_image
 from sdcorr.prompt.localize import combine_layers
 from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
@@ -60,12 +62,14 @@ def read_errand(source: str, points: Any, target: Any) -> Errand:
     Raises:
         UserError: if a picture cannot be read, there is no point, or one is no pair of numbers or outside the source.
     """
-    first = _picture(source)
+    first = name_picture(read_image(source, as_seen), source)
     paths = target if isinstance(target, list | ListConfig) else [target]
     if not paths:
         raise UserError("There is no target: give target=b.jpg, or several as target='[b.jpg,c.jpg]'.")
     plain = OmegaConf.to_container(points) if isinstance(points, ListConfig) else points
-    return Errand(first, _points(plain, first), tuple(_picture(path) for path in paths))
+    return Errand(
+        first, check_points(plain, first), tuple(name_picture(read_image(path, as_seen), path) for path in paths)
+    )
 
 
 def claim_folder(run_dir: str) -> Path:
@@ -105,7 +109,34 @@ def write(folder: Path, errand: Errand, result: Result, *, model: str, settings:
     Raises:
         UserError: if the disk is full or the folder cannot be written.
     """
+    write_whole(folder / "embeddings.safetensors", embeddings_file(errand, result, model=model, settings=settings))
+    write_whole(folder / "matches.png", matches_picture(errand, result))
+    write_whole(folder / "points.json", points_record(errand, result, model=model))
+
+
+def embeddings_file(errand: Errand, result: Result, *, model: str, settings: PromptSettings) -> bytes:
+    """The content of embeddings.safetensors: `embeddings` (P, R, T, D), and in its metadata what made them."""
     made_by = {"model": model, "settings": json.dumps(asdict(settings)), "points": json.dumps(errand.points.tolist())}
+    return save({"embeddings": result.embeddings.contiguous().cpu()}, metadata=made_by)
+
+
+def matches_picture(errand: Errand, result: Result) -> bytes:
+    """The content of matches.png: the pictures, their points joined, and the heat map behind every match."""
+    figure = visualize.matches_with_heat(
+        errand.source.image,
+        [target.image for target in errand.targets],
+        errand.points,
+        [match.points for match in result.matches],
+        result.maps,
+        [match.confidence for match in result.matches],
+    )
+    file = io.BytesIO()
+    figure.savefig(file, dpi=130, format="png")
+    return file.getvalue()
+
+
+def points_record(errand: Errand, result: Result, *, model: str) -> str:
+    """The content of points.json: the matches in original pixels, with their confidence."""
     record = {
         "source": {
             "image": str(errand.source.path),
@@ -124,18 +155,7 @@ def write(folder: Path, errand: Errand, result: Result, *, model: str, settings:
         "model": model,
         "units": "pixels, x to the right, y down; the centre of the top-left pixel is (0.5, 0.5)",
     }
-    figure = visualize.matches_with_heat(
-        errand.source.image,
-        [target.image for target in errand.targets],
-        errand.points,
-        [match.points for match in result.matches],
-        result.maps,
-        [match.confidence for match in result.matches],
-    )
-    embeddings = {"embeddings": result.embeddings.contiguous().cpu()}
-    write_whole(folder / "embeddings.safetensors", save(embeddings, metadata=made_by))
-    write_whole(folder / "matches.png", lambda path: figure.savefig(path, dpi=130, format="png"))
-    write_whole(folder / "points.json", json.dumps(record, indent=1) + "\n")
+    return json.dumps(record, indent=1) + "\n"
 
 
 def lines(errand: Errand, result: Result) -> Iterator[str]:
@@ -146,13 +166,27 @@ def lines(errand: Errand, result: Result) -> Iterator[str]:
             yield f"({start[0]:g}, {start[1]:g}) -> {found}, confidence {sure:.2f}"
 
 
-def _picture(path: str) -> Picture:
-    image = ImageOps.exif_transpose(read_image(path))
+def name_picture(image: Image.Image, path: str | Path) -> Picture:
+    """An upright RGB picture with its key, which is named by its pixels alone.
+
+    Args:
+        image: the picture as one sees it.
+        path: where it came from; only ever written down.
+    """
     digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
     return Picture(Path(path), image, digest[:16])
 
 
-def _points(points: Any, source: Picture) -> np.ndarray:
+def check_points(points: Any, source: Picture) -> np.ndarray:
+    """Points as an array `(P, 2)`.
+
+    Args:
+        points: `[[x, y], ...]`, in pixels of the source as one sees it.
+        source: the picture.
+
+    Raises:
+        UserError: if there is no point, or one is no pair of numbers or outside the source.
+    """
     width, height = source.image.size
     shape = "give points='[[x,y],...]' in pixels of the source picture"
     if not isinstance(points, Sequence) or isinstance(points, str):
@@ -161,7 +195,7 @@ def _points(points: Any, source: Picture) -> np.ndarray:
         raise UserError(f"The list of points is empty: {shape}.")
     for number, point in enumerate(points, start=1):
         pair = isinstance(point, Sequence) and not isinstance(point, str) and len(point) == 2
-        if not pair or not all(isinstance(value, int | float) and np.isfinite(value) for value in point):
+        if not pair or not all(isinstance(value, int | float) and abs(value) < math.inf for value in point):
             raise UserError(f"Point {number}, {point!r}, is not a pair of numbers: {shape}.")
         if not (0 <= point[0] <= width and 0 <= point[1] <= height):
             raise UserError(

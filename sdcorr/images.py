@@ -1,25 +1,52 @@
 """Reading images, and making the square tensor that the diffusion model sees."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from sdcorr.errors import UserError
 
 
-def read_image(path: str | Path) -> Image.Image:
-    """Read an image file completely, as RGB; EXIF rotation is left alone, as in the benchmarks' annotations.
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The stored pixels as RGB; EXIF rotation is left alone, as in the benchmarks' annotations."""
+    return image.convert("RGB")
+
+
+def as_seen(image: Image.Image) -> Image.Image:
+    """A picture as one sees it, as RGB: upright as its EXIF says, transparent parts on white, 16 bits made 8.
+
+    Raises:
+        ValueError: if its pixels have no fixed range (32 bits, floats).
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # which `convert` would clip at 255
+        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError("its pixels have 32 bits")
+    if image.has_transparency_data:
+        seen = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
+    return image.convert("RGB")
+
+
+def read_image(path: str | Path, look: Callable[[Image.Image], Image.Image] = to_rgb) -> Image.Image:
+    """Read an image file completely, as RGB.
+
+    Args:
+        path: of the file.
+        look: `to_rgb` for pixels as they are stored, `as_seen` for the picture as one sees it.
 
     Raises:
         UserError: if the file is missing, is no image, or is cut short.
     """
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            return look(image)
     except FileNotFoundError:
         raise UserError(f"There is no image {path}: check the path or the data set's root folder.") from None
     except IsADirectoryError:

@@ -27,6 +27,7 @@ from sdcorr.evaluation.launch import launch
 from sdcorr.prompt.module import run
 from sdcorr.toybox.dataset import drawing
 from sdcorr.tracking import Fit
+from tests import offline
 from tests.prompt.test_module import problem
 
 EVAL = Path(__file__).parent.parent / "eval.py"
@@ -81,7 +82,8 @@ def work(folder: Path, log: Path, arguments: list[str], environment: dict[str, s
     os.environ |= environment | {"OMP_NUM_THREADS": "1"}
     os.chdir(folder)
     torch.set_num_threads(1)
-    sys.argv = [str(EVAL), *QUICK, *arguments]
+    given = {argument.partition("=")[0] for argument in arguments}
+    sys.argv = [str(EVAL), *(each for each in QUICK if each.partition("=")[0] not in given), *arguments]
     runpy.run_path(str(EVAL), run_name="__main__")
 
 
@@ -142,6 +144,19 @@ def test_several_processes_predict_what_one_does(started_by, world_size, start, 
     assert f"share 1 of {world_size}" in outputs[0].read_text()
     assert [output.read_text() for output in outputs[1:]] == [""] * (world_size - 1)
     assert (tmp_path / "run/summary.json").exists()
+
+
+def test_several_processes_are_one_run_of_wandb(start, tmp_path) -> None:
+    port = find_free_network_port()
+    settings = [*PICTURES, "trainer=ddp", "logger=wandb", "logger.mode=offline"]
+    ranks = start([torchrun(rank, 2, port) for rank in range(2)], *settings)
+    assert ended(ranks) == [0, 0], [(tmp_path / f"rank {rank}.txt").read_text() for rank in range(2)]
+    (folder,) = (tmp_path / "run/wandb").glob("offline-run-*")
+    run, summary = offline.read(folder), json.loads((tmp_path / "run/summary.json").read_text())
+    assert run.ended and run.config["facts"]["processes"] == 2
+    assert {key: run.summary[key] for key in summary} == summary
+    assert len(run.table("tables/pairs")) == SOURCES
+    assert "wandb" not in (tmp_path / "rank 0.txt").read_text().lower()
 
 
 def test_one_source_image_for_two_processes(start, alone, tmp_path) -> None:

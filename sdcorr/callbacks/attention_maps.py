@@ -16,7 +16,8 @@ from sdcorr.prompt.module import CropBatch, PromptOptimization, RandomCrops
 class AttentionMapLogger(Callback):
     """Logs, every few steps, the maps of one query: per layer and averaged, over the step's crop and over a target.
 
-    Keys are `<prefix>/crop` and `<prefix>/target`, beside the mean loss of a query, `<prefix>/loss`.
+    Keys are `<prefix>/crop` and `<prefix>/target`, beside the mean loss of a query, `<prefix>/loss`; their x axis is
+    the step of the optimisation, `<prefix>/step`.
 
     Args:
         target: a picture in which the same part is to be found; None if there is none. Not drawn under a probe.
@@ -27,6 +28,14 @@ class AttentionMapLogger(Callback):
 
     def __init__(self, target: Image.Image | None, every: int = 10, query: int = 0, prefix: str = "attention"):
         self.target, self.every, self.query, self.prefix = target, every, query, prefix
+
+    def on_fit_start(self, trainer: Trainer, module: PromptOptimization) -> None:
+        """Tell W&B the x axis."""
+        if isinstance(trainer.logger, WandbLogger):
+            run = trainer.logger.experiment
+            run.define_metric(f"{self.prefix}/step", hidden=True)
+            for name in ("loss", "crop", "target"):
+                run.define_metric(f"{self.prefix}/{name}", step_metric=f"{self.prefix}/step")
 
     @torch.no_grad()
     def on_train_batch_end(

@@ -10,6 +10,8 @@
      map: async (side, point, layer) => ({cells: Uint8Array, side: k}) | null,  // side: "source" or "target"
      onSource: (x, y) => {},            // a click on the source picture, in its pixels; without it nothing happens there
      onChoose: (point) => {},           // the index of the point now chosen, or null
+     hover: false,                      // true: the point under the mouse is shown; one that is chosen stays
+     stacked: false,                    // true: the target is below the source, for narrow screens
    });
    view.set({points, ...});             // some of these anew; what is chosen stays chosen if it is still there
    view.choose(0); view.showLayer(2);
@@ -58,7 +60,8 @@ function shortLayer(name) {
 class PairView {
   constructor(root, options) {
     this.options = { points: [], layers: [], map: async () => null };
-    this.chosen = null;
+    this.chosen = null; // the point that is shown
+    this.kept = null; // the one that is shown when the mouse is on none
     this.drawing = 0; // counts what is asked for, so that a map that comes late is not drawn over a newer one
     this.root = root;
     root.classList.add("pair-view");
@@ -78,10 +81,18 @@ class PairView {
     Object.assign(this.options, changes);
     if (changes.layers || this.layer === undefined) this.layer = Math.max(0, this.options.layers.length - 1);
     if (this.chosen !== null && this.chosen >= this.options.points.length) this.chosen = null;
+    if (this.kept !== null && this.kept >= this.options.points.length) this.kept = null;
     this.draw();
   }
 
   choose(index) {
+    this.kept = index;
+    this.show(index);
+  }
+
+  /* Show a point for now; null: the one that was chosen, if any. */
+  show(index) {
+    if (index === null) index = this.kept;
     const changed = this.chosen !== index;
     this.chosen = index;
     this.mark();
@@ -96,21 +107,27 @@ class PairView {
   draw() {
     const { source, target, points } = this.options;
     this.svg.replaceChildren();
-    const widths = [source, target].map((picture) => (picture ? (100 * picture.width) / picture.height : 100));
+    const [first, second] = [source, target].map((picture) => {
+      const shape = picture ? picture.width / picture.height : 1;
+      return this.options.stacked ? { width: 100, height: 100 / shape } : { width: 100 * shape, height: 100 };
+    });
     // very flat or very tall pictures keep to a sensible share of the room
-    const total = widths[0] + GAP + widths[1];
-    this.unit = total / 200;
-    this.svg.setAttribute("viewBox", `0 0 ${total} 100`);
+    const across = this.options.stacked ? 100 : first.width + GAP + second.width;
+    const down = this.options.stacked ? first.height + GAP + second.height : 100;
+    this.unit = this.options.stacked ? 1 : across / 200;
+    this.svg.setAttribute("viewBox", `0 0 ${across} ${down}`);
+    const begin = this.options.stacked ? { x: 0, y: first.height + GAP } : { x: first.width + GAP, y: 0 };
     this.places = {
-      source: source && { x: 0, width: widths[0], picture: source },
-      target: target && { x: widths[0] + GAP, width: widths[1], picture: target },
+      source: source && { x: 0, y: 0, ...first, picture: source },
+      target: target && { ...begin, ...second, picture: target },
     };
     this.images = {};
     this.heats = {};
     for (const side of ["source", "target"]) {
       const place = this.places[side];
       if (!place) continue;
-      const box = { x: place.x, y: 0, width: place.width, height: 100, preserveAspectRatio: "none" };
+      const { x, y, width, height } = place;
+      const box = { x, y, width, height, preserveAspectRatio: "none" };
       this.images[side] = node("image", { ...box, href: place.picture.url, class: "picture" }, this.svg);
       this.heats[side] = node("image", { ...box, class: "heat" }, this.svg);
     }
@@ -121,13 +138,13 @@ class PairView {
   }
 
   at(side, [x, y]) {
-    const { x: left, width, picture } = this.places[side];
-    return [left + (x / picture.width) * width, (y / picture.height) * 100];
+    const { x: left, y: top, width, height, picture } = this.places[side];
+    return [left + (x / picture.width) * width, top + (y / picture.height) * height];
   }
 
   listen() {
-    const { x, width, picture } = this.places.source;
-    const pad = node("rect", { x, y: 0, width, height: 100, class: "pad" }, this.svg);
+    const { x, y, width, height, picture } = this.places.source;
+    const pad = node("rect", { x, y, width, height, class: "pad" }, this.svg);
     pad.addEventListener("click", (event) => {
       const box = pad.getBoundingClientRect();
       const right = ((event.clientX - box.left) / box.width) * picture.width;
@@ -146,11 +163,14 @@ class PairView {
     group.setAttribute("aria-label", title.textContent);
     const colour = POINT_COLOURS[index % POINT_COLOURS.length];
     const [x1, y1] = this.at("source", point.source);
-    const dot = (x, y) => node("circle", { cx: x, cy: y, r: 2 * this.unit, fill: colour, class: "dot" }, group);
+    const dot = (x, y) => {
+      node("circle", { cx: x, cy: y, r: 3.2 * this.unit, class: "near" }, group); // what a finger hits
+      node("circle", { cx: x, cy: y, r: 2 * this.unit, fill: colour, class: "dot" }, group);
+    };
     if (point.target && this.places.target) {
       const [x2, y2] = this.at("target", point.target);
       const ends = { x1, y1, x2, y2 };
-      node("line", { ...ends, class: "reach", "stroke-width": 5 * this.unit }, group);
+      node("line", { ...this.beyond(ends), class: "reach", "stroke-width": 5 * this.unit }, group);
       const strong = point.confidence === null || point.confidence === undefined ? 0.9 : 0.35 + 0.6 * point.confidence;
       const line = node("line", { ...ends, class: "line", "stroke-width": 0.7 * this.unit, opacity: strong }, group);
       if (!known) line.setAttribute("stroke", colour);
@@ -165,17 +185,29 @@ class PairView {
     dot(x1, y1);
     const choose = (event) => {
       event.stopPropagation();
-      this.choose(this.chosen === index && event.type === "click" ? null : index);
+      this.choose(this.kept === index ? null : index);
     };
     group.addEventListener("click", choose);
     group.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") {
         event.preventDefault();
-        this.choose(this.chosen === index ? null : index);
+        this.choose(this.kept === index ? null : index);
       }
     });
-    if (this.options.hover) group.addEventListener("pointerenter", () => this.choose(index));
+    if (this.options.hover) {
+      const byMouse = (event, shown) => event.pointerType === "mouse" && this.show(shown);
+      group.addEventListener("pointerenter", (event) => byMouse(event, index));
+      group.addEventListener("pointerleave", (event) => byMouse(event, null));
+    }
     return group;
+  }
+
+  /* The part of a line that is off the source, where clicks are for new points; all of it if they are for nothing. */
+  beyond({ x1, y1, x2, y2 }) {
+    if (!this.options.onSource) return { x1, y1, x2, y2 };
+    const { width, height } = this.places.source;
+    const share = this.options.stacked ? (height - y1) / (y2 - y1) : (width - x1) / (x2 - x1);
+    return { x1: x1 + share * (x2 - x1), y1: y1 + share * (y2 - y1), x2, y2 };
   }
 
   cross(group, x, y, colour) {

@@ -1,0 +1,283 @@
+"use strict";
+/* The page: what is on it is in `state`; the server keeps the pictures, and finds matches of points that it is asked for.
+
+   state.source, state.target   {name, url, width, height, own} or null
+   state.points                 [[x, y], ...] in pixels of the source
+   found                        what is known of a point, by `keyOf`: {target, confidence, maps: {source, target}}
+*/
+
+const $ = (selector) => document.querySelector(selector);
+const HISTORY = 100; // steps that can be undone
+
+let about = null; // what the server says of itself
+let state = { source: null, target: null, points: [], example: null };
+let method = null;
+let past = []; // earlier states
+let running = null; // {keys, where, abort, fact} of the request under way
+let halted = false; // after a failure or a stop: nothing is asked for until one goes on
+const loading = { source: 0, target: 0 }; // pictures asked for so far: one that comes late replaces no newer one
+let view = null;
+const found = new Map();
+
+/* --- what changes the state --- */
+
+/* A session, the old one if the server still knows it after the page was loaded anew. */
+async function begin() {
+  const before = session;
+  about = await (await ask("/api/session")).json();
+  session = about.session;
+  sessionStorage.setItem("session", session);
+  found.clear();
+  past = [];
+  state = { source: null, target: null, points: [], example: null };
+  method = method || about.method;
+  if (session === before) {
+    const saved = JSON.parse(sessionStorage.getItem("state") || "null");
+    if (saved) ({ state, method } = saved);
+  }
+  halted = false;
+  introduce();
+  refresh();
+}
+
+function change(next) {
+  past.push(state);
+  if (past.length > HISTORY) past.shift();
+  state = { ...state, ...next };
+  halted = false;
+  refresh();
+}
+
+function addPoint(x, y) {
+  if (state.points.length >= about.most.points) {
+    toast(`${about.most.points} points at a time is the most: remove one first.`);
+    return;
+  }
+  const point = [x, y].map((value) => Math.round(value * 100) / 100);
+  if (!state.points.some((other) => other[0] === point[0] && other[1] === point[1])) {
+    view.choose(null);
+    change({ points: [...state.points, point] });
+  }
+}
+
+function removePoint(index) {
+  view.choose(null);
+  change({ points: state.points.filter((_, other) => other !== index) });
+}
+
+/* The matches become the query points of the other direction; points without a match have no place there. */
+function swap() {
+  const points = state.points.map((point) => found.get(keyOf(point))).filter(Boolean);
+  if (view) view.choose(null);
+  change({ source: state.target, target: state.source, points: points.map((match) => match.target), example: null });
+}
+
+function undo() {
+  if (view) view.choose(null);
+  state = past.pop();
+  halted = false;
+  refresh();
+}
+
+async function takeFile(side, file) {
+  if (!file) return;
+  const turn = ++loading[side];
+  await attempt(async () => {
+    if (file.size > about.most.bytes) {
+      throw new Error(`This file is larger than ${about.most.bytes / 2 ** 20} MB: make it smaller and try again.`);
+    }
+    say(`Reading ${file.name} …`);
+    try {
+      const headers = { "X-Label": encodeURIComponent(file.name), "Content-Type": "application/octet-stream" };
+      const picture = await (await ask("/api/pictures", { body: file, headers })).json();
+      if (turn === loading[side]) put({ [side]: { ...picture, own: true }, example: null });
+    } finally {
+      refresh();
+    }
+  });
+}
+
+async function takeExample(name) {
+  const turns = [++loading.source, ++loading.target];
+  await attempt(async () => {
+    const pair = await (await ask(`/api/examples/${name}`)).json();
+    if (turns[0] === loading.source && turns[1] === loading.target) put({ ...pair, example: name });
+  });
+}
+
+/* New pictures; points stay only where their source does. */
+function put(pictures) {
+  if (view) view.choose(null);
+  change(pictures.source ? { ...pictures, points: [] } : pictures);
+}
+
+/* --- finding matches --- */
+
+function where() {
+  return state.source && state.target ? [method, state.source.name, state.target.name].join("|") : null;
+}
+
+function keyOf(point) {
+  return `${where()}|${point.join("|")}`;
+}
+
+/* Ask for the points that have no match yet, in one request at a time. */
+async function work() {
+  const open = where() ? state.points.filter((point) => !found.has(keyOf(point))) : [];
+  if (running) {
+    const wanted = running.where === where() && open.some((point) => running.keys.includes(keyOf(point)));
+    if (!wanted || halted) running.abort.abort();
+    return;
+  }
+  if (!open.length || halted) return;
+  const mine = { where: where(), keys: open.map(keyOf), abort: new AbortController(), fact: null };
+  running = mine;
+  try {
+    const response = await ask("/api/match", { body: question(open), signal: mine.abort.signal });
+    for await (const fact of linesOf(response)) {
+      mine.fact = fact;
+      if (fact.state === "failed") throw new Error(fact.error);
+      if (fact.state === "done") fact.matches.forEach((match, index) => found.set(mine.keys[index], unpack(match)));
+      else showStatus();
+    }
+    if (mine.fact?.state !== "done") throw new Error("The server ended before it was done: is it still running?");
+  } catch (error) {
+    if (error.name !== "AbortError") {
+      halted = true;
+      toast(error.message);
+      if (error instanceof Forgotten) {
+        running = null;
+        await attempt(begin);
+        return;
+      }
+    }
+  }
+  running = null;
+  refresh();
+}
+
+function question(points) {
+  return JSON.stringify({ source: state.source.name, target: state.target.name, method, points });
+}
+
+/* --- the parts that are there from the start --- */
+
+function introduce() {
+  $("#model").textContent = about.only_drawings
+    ? "Model: toybox, a small diffusion model that knows only drawings."
+    : `Model: ${about.model}`;
+  $("#examples").replaceChildren(
+    ...about.examples.map((name) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "example";
+      button.dataset.name = name;
+      const pair = document.createElement("span");
+      for (const side of ["source", "target"]) {
+        const image = document.createElement("img");
+        image.src = `/examples/${name}/${side}`;
+        image.alt = "";
+        pair.append(image);
+      }
+      button.append(pair, name);
+      button.addEventListener("click", () => takeExample(name));
+      return button;
+    }),
+  );
+  const fields = $("#methods");
+  fields.querySelectorAll("label").forEach((label) => label.remove());
+  for (const [name, title] of Object.entries(about.methods)) {
+    const label = document.createElement("label");
+    const radio = document.createElement("input");
+    Object.assign(radio, { type: "radio", name: "method", value: name, checked: name === method });
+    radio.addEventListener("change", () => {
+      method = name;
+      halted = false;
+      refresh();
+    });
+    label.append(radio, title);
+    fields.append(label);
+  }
+}
+
+async function download(file) {
+  await attempt(async () => {
+    const content = await (await ask(`/api/download/${file}`, { body: question(state.points) })).blob();
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(content);
+    link.download = file;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  });
+}
+
+/* Which side a dragged file is over, if any. */
+function sideAt(event) {
+  const zone = event.target.closest?.(".zone");
+  if (zone) return zone.dataset.side;
+  if (!event.target.closest?.("#view") || !view) return null;
+  const box = view.svg.getBoundingClientRect();
+  const before = view.options.stacked ? event.clientY < box.top + box.height / 2 : event.clientX < box.left + box.width / 2;
+  return before ? "source" : "target";
+}
+
+function listen() {
+  for (const side of ["source", "target"]) {
+    const input = $(`#file-${side}`);
+    input.addEventListener("change", () => {
+      takeFile(side, input.files[0]);
+      input.value = "";
+    });
+  }
+  const mark = (event) => {
+    const side = sideAt(event);
+    for (const zone of document.querySelectorAll(".zone")) zone.classList.toggle("dropping", zone.dataset.side === side);
+    $("#view").classList.toggle("dropping", side !== null);
+  };
+  const unmark = () => document.querySelectorAll(".dropping").forEach((part) => part.classList.remove("dropping"));
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    mark(event);
+  });
+  document.addEventListener("dragleave", (event) => event.relatedTarget || unmark());
+  document.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    unmark();
+    const files = [...event.dataTransfer.files];
+    const side = sideAt(event);
+    if (files.length > 1) {
+      await takeFile("source", files[0]);
+      await takeFile("target", files[1]);
+    } else if (side) await takeFile(side, files[0]);
+    else if (files.length) await takeFile(state.source ? "target" : "source", files[0]);
+  });
+  $("#swap").addEventListener("click", swap);
+  $("#undo").addEventListener("click", undo);
+  $("#clear").addEventListener("click", () => {
+    view?.choose(null);
+    change({ points: [] });
+  });
+  $("#stop").addEventListener("click", () => {
+    halted = true;
+    refresh();
+  });
+  $("#go-on").addEventListener("click", () => {
+    halted = false;
+    refresh();
+  });
+  for (const button of document.querySelectorAll("[data-file]")) {
+    button.addEventListener("click", () => download(button.dataset.file));
+  }
+  document.addEventListener("pointerdown", () => { byKeyboard = false; }, true);
+  document.addEventListener("keydown", () => { byKeyboard = true; }, true);
+  document.addEventListener("keydown", (event) => {
+    if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey && past.length) {
+      event.preventDefault();
+      undo();
+    }
+  });
+  matchMedia("(max-width: 600px)").addEventListener("change", refresh);
+}
+
+listen();
+attempt(begin);

@@ -1,0 +1,27 @@
+"""The pairs that the page offers on a fresh clone: drawings of the test split, which the model has never seen."""
+
+from __future__ import annotations
+
+from sdcorr.carry import Picture, name_picture
+from sdcorr.toybox.dataset import drawing
+
+# Name -> keys of source and target. Chosen for variety; they are about as hard as the whole split.
+EXAMPLES = {
+    "bird": ("2/bird/0", "2/bird/0/4"),
+    "fish": ("2/fish/0", "2/fish/0/2"),
+    "cat": ("2/cat/1", "2/cat/1/4"),
+    "crab": ("2/crab/0", "2/crab/0/2"),
+    "car": ("2/car/1", "2/car/1/2"),
+    "teapot": ("2/teapot/1", "2/teapot/1/2"),
+    "lamp": ("2/lamp/0", "2/lamp/0/1"),
+}
+
+
+def pictures(name: str) -> tuple[Picture, Picture]:
+    """Source and target of an example, without anything that is known of them.
+
+    Raises:
+        KeyError: if there is no such example.
+    """
+    source, target = EXAMPLES[name]
+    return tuple(name_picture(drawing(key).image, f"toybox/{key}") for key in (source, target))

@@ -1,0 +1,172 @@
+"""The model at work for the page: points of a picture found in another, with progress, and nothing optimised twice."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from sdcorr import build
+from sdcorr.app.jobs import Job
+from sdcorr.carry import Picture
+from sdcorr.cli import compose
+from sdcorr.datasets import Match
+from sdcorr.prompt.evidence import shrink
+from sdcorr.prompt.matcher import PromptMatcher
+from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
+from sdcorr.prompt.settings import PromptSettings
+
+METHODS = {"prompt": "Prompt embedding", "probe": "Probe (fast)"}
+MOST_CELLS = 64  # a side of the maps that are kept
+MOST_EMBEDDINGS = 2**29  # bytes
+LEVELS = 255  # a byte's
+
+
+@dataclass(frozen=True)
+class Found:
+    """A query point's match, and what it was read from."""
+
+    place: tuple[float, float]  # pixels of the target
+    confidence: float
+    embedding: Tensor  # (R, T, D) on the CPU
+    source_maps: np.ndarray  # (L + 1, k, k) uint8, each map over its own range, the combined one last
+    target_maps: np.ndarray  # the same of the target
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self.embedding.nbytes + self.source_maps.nbytes + self.target_maps.nbytes
+
+    @staticmethod
+    def match(found: Sequence[Found]) -> Match:
+        """Several as one."""
+        return Match(np.array([each.place for each in found]), np.array([each.confidence for each in found]))
+
+
+class Progress:
+    """Solves as `run` does, and tells a job how far it is."""
+
+    def __init__(self) -> None:
+        self._job: Job | None = None
+
+    def start(self, job: Job, queries: int, steps: int) -> None:
+        """What comes next is done for this job: so many queries of so many steps, in one batch or in several."""
+        self._job, self._queries, self._steps = job, queries, steps
+        self._done = 0  # queries of batches that are finished
+        self._since: tuple[float, float] | None = None  # when the first step was over, and how far that was
+        job.tell("optimising", step=0, steps=steps, left=None)
+
+    def __call__(self, module: PromptOptimization, crops: RandomCrops) -> Tensor:
+        """The embeddings, (Q, T, D)."""
+        batch = len(crops.queries)
+
+        def on_step(step: int, loss: Tensor) -> None:
+            now = time.monotonic()
+            done = (self._done + batch * (step + 1) / len(crops)) / self._queries  # share of all
+            if self._since is None:
+                self._since = now, done  # the first step has encoded crops, and says little of the others
+            began, had = self._since
+            left = (now - began) / (done - had) * (1 - done) if done > had else None
+            self._job.tell("optimising", step=round(done * self._steps), steps=self._steps, left=left)
+
+        result = run(module, crops, on_step)
+        self._done += batch
+        return result
+
+
+class Matching:
+    """The methods that the page offers, on one model; `find` is for the thread that owns it.
+
+    Attributes:
+        default: the method that is chosen at first.
+        model: path or hub id of the model.
+        knows_only_drawings: whether it is the toybox's.
+        layers: names of the maps, the combined one last.
+    """
+
+    def __init__(self, overrides: Sequence[str] = ()):
+        """
+        Args:
+            overrides: as on the command line of an evaluation, e.g. `model=sd14`; `method=probe` chooses it at first.
+
+        Raises:
+            UserError: if one does not fit, or the weights cannot be had.
+        """
+        compose("eval", *overrides)  # complains of what is wrong with them as they are
+        others = [each for each in overrides if not each.startswith("method=")]
+        chosen = [each.removeprefix("method=") for each in overrides if each.startswith("method=")]
+        self._progress = Progress()
+        self._matchers: dict[str, PromptMatcher] = {}
+        for name in METHODS:
+            cfg = compose("eval", "embeddings=null", f"method={name}", *others)
+            self._matchers[name] = build.matcher(cfg, dataset="pictures", solve=self._progress)
+        self.default = chosen[-1] if chosen else "prompt"
+        self.model = str(cfg.model.path)
+        self.knows_only_drawings = self.model == "toybox"
+        matcher = self._matchers[self.default]
+        self.layers = matcher.map_names
+        self.cells = min(MOST_CELLS, matcher.backbone.image_size)
+        self._embeddings: OrderedDict[tuple, tuple[Tensor, np.ndarray]] = OrderedDict()
+
+    def settings(self, method: str) -> PromptSettings:
+        """The method's settings."""
+        return self._matchers[method].settings
+
+    def find(self, job: Job, method: str, source: Picture, target: Picture, points: np.ndarray) -> list[Found]:
+        """Find points of the source in the target.
+
+        Args:
+            job: is told how far this is.
+            method: one of METHODS.
+            source, target: the pictures.
+            points: (P, 2) in pixels of the source.
+
+        Raises:
+            Cancelled: if nobody waits any more.
+        """
+        matcher = self._matchers[method]
+        keys = [(method, source.key, x, y) for x, y in points.tolist()]
+        known = {key: self._embeddings[key] for key in keys if key in self._embeddings}
+        new = [row for row, key in enumerate(keys) if key not in known]
+        if new:
+            known |= dict(
+                zip([keys[row] for row in new], self._optimize(job, matcher, source, points[new]), strict=True)
+            )
+            self._remember(known)
+        found = []
+        for row, key in enumerate(keys):
+            job.tell("reading", done=row, of=len(keys))
+            embedding, seen = known[key]
+            given = embedding[None].to(matcher.backbone.device)
+            maps = matcher.transfer(target.image, given, points[[row]], source.key, target.key)  # (1, L, S, S)
+            match = matcher.localize(maps, target.image.size)
+            place, sure = tuple(match.points[0].tolist()), float(match.confidence[0])
+            found.append(Found(place, sure, embedding, seen, self._small(matcher, maps)[0]))
+        return found
+
+    def _optimize(
+        self, job: Job, matcher: PromptMatcher, source: Picture, points: np.ndarray
+    ) -> list[tuple[Tensor, np.ndarray]]:
+        """Of each point its embedding (R, T, D), and its maps on the source (L + 1, k, k)."""
+        settings = matcher.settings
+        self._progress.start(job, len(points) * settings.restarts, settings.steps)
+        embeddings = matcher.optimize(source.image, points, source.key)  # (P, R, T, D)
+        maps = matcher.source_maps(source.image, embeddings, points, source.key)
+        return list(zip(embeddings.cpu().unbind(), self._small(matcher, maps), strict=True))
+
+    def _small(self, matcher: PromptMatcher, maps: Tensor) -> np.ndarray:
+        """Maps (P, L, S, S) to look at, (P, L + 1, k, k) uint8, each over its own range."""
+        small = shrink(maps, matcher.settings, self.cells).numpy()
+        least, most = small.min((-2, -1), keepdims=True), small.max((-2, -1), keepdims=True)
+        return ((small - least) / np.maximum(most - least, np.finfo(np.float32).tiny) * LEVELS).round().astype(np.uint8)
+
+    def _remember(self, embeddings: dict[tuple, tuple[Tensor, np.ndarray]]) -> None:
+        for key, value in embeddings.items():
+            self._embeddings[key] = value
+            self._embeddings.move_to_end(key)
+        while sum(each.nbytes + maps.nbytes for each, maps in self._embeddings.values()) > MOST_EMBEDDINGS:
+            self._embeddings.popitem(last=False)

@@ -1,0 +1,279 @@
+"""The page's server: pictures in, matches out. Every answer that is no success is `{"error": one sentence}`."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+import traceback
+from collections.abc import AsyncIterator, Callable
+from functools import cache, partial
+from pathlib import Path
+from urllib.parse import unquote
+
+import anyio
+import numpy as np
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from sdcorr import web
+from sdcorr.app import downloads, examples, uploads
+from sdcorr.app.guard import Guard
+from sdcorr.app.jobs import Job, Jobs
+from sdcorr.app.matching import METHODS, Found, Matching
+from sdcorr.app.refusal import Refusal
+from sdcorr.app.sessions import FoundKey, Held, Session, Sessions
+from sdcorr.carry import Errand, Picture, check_points
+from sdcorr.errors import UserError
+
+MOST_POINTS = 32
+MOST_QUESTION_BYTES = 64 * 2**10  # of a request that is no picture
+MOST_DECODERS = 2  # pictures that are decoded at once
+INTERVAL = 0.15  # seconds between two words about how far a job is
+MEDIA = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+HERE = Path(__file__).parent
+FILES = {"/": HERE / "page.html"} | {
+    f"/{name}": folder / name
+    for folder, names in ((HERE, ("app.js", "app.css", "talk.js", "show.js")), (web.FOLDER, ("pair.js", "style.css")))
+    for name in names
+}
+
+
+class Server:
+    """The application: `app` is what an ASGI server runs.
+
+    Attributes:
+        jobs: the queue in front of the model.
+        sessions: what is remembered of each page.
+    """
+
+    def __init__(self, matching: Matching, host: str = "127.0.0.1", sessions: Sessions | None = None):
+        """
+        Args:
+            matching: the model and its methods.
+            host: the address that is listened at.
+            sessions: where pages are remembered.
+        """
+        self.jobs = Jobs()
+        self.sessions = sessions or Sessions()
+        self._matching = matching
+        self._decoders = anyio.CapacityLimiter(MOST_DECODERS)
+        self.app = Starlette(
+            routes=[
+                *(Route(path, partial(_file, file)) for path, file in FILES.items()),
+                Route("/examples/{name}/{side}", _example_picture),
+                Route("/pictures/{name}", self._shown),
+                Route("/api/session", self._open, methods=["POST"]),
+                Route("/api/pictures", self._upload, methods=["POST"]),
+                Route("/api/examples/{name}", self._example, methods=["POST"]),
+                Route("/api/match", self._match, methods=["POST"]),
+                Route("/api/download/{file}", self._download, methods=["POST"]),
+            ],
+            middleware=[Middleware(Guard, host=host)],
+            exception_handlers={UserError: _refuse, HTTPException: _refuse, Exception: _fail},
+        )
+
+    async def _open(self, request: Request) -> Response:
+        """Start a session, or go on with the one that a reloaded page names, and say what there is."""
+        try:
+            session = self.sessions.get(request.headers.get("x-session", ""))
+        except Refusal:
+            session = self.sessions.open()
+        matching = self._matching
+        return JSONResponse(
+            {
+                "session": session.id,
+                "model": matching.model,
+                "only_drawings": matching.knows_only_drawings,
+                "methods": METHODS,
+                "method": matching.default,
+                "layers": matching.layers,
+                "cells": matching.cells,
+                "examples": list(examples.EXAMPLES),
+                "most": {"points": MOST_POINTS, "bytes": uploads.MOST_BYTES},
+            }
+        )
+
+    async def _upload(self, request: Request) -> Response:
+        """The body is the file; `x-label` what its owner calls it, percent-encoded."""
+        session = self._session(request)
+        content = await _body(request, uploads.MOST_BYTES, uploads.too_many_bytes)
+        label = unquote(request.headers.get("x-label", ""), errors="replace")
+
+        def decode() -> Held:
+            picture = uploads.read_upload(content, label)
+            return Held(picture, *uploads.shown(picture.image))
+
+        held = await anyio.to_thread.run_sync(decode, limiter=self._decoders)
+        return JSONResponse(self._hold(session, held))
+
+    async def _example(self, request: Request) -> Response:
+        session = self._session(request)
+        try:
+            pair = await run_in_threadpool(examples.pictures, request.path_params["name"])
+        except KeyError:
+            raise Refusal(f"There is no such example: choose one of {', '.join(examples.EXAMPLES)}.", 404) from None
+        source, target = (self._hold(session, Held(each, *uploads.shown(each.image))) for each in pair)
+        return JSONResponse({"source": source, "target": target})
+
+    async def _shown(self, request: Request) -> Response:
+        """A picture, by the name that only its page knows."""
+        held = self.sessions.shown(request.path_params["name"])
+        return Response(held.shown, media_type=held.media_type)
+
+    async def _match(self, request: Request) -> Response:
+        """Matches of points, as lines of JSON: how far the work is, and last `done` with the matches or `failed`.
+
+        Who closes the connection cancels the work.
+        """
+        session = self._session(request)
+        method, errand = await self._question(request, session)
+        keys = _keys(method, errand)
+        missing = [row for row, key in enumerate(keys) if key not in session.found]
+        source, target, points = errand.source, errand.targets[0], errand.points[missing]
+        job = missing and self.jobs.submit(
+            session.id, lambda job: self._matching.find(job, method, source, target, points)
+        )
+
+        async def lines() -> AsyncIterator[str]:
+            known = {key: session.found[key] for key in keys if key in session.found}
+            try:
+                if job:
+                    async for fact in self._watch(job):
+                        yield json.dumps(fact) + "\n"
+                    new = dict(zip([keys[row] for row in missing], job.future.result(), strict=True))
+                    self.sessions.keep(session, new)
+                    known |= new
+                matches = [_match_of(key, known[key]) for key in keys]
+                yield json.dumps({"state": "done", "matches": matches}) + "\n"
+            except Exception as error:
+                yield json.dumps({"state": "failed", "error": _sentence(error)}) + "\n"
+            finally:
+                if job:
+                    job.cancel()
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+    async def _watch(self, job: Job) -> AsyncIterator[dict]:
+        """How far a job is, from time to time, until it has ended."""
+        ended = asyncio.wrap_future(job.future)
+        ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # raised by the job's own future
+        told = None
+        while not ended.done():
+            ahead = self.jobs.ahead(job)
+            fact = {"state": "waiting", "ahead": ahead} if not job.progress else job.progress
+            if fact != told:
+                yield fact
+                told = fact
+            await asyncio.wait([ended], timeout=INTERVAL)
+
+    async def _download(self, request: Request) -> Response:
+        session = self._session(request)
+        file = request.path_params["file"]
+        if file not in downloads.DOWNLOADS:
+            raise Refusal(f"There is no such file: choose one of {', '.join(downloads.DOWNLOADS)}.", 404)
+        method, errand = await self._question(request, session)
+        try:
+            found = [session.found[key] for key in _keys(method, errand)]
+        except KeyError:
+            raise Refusal("Not every point has its match yet: wait until it has, then download.", 409) from None
+        media_type, write = downloads.DOWNLOADS[file]
+        how = self._matching.settings(method)
+        content = await run_in_threadpool(write, errand, downloads.result(found), self._matching.model, how)
+        return Response(
+            content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{file}"'}
+        )
+
+    def _session(self, request: Request) -> Session:
+        return self.sessions.get(request.headers.get("x-session", ""))
+
+    def _hold(self, session: Session, held: Held) -> dict:
+        """What the page is told of a picture."""
+        name = self.sessions.hold(session, held)
+        width, height = held.picture.image.size
+        return {"name": name, "url": f"/pictures/{name}", "width": width, "height": height}
+
+    async def _question(self, request: Request, session: Session) -> tuple[str, Errand]:
+        """The method, the pictures and the points that a request names."""
+        body = await _body(request, MOST_QUESTION_BYTES, lambda: Refusal("This request is too long.", 413))
+        try:
+            question = json.loads(body)
+            method, points = str(question["method"]), question["points"]
+            names = [str(question[side]) for side in ("source", "target")]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise Refusal("This request is not what the page sends: load the page anew.") from None
+        if method not in METHODS:
+            raise Refusal(f"There is no method '{method[:40]}': choose one of {', '.join(METHODS)}.")
+        source, target = (session.picture(name).picture for name in names)
+        if isinstance(points, list) and len(points) > MOST_POINTS:
+            raise Refusal(f"These are {len(points)} points: {MOST_POINTS} at a time is the most.")
+        return method, Errand(source, check_points(points, source), (target,))
+
+
+def _keys(method: str, errand: Errand) -> list[FoundKey]:
+    return [(method, errand.source.key, errand.targets[0].key, x, y) for x, y in errand.points.tolist()]
+
+
+def _match_of(key: FoundKey, found: Found) -> dict:
+    """A match as the page reads it: maps are bytes, layer by layer and row by row, in base 64."""
+    maps = {"source": found.source_maps, "target": found.target_maps}
+    return {
+        "source": key[-2:],
+        "target": np.round(found.place, 3).tolist(),
+        "confidence": round(found.confidence, 4),
+        "maps": {side: base64.b64encode(each.tobytes()).decode() for side, each in maps.items()},
+    }
+
+
+def _file(path: Path, request: Request) -> Response:
+    return Response(path.read_bytes(), media_type=MEDIA[path.suffix])
+
+
+@cache
+def _small_example(name: str, side: str) -> tuple[bytes, str]:
+    picture: Picture = examples.pictures(name)[("source", "target").index(side)]
+    return uploads.shown(picture.image)
+
+
+def _example_picture(request: Request) -> Response:
+    try:
+        content, media_type = _small_example(request.path_params["name"], request.path_params["side"])
+    except (KeyError, ValueError):
+        raise Refusal("There is no such example.", 404) from None
+    return Response(content, media_type=media_type)
+
+
+async def _body(request: Request, most: int, complaint: Callable[[], Refusal]) -> bytes:
+    """The body of a request, read no further than `most` bytes."""
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdigit() or int(declared) > most:
+        raise complaint()
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise complaint()
+    return bytes(body)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    traceback.print_exception(error, file=sys.stderr)
+    return "Something went wrong in the server: its terminal says what."
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": f"The server has nothing there ({error.detail})."}, error.status_code)
+    return JSONResponse({"error": str(error)}, getattr(error, "status", 400))
+
+
+async def _fail(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "Something went wrong in the server: its terminal says what."}, 500)

@@ -1,0 +1,134 @@
+"""What the server remembers of each page: its pictures and its matches, in memory, within bounds.
+
+Only the event loop's thread uses a session. Who was not seen for longest is forgotten first.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from sdcorr.app.matching import Found
+from sdcorr.app.refusal import Refusal
+from sdcorr.carry import Picture
+
+MOST_SESSIONS = 64
+MOST_PICTURES = 12  # of a session
+MOST_FOUND = 512  # matches of a session
+MOST_BYTES = 2**30  # of all sessions together
+
+FoundKey = tuple[str, str, str, float, float]  # method, keys of source and target, x, y
+
+
+@dataclass(frozen=True)
+class Held:
+    """A picture that a page has given."""
+
+    picture: Picture
+    shown: bytes  # the file that the page shows
+    media_type: str
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        width, height = self.picture.image.size
+        return 3 * width * height + len(self.shown)
+
+
+@dataclass(eq=False)
+class Session:
+    """The pictures and matches of one page."""
+
+    id: str
+    pictures: OrderedDict[str, Held] = field(default_factory=OrderedDict)
+    found: OrderedDict[FoundKey, Found] = field(default_factory=OrderedDict)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return sum(held.nbytes for held in self.pictures.values()) + sum(each.nbytes for each in self.found.values())
+
+    def picture(self, name: str) -> Held:
+        """A picture by its name.
+
+        Raises:
+            Refusal: if it was forgotten, or is another page's.
+        """
+        if name not in self.pictures:
+            raise Refusal("The server has forgotten this picture, for many others came after it: choose it again.", 410)
+        self.pictures.move_to_end(name)
+        return self.pictures[name]
+
+
+class Sessions:
+    """All pages that are open, up to a number of pages and of bytes."""
+
+    def __init__(self, budget: int = MOST_BYTES):
+        """
+        Args:
+            budget: bytes of pictures and matches that are kept, for all sessions together.
+        """
+        self._budget = budget
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def open(self) -> Session:
+        """A new session, whose id nobody can guess."""
+        session = Session(secrets.token_urlsafe(24))
+        self._sessions[session.id] = session
+        while len(self._sessions) > MOST_SESSIONS:
+            self._sessions.popitem(last=False)
+        return session
+
+    def get(self, id: str) -> Session:
+        """The session of that id, which counts as seen.
+
+        Raises:
+            Refusal: if there is none (any more).
+        """
+        if id not in self._sessions:
+            raise Refusal("The server was restarted or has forgotten this page: choose your pictures again.", 410)
+        self._sessions.move_to_end(id)
+        return self._sessions[id]
+
+    def hold(self, session: Session, held: Held) -> str:
+        """Keep a picture for a session, at the expense of the oldest; its name, which nobody can guess."""
+        name = secrets.token_urlsafe(16)
+        session.pictures[name] = held
+        while len(session.pictures) > MOST_PICTURES:
+            session.pictures.popitem(last=False)
+        self._make_room(session)
+        return name
+
+    def keep(self, session: Session, found: dict[FoundKey, Found]) -> None:
+        """Keep matches for a session, at the expense of the oldest."""
+        session.found |= found
+        while len(session.found) > MOST_FOUND:
+            session.found.popitem(last=False)
+        self._make_room(session)
+
+    def shown(self, name: str) -> Held:
+        """A picture by its name alone, which only its page knows.
+
+        Raises:
+            Refusal: if there is none (any more).
+        """
+        for session in self._sessions.values():
+            if name in session.pictures:
+                return session.pictures[name]
+        raise Refusal("The server has forgotten this picture.", 404)
+
+    def _make_room(self, session: Session) -> None:
+        """Forget others first, then what this session has had for longest, but its last two pictures."""
+        total = sum(each.nbytes for each in self._sessions.values())
+        for other in [each for each in self._sessions.values() if each is not session]:
+            if total <= self._budget:
+                return
+            total -= self._sessions.pop(other.id).nbytes
+        while session.nbytes > self._budget and len(session.pictures) > 2:
+            session.pictures.popitem(last=False)
+        while session.nbytes > self._budget and len(session.found) > 1:
+            session.found.popitem(last=False)

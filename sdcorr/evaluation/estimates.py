@@ -1,0 +1,55 @@
+"""What a chart shows of a flat summary: values in percent with the ends of their intervals, by their names."""
+
+from __future__ import annotations
+
+import re
+
+from sdcorr.evaluation.pck import AVERAGES, pck_name
+from sdcorr.evaluation.summary import Summary
+from sdcorr.visualize.charts import Estimate
+
+VARIANT = "="  # is in the name of a variant of the method (`restarts=1`) and in no baseline's
+
+
+def score_name(summary: Summary, average: str = "") -> str:
+    """The score that is spoken of where there is room for one.
+
+    Args:
+        summary: of `sdcorr.evaluation.score`.
+        average: a name in `sdcorr.evaluation.pck.AVERAGES`; by default the headline of the summary's protocol.
+
+    Returns:
+        For example `pck@0.10/per_point`: at 0.10 if that was scored, else at the middle threshold.
+    """
+    average = average or str(summary["headline"])
+    thresholds = [key.partition("/")[0] for key in summary if re.fullmatch(r"pck@[\d.]+/per_point", key)]
+    middle = pck_name(0.1) if pck_name(0.1) in thresholds else thresholds[len(thresholds) // 2]
+    name = f"{middle}/{average}"
+    return name if name in summary else f"{middle}/{AVERAGES[0]}"  # one category has no averages over categories
+
+
+def percent(summary: Summary, key: str) -> Estimate:
+    """A value and the ends of its interval, in percent; without a bootstrap these are the value itself."""
+    return tuple(100 * float(summary.get(f"{key}{end}", summary[key])) for end in ("", "/low", "/high"))
+
+
+def methods(summary: Summary, method: str, score: str) -> dict[str, Estimate]:
+    """The method, called `method`, and all that it was scored beside."""
+    return {method: percent(summary, score)} | _named(summary, rf"baseline/(.+)/{re.escape(score)}")
+
+
+def leads(summary: Summary, score: str) -> dict[str, Estimate]:
+    """By how many points the method is better than each of the others, on the pairs that both have."""
+    return _named(summary, rf"difference/(.+)/{re.escape(score)}")
+
+
+def categories(summary: Summary, score: str) -> dict[str, Estimate]:
+    """Each category's score, per image if that is what `score` averages over, else per point."""
+    threshold, _, average = score.partition("/")
+    average = average if average in AVERAGES[:2] else AVERAGES[0]
+    return _named(summary, rf"{re.escape(f'{threshold}/{average}')}/category/(.+?)(?<!/low)(?<!/high)")
+
+
+def _named(summary: Summary, pattern: str) -> dict[str, Estimate]:
+    found = ((key, re.fullmatch(pattern, key)) for key in summary)
+    return {match[1]: percent(summary, key) for key, match in found if match}

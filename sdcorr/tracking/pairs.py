@@ -1,0 +1,87 @@
+"""The pairs of an evaluation as a table of its W&B run: to sort, to filter, to look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import wandb
+from lightning.pytorch.loggers import WandbLogger
+from omegaconf import DictConfig
+
+from sdcorr import visualize
+from sdcorr.datasets import Benchmark, Evidence
+from sdcorr.evaluation.pictures import ALPHA, Judged, chosen, judged
+from sdcorr.evaluation.predictions import PredictionStore
+from sdcorr.evaluation.protocols import Protocol
+from sdcorr.tracking.session import media_in
+
+KEY = "tables/pairs"  # `pairs` is their number in the summary
+SCORE = f"PCK@{ALPHA:.2f}"
+COLUMNS = ("pair", "category", SCORE, "confidence", "points", "seconds of source", "source", "target", "attention")
+
+
+def log_pairs(
+    logger: WandbLogger | None,
+    benchmark: Benchmark,
+    store: PredictionStore,
+    method: str,
+    protocol: Protocol,
+    settings: DictConfig,
+) -> None:
+    """Logs a table with a row a pair.
+
+    It has the pair's id and category, the share of its points that are right, its mean confidence, the number of
+    points, the seconds that its source image took, both pictures with their points (a cross: the truth, a line to it
+    from its match), the combined attention map of each point on both, and for every other method its own share of right
+    points. Where there are more pairs than rows, those of a category are chosen from its worst to its best.
+
+    Args:
+        logger: of the run; nothing is done without one.
+        benchmark: where the pictures are.
+        store: the predictions.
+        method: the method that the run is about.
+        protocol: what right means.
+        settings: `cfg.logger`; its `pairs` is the number of rows at most.
+    """
+    if logger is None or not settings.pairs or method not in store.methods():
+        return
+    records = store.records(method)
+    seconds = {record.source: record.seconds for record in records}
+    others = {name: _shares(store, name, protocol) for name in store.methods() if name != method}
+    table = wandb.Table([*COLUMNS, *(f"{SCORE} {name}" for name in others)])
+    for each in chosen(judged(records, protocol), settings.pairs):
+        pair = each.pair
+        evidence = store.evidence(method, pair.source).get(pair.id)
+        table.add_data(
+            pair.id,
+            pair.category,
+            each.share,
+            float(each.match.confidence.mean()),
+            len(each.right),
+            seconds[pair.source],
+            *_pictures(benchmark, each, evidence),
+            *(shares.get(pair.id) for shares in others.values()),
+        )
+    with media_in(logger.experiment):
+        logger.experiment.log({KEY: table})
+
+
+def _shares(store: PredictionStore, method: str, protocol: Protocol) -> dict[str, float | None]:
+    return {each.pair.id: each.share for each in judged(store.records(method), protocol)}
+
+
+def _pictures(benchmark: Benchmark, each: Judged, evidence: Evidence | None) -> list[Any]:
+    """Source, target and attention maps as W&B's images; JPEG, which takes a tenth of the room."""
+    pair, found = each.pair, each.match.points
+    source, target = benchmark.image(pair.source), benchmark.image(pair.target)
+    pictures = [
+        visualize.dotted(source, pair.query_points),
+        visualize.dotted(target, found, truth=pair.true_points, right=each.right),
+    ]
+    if evidence is None or len(evidence.target) != len(found):  # another version of the pair's annotation
+        pictures.append(None)
+    else:
+        seen = [(source, evidence.source, pair.query_points), (target, evidence.target, found)]
+        pictures.append(visualize.attention([(image, maps[:, -1], points) for image, maps, points in seen]))
+    return [picture if picture is None else wandb.Image(np.asarray(picture), file_type="jpg") for picture in pictures]

@@ -1,0 +1,80 @@
+"""The method's steps as pictures: maps beside each other, and the crops that it looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from sdcorr.visualize.pictures import RIGHT, colour, heat, mark, show
+
+
+def heats(
+    image: Image.Image,
+    maps: Mapping[str, np.ndarray],
+    *,
+    point: np.ndarray | None = None,
+    peaks: Mapping[str, np.ndarray] | None = None,
+    columns: int = 6,
+    title: str = "",
+) -> Figure:
+    """One picture under several maps, each over its own range.
+
+    Args:
+        image: the picture.
+        maps: name -> `(h, w)`, stretched over the picture.
+        point: `(2,)` where the maps should peak, in pixels of `image`; a green cross in every panel.
+        peaks: name -> `(2,)` what is found in a map; a dot in its panel.
+        columns: panels in a row.
+        title: above all.
+    """
+    columns = min(columns, len(maps))
+    rows = -(-len(maps) // columns)
+    figure = Figure(figsize=(1.7 * columns, 1.95 * rows + 0.25 * bool(title)), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, (name, heat_map) in zip(panels, maps.items(), strict=False):
+        show(axes, heat(image, heat_map), name)
+        if point is not None:
+            mark(axes, point, [RIGHT], marker="+", size=90)
+        if peaks and name in peaks:
+            mark(axes, peaks[name], [colour(0)], size=35)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def crops(
+    image: Image.Image,
+    boxes: np.ndarray,
+    seen: Sequence[np.ndarray],
+    points: np.ndarray,
+    point: np.ndarray,
+    title: str = "",
+) -> Figure:
+    """A picture with the borders of some crops, and these as the model sees them.
+
+    Args:
+        image: the picture.
+        boxes: `(N, 4)` x0, y0, x1, y1 of each crop in pixels of `image`.
+        seen: N crops, each `(h, w, 3)` uint8.
+        points: `(N, 2)` the query point in pixels of each crop.
+        point: `(2,)` the query point in pixels of `image`.
+        title: above all.
+    """
+    figure = Figure(figsize=(1.7 * (len(boxes) + 1), 2.2), layout="constrained")
+    whole, *panels = figure.subplots(1, len(boxes) + 1)
+    show(whole, image, "crops")
+    mark(whole, point, [RIGHT], marker="+", size=90)
+    for number, (axes, (left, top, right, bottom)) in enumerate(zip(panels, boxes, strict=True)):
+        edge = {"edgecolor": colour(number), "facecolor": "none", "linewidth": 2, "clip_on": False}
+        whole.add_patch(Rectangle((left, top), right - left, bottom - top, **edge))
+        show(axes, seen[number], f"step {number}")
+        height, width = seen[number].shape[:2]
+        axes.add_patch(Rectangle((0, 0), width, height, **edge))
+        mark(axes, points[number], [RIGHT], marker="+", size=90)
+    figure.suptitle(title, fontsize=10)
+    return figure

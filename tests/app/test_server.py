@@ -1,0 +1,150 @@
+"""The server without a browser: requests as the page sends them, and as it never would."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load
+from starlette.testclient import TestClient
+
+from sdcorr.app.examples import EXAMPLES
+from sdcorr.app.matching import Matching
+from sdcorr.app.server import MOST_POINTS, Server
+from sdcorr.toybox.dataset import drawing
+from tests.app.conftest import new_page
+
+
+def example(client: TestClient, name: str = "fish", points=((20.5, 30.25),), method: str = "probe") -> dict:
+    pair = client.post(f"/api/examples/{name}").json()
+    return {"source": pair["source"]["name"], "target": pair["target"]["name"], "method": method, "points": points}
+
+
+def last(response) -> dict:
+    assert response.status_code == 200, response.text
+    return json.loads(response.text.splitlines()[-1])
+
+
+def png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_match_with_its_maps(client: TestClient, server: Server) -> None:
+    question = example(client, points=[[20.5, 30.25], [40, 20]])
+    lines = [json.loads(line) for line in client.post("/api/match", json=question).text.splitlines()]
+    assert lines[-1]["state"] == "done" and {"optimising", "reading"} & {line["state"] for line in lines}
+    for match, point in zip(lines[-1]["matches"], question["points"], strict=True):
+        assert match["source"] == point and 0 <= match["confidence"] <= 1
+        assert all(0 <= value <= 64 for value in match["target"])
+        assert all(len(coded) == 4 * -(-5 * 64 * 64 // 3) for coded in match["maps"].values())
+    again = client.post("/api/match", json=question)
+    assert [json.loads(line)["state"] for line in again.text.splitlines()] == ["done"]  # it is still known
+    assert last(again) == lines[-1]
+
+
+def test_the_matches_are_those_of_the_command_line(client: TestClient, matching: Matching) -> None:
+    import sdcorr
+    from sdcorr import carry
+
+    points = [[20.5, 30.25], [40, 20]]
+    source, target = (carry.name_picture(drawing(key).image, key) for key in EXAMPLES["fish"])
+    errand = carry.Errand(source, np.array(points), (target,))
+    expected = carry.carry(sdcorr.load("model=toybox", "method=probe"), errand).matches[0]
+    question = example(client, points=points[:1])
+    client.post("/api/match", json=question)  # the points come one by one, as they are clicked
+    found = last(client.post("/api/match", json=question | {"points": points}))["matches"]
+    assert np.allclose([match["target"] for match in found], expected.points, atol=0.02)
+    assert np.allclose([match["confidence"] for match in found], expected.confidence, atol=1e-3)
+
+
+def test_another_target_needs_no_optimisation(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, other = example(client, "car", [[11.25, 12.5]]), example(client, "lamp")
+    last(client.post("/api/match", json=first))
+    monkeypatch.setattr("sdcorr.app.matching.run", lambda *given: pytest.fail("optimised again"))
+    elsewhere = first | {"target": other["target"]}
+    assert last(client.post("/api/match", json=elsewhere))["state"] == "done"
+
+
+def test_downloads_can_be_read(client: TestClient) -> None:
+    question = example(client, "crab", [[10, 20], [30.5, 40]])
+    early = client.post("/api/download/points.json", json=question)
+    assert early.status_code == 409 and "wait" in early.json()["error"]
+    matches = last(client.post("/api/match", json=question))["matches"]
+    got = {
+        file: client.post(f"/api/download/{file}", json=question)
+        for file in ("points.json", "points.csv", "matches.png", "embeddings.safetensors")
+    }
+    assert all(file in answer.headers["content-disposition"] for file, answer in got.items())
+    record = got["points.json"].json()
+    assert record["source"]["points"] == question["points"] and record["model"] == "toybox"
+    assert record["targets"][0]["points"] == [match["target"] for match in matches]
+    rows = [line.split(",") for line in got["points.csv"].text.splitlines()]
+    assert rows[0] == ["source_x", "source_y", "target_x", "target_y", "confidence"]
+    assert [float(value) for value in rows[2]] == [30.5, 40, *matches[1]["target"], matches[1]["confidence"]]
+    assert load(got["embeddings.safetensors"].content)["embeddings"].shape[:2] == (2, 5)
+    assert Image.open(io.BytesIO(got["matches.png"].content)).size[0] > 300
+
+
+def test_an_upload_is_shown_to_its_page_and_matched(client: TestClient) -> None:
+    image = drawing("2/cat/0").image.resize((96, 80))
+    headers = {"x-label": "..%2F..%2Fmy%20cat.png"}
+    told = client.post("/api/pictures", content=png(image), headers=headers).json()
+    assert (told["width"], told["height"]) == (96, 80)
+    assert Image.open(io.BytesIO(client.get(told["url"]).content)).size == (96, 80)
+    question = example(client) | {"source": told["name"], "points": [[90, 70]]}
+    assert last(client.post("/api/match", json=question))["state"] == "done"
+    record = client.post("/api/download/points.json", json=question).json()
+    assert record["source"]["image"] == "my cat.png"
+
+
+BAD_QUESTIONS = {
+    "outside": ({"points": [[1, 2], [65, 3]]}, 400, "Point 2"),
+    "no number": ({"points": [["1", 2]]}, 400, "Point 1"),
+    "infinite": ({"points": [[1, 10**400]]}, 400, "Point 1"),
+    "none": ({"points": []}, 400, "empty"),
+    "many": ({"points": [[1, 1]] * (MOST_POINTS + 1)}, 400, "at a time"),
+    "method": ({"method": "magic"}, 400, "magic"),
+    "picture": ({"source": "../../etc/passwd"}, 410, "choose it again"),
+    "shape": ({"points": None}, 400, "points"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_QUESTIONS)
+def test_bad_questions_are_answered_with_a_sentence(client: TestClient, name: str) -> None:
+    changes, status, words = BAD_QUESTIONS[name]
+    content = json.dumps(example(client) | changes)
+    for path in ("/api/match", "/api/download/points.json"):
+        answer = client.post(path, content=content)
+        assert answer.status_code == status and words in answer.json()["error"], answer.text
+
+
+def test_what_is_no_question_at_all(client: TestClient) -> None:
+    for content in (b"", b"[1]", b"\xff", b"[" * 60000):
+        assert client.post("/api/match", content=content).status_code == 400
+    assert client.post("/api/match", content=bytes(70_000)).status_code == 413
+    assert client.post("/api/examples/unicorn").status_code == 404
+    assert client.get("/examples/fish/truth").status_code == 404
+    assert client.get("/../pyproject.toml").status_code == 404
+    assert "nothing there" in client.get("/api/match").json()["error"]
+
+
+def test_pages_do_not_mix(client: TestClient, server: Server) -> None:
+    stranger = new_page(server)
+    question = example(client)
+    last(client.post("/api/match", json=question))
+    for path in ("/api/match", "/api/download/points.json"):
+        assert stranger.post(path, json=question).status_code == 410
+    assert client.post("/api/match", json=question, headers={"x-session": "guess"}).status_code == 410
+
+
+def test_an_error_within_the_model_is_told(client: TestClient, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    def broken(*given):
+        raise RuntimeError("the inside of the machine")
+
+    monkeypatch.setattr(Matching, "find", broken)
+    told = last(client.post("/api/match", json=example(client)))
+    assert told["state"] == "failed" and "machine" not in told["error"]
+    assert "the inside of the machine" in capsys.readouterr().err

@@ -1,0 +1,68 @@
+"""A run folder is one W&B run with all that is known about it."""
+
+from importlib.metadata import version
+
+import pytest
+import wandb
+
+from sdcorr import build, tracking
+from sdcorr.cli import compose
+from sdcorr.errors import UserError
+from tests.tracking.conftest import evaluate, runs
+
+
+def test_name_group_tags(evaluated) -> None:
+    about = evaluated.run.about
+    assert (about.project, about.display_name, about.run_group) == ("sdcorr", "a-run", "folder-all")
+    assert about.job_type == "evaluation"
+    assert list(about.tags) == ["folder", "all", "toybox", "prompt", "ablation", "mine"]
+    assert evaluated.run.ended
+
+
+def test_the_configuration_is_complete(evaluated) -> None:
+    config, backbone = evaluated.run.config, build.load().backbone
+    assert config["method"]["steps"] == 2 and config["protocol"] == "standard"
+    assert config["model"]["layers"] == list(backbone.layers) and config["variants"] == [{"transfer_crops": 1}]
+    facts = config["facts"]
+    counts = {"pairs": 5, "points": 15, "source_images": 3, "processes": 1}
+    assert {name: facts[name] for name in counts} == counts
+    assert facts["weights"] == backbone.fingerprint()
+    assert facts["versions"]["torch"] == version("torch") and facts["versions"]["wandb"] == version("wandb")
+
+
+def test_gone_on_with_it_is_the_same_run(evaluated) -> None:
+    evaluate(evaluated.folder, "logger.pairs=0")
+    first, second = runs(evaluated.folder)
+    assert first.about.run_id == second.about.run_id
+    assert second.logged("pck@0.10/per_point") == first.logged("pck@0.10/per_point")
+    assert not second.logged("tables/pairs") and not [
+        key for row in second.history for key in row if "attention" in key
+    ]
+
+
+def test_commit(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    from sdcorr.tracking import session
+
+    here = session._commit()
+    assert here is None or len(here.removesuffix("-dirty")) == 40
+    monkeypatch.setattr(session.sdcorr, "__file__", str(tmp_path / "__init__.py"))
+    assert session._commit() is None
+
+
+def test_a_sweep_names_its_runs_itself(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    (tmp_path / "wandb/offline-run-20260101_000000-before").mkdir(parents=True)
+    (tmp_path / "wandb/offline-run-20260101_000000-before/run-before.wandb").touch()
+    cfg = compose("eval", "logger.mode=offline")
+    for wanted in ("before", "swept"):
+        if wanted == "swept":
+            monkeypatch.setenv("WANDB_RUN_ID", "swept")
+        logger = tracking.make_logger(cfg, tmp_path, group="g", job_type="test")
+        assert logger.experiment.id == wanted
+        tracking.finish(logger)
+
+
+def test_no_logger_and_none_that_there_is(tmp_path) -> None:
+    assert tracking.make_logger(compose("eval", "logger=none"), tmp_path, group="g", job_type="test") is None
+    with pytest.raises(UserError, match="no logger.mode=cloud: choose one of auto, online, offline"):
+        tracking.make_logger(compose("eval", "logger.mode=cloud"), tmp_path, group="g", job_type="test")
+    assert wandb.run is None and not list(tmp_path.iterdir())
