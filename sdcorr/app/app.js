@@ -1,5 +1,5 @@
 "use strict";
-/* The page: what is on it is in `state`; the server keeps the pictures, and finds matches of points that it is asked for.
+/* The page: what is on it is in `state`; the server keeps the pictures, and finds matches of the points it is given.
 
    state.source, state.target   {name, url, width, height, own} or null
    state.points                 [[x, y], ...] in pixels of the source
@@ -217,7 +217,8 @@ function sideAt(event) {
   if (zone) return zone.dataset.side;
   if (!event.target.closest?.("#view") || !view) return null;
   const box = view.svg.getBoundingClientRect();
-  const before = view.options.stacked ? event.clientY < box.top + box.height / 2 : event.clientX < box.left + box.width / 2;
+  const middle = { x: box.left + box.width / 2, y: box.top + box.height / 2 };
+  const before = view.options.stacked ? event.clientY < middle.y : event.clientX < middle.x;
   return before ? "source" : "target";
 }
 
@@ -231,7 +232,9 @@ function listen() {
   }
   const mark = (event) => {
     const side = sideAt(event);
-    for (const zone of document.querySelectorAll(".zone")) zone.classList.toggle("dropping", zone.dataset.side === side);
+    for (const zone of document.querySelectorAll(".zone")) {
+      zone.classList.toggle("dropping", zone.dataset.side === side);
+    }
     $("#view").classList.toggle("dropping", side !== null);
   };
   const unmark = () => document.querySelectorAll(".dropping").forEach((part) => part.classList.remove("dropping"));

@@ -52,7 +52,8 @@ function drawPair() {
     const [x, y] = view.at("target", point.target);
     const size = 4.2 * view.unit;
     const atEdge = point.target[0] > 0.85 * state.target.width;
-    const place = { x: x + (atEdge ? -3 : 3) * view.unit, y: y - 1.6 * view.unit, "text-anchor": atEdge ? "end" : "start" };
+    const away = (atEdge ? -3 : 3) * view.unit;
+    const place = { x: x + away, y: y - 1.6 * view.unit, "text-anchor": atEdge ? "end" : "start" };
     const label = { class: "sure", "font-size": size, "stroke-width": 0.8 * view.unit };
     node("text", { ...place, ...label }, view.groups[index]).textContent = point.confidence.toFixed(2);
   });
@@ -76,7 +77,7 @@ function armKeyboard() {
   const pad = view.svg.querySelector(".pad");
   pad.setAttribute("tabindex", "0");
   pad.setAttribute("role", "application");
-  pad.setAttribute("aria-label", "Source picture: arrow keys move the cross, with Shift in small steps; Enter adds a point");
+  pad.setAttribute("aria-label", "Source: arrow keys move the cross, with Shift in small steps; Enter adds a point");
   pad.addEventListener("keydown", (event) => {
     const { width, height } = state.source;
     const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
@@ -123,8 +124,9 @@ function drawRows() {
     const written = ([x, y]) => `(${x.toFixed(1)}, ${y.toFixed(1)})`;
     row.querySelector(".from").textContent = written(point);
     row.querySelector(".to").textContent = match ? written(match.target) : "…";
-    row.querySelector("meter").value = match ? match.confidence : 0;
-    row.querySelector(".sureness span").textContent = match ? `confidence ${match.confidence.toFixed(2)}` : "not found yet";
+    row.querySelector(".meter span").style.width = `${100 * (match?.confidence ?? 0)}%`; // beside it in words
+    const sure = match ? `confidence ${match.confidence.toFixed(2)}` : "not found yet";
+    row.querySelector(".sure-words").textContent = sure;
   });
   markRows();
 }
@@ -132,7 +134,8 @@ function drawRows() {
 function newRow(index) {
   const item = document.createElement("li");
   item.innerHTML = `<button type="button" class="row"><span class="swatch"></span><span class="from"></span><span
-    class="to"></span><span class="sureness"><meter min="0" max="1"></meter><span></span></span></button>
+    class="to"></span><span class="sureness"><span class="meter"><span></span></span><span
+    class="sure-words"></span></span></button>
     <button type="button" class="remove" title="Remove this point">✕</button>`;
   item.querySelector(".swatch").style.background = POINT_COLOURS[index % POINT_COLOURS.length];
   const row = item.querySelector(".row");
