@@ -36,7 +36,8 @@ def test_a_source_in_several_batches_is_watched_in_the_first(small_backbone: Fro
     module, crops = problem(small_backbone)
     crops.queries = [query._replace(image="2/cat/0") for query in crops.queries]
     fitted = []
-    monkeypatch.setattr("sdcorr.tracking.watch.fit", lambda *which, **trainer: fitted.append(which) or run(*which))
+    monkeypatch.setattr("sdcorr.tracking.watch.fit", lambda *which, **trainer: fitted.append(trainer) or run(*which))
     watch = Watch(Toybox("demo"), OmegaConf.create({"name": "wandb", "watch": 2, "every": 1}))
     assert torch.equal(watch(module, crops), watch(*problem(small_backbone)[:1], crops))
     assert len(fitted) == 1 and watch.watched == {"2/cat/0"}
+    assert fitted[0]["log_every_n_steps"] == 0, "the Trainer would log its own steps, anew for every source image"
