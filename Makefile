@@ -26,11 +26,13 @@ format: env
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# All that the README shows of the model that ships: words.png, samples.png, idea.png in docs/figures, and the model's card.
+# All that the README shows of the model that ships, of the page and of a report (these two need Chromium), and the model's card.
 # curve.png needs runs of states of the model from while it was trained, python -m sdcorr.toybox.curve RUN ...; the plot of
 # speed is drawn by what measures it, python benchmarks/waterfall.py (its head has the command).
 figures: env
 	$(BIN)/python -m sdcorr.toybox.showcase
+	$(BIN)/python eval.py run_dir=outputs/figures logger=none
+	$(BIN)/python -m docs.screenshots outputs/figures
 
 clean:
 	rm -rf .venv outputs

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 from matplotlib.figure import Figure
 
-from sdcorr.visualize import LINE_COLOURS
+from sdcorr.visualize.charts import LINE_COLOURS
 
 RESULTS = Path(__file__).parent / "results"
 SCORE = "pck@0.10/per_point"

@@ -22,7 +22,7 @@ from shapes import Model, load, model_named
 
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.files import write_whole
-from sdcorr.visualize import LINE_COLOURS
+from sdcorr.visualize.charts import LINE_COLOURS
 
 AXES = ("points", "restarts", "targets")
 _PAGE = """# How cost grows, {model}

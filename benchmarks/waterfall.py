@@ -40,7 +40,7 @@ import sdcorr
 from sdcorr.diffusion.precision import Precision
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
-from sdcorr.visualize import LINE_COLOURS
+from sdcorr.visualize.charts import LINE_COLOURS
 
 # Steps, crops and sample, where the model's own settings would take the computation as released too long. The tiny
 # model of 512 pixels costs a CPU's core many seconds a step, so it gets few steps and crops, in the method's own

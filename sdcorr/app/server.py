@@ -25,7 +25,7 @@ from starlette.routing import Route
 from sdcorr import web
 from sdcorr.app import downloads, examples, uploads
 from sdcorr.app.guard import Guard
-from sdcorr.app.jobs import Job, Jobs
+from sdcorr.app.jobs import Cancelled, Job, Jobs
 from sdcorr.app.matching import METHODS, Found, Matching
 from sdcorr.app.refusal import Refusal
 from sdcorr.app.sessions import FoundKey, Held, Session, Sessions
@@ -265,6 +265,8 @@ async def _body(request: Request, most: int, complaint: Callable[[], Refusal]) -
 def _sentence(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, Cancelled):  # and the page is still there
+        return "The server is about to stop."
     traceback.print_exception(error, file=sys.stderr)
     return "Something went wrong in the server: its terminal says what."
 

@@ -6,9 +6,19 @@ import re
 
 from sdcorr.evaluation.pck import AVERAGES, pck_name
 from sdcorr.evaluation.summary import Summary
+from sdcorr.evaluation.table import thresholds_of
 from sdcorr.visualize.charts import Estimate
 
-VARIANT = "="  # is in the name of a variant of the method (`restarts=1`) and in no baseline's
+
+def is_variant(name: str) -> bool:
+    """Whether a method is the run's own with another setting (`restarts=1`), not a baseline."""
+    return "=" in name
+
+
+def middle(summary: Summary) -> str:
+    """The threshold that is spoken of where there is room for one: `pck@0.10` if it was scored."""
+    thresholds = thresholds_of([summary])
+    return pck_name(0.1) if pck_name(0.1) in thresholds else thresholds[len(thresholds) // 2]
 
 
 def score_name(summary: Summary, average: str = "") -> str:
@@ -19,23 +29,22 @@ def score_name(summary: Summary, average: str = "") -> str:
         average: a name in `sdcorr.evaluation.pck.AVERAGES`; by default the headline of the summary's protocol.
 
     Returns:
-        For example `pck@0.10/per_point`: at 0.10 if that was scored, else at the middle threshold.
+        For example `pck@0.10/per_point`.
     """
-    average = average or str(summary["headline"])
-    thresholds = [key.partition("/")[0] for key in summary if re.fullmatch(r"pck@[\d.]+/per_point", key)]
-    middle = pck_name(0.1) if pck_name(0.1) in thresholds else thresholds[len(thresholds) // 2]
-    name = f"{middle}/{average}"
-    return name if name in summary else f"{middle}/{AVERAGES[0]}"  # one category has no averages over categories
+    name = f"{middle(summary)}/{average or summary['headline']}"
+    return name if name in summary else f"{middle(summary)}/{AVERAGES[0]}"  # one category has no averages over several
 
 
-def percent(summary: Summary, key: str) -> Estimate:
+def estimate(summary: Summary, name: str) -> Estimate | None:
     """A value and the ends of its interval, in percent; without a bootstrap these are the value itself."""
-    return tuple(100 * float(summary.get(f"{key}{end}", summary[key])) for end in ("", "/low", "/high"))
+    if name not in summary:
+        return None
+    return tuple(100 * float(summary.get(f"{name}{end}", summary[name])) for end in ("", "/low", "/high"))
 
 
 def methods(summary: Summary, method: str, score: str) -> dict[str, Estimate]:
     """The method, called `method`, and all that it was scored beside."""
-    return {method: percent(summary, score)} | _named(summary, rf"baseline/(.+)/{re.escape(score)}")
+    return {method: estimate(summary, score)} | _named(summary, rf"baseline/(.+)/{re.escape(score)}")
 
 
 def leads(summary: Summary, score: str) -> dict[str, Estimate]:
@@ -52,4 +61,4 @@ def categories(summary: Summary, score: str) -> dict[str, Estimate]:
 
 def _named(summary: Summary, pattern: str) -> dict[str, Estimate]:
     found = ((key, re.fullmatch(pattern, key)) for key in summary)
-    return {match[1]: percent(summary, key) for key, match in found if match}
+    return {match[1]: estimate(summary, key) for key, match in found if match}

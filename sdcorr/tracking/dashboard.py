@@ -67,7 +67,7 @@ def log_scores(
         figures[name] = visualize.bars(rows, title)
 
     leads = estimates.leads(summary, score)
-    variants = {name: lead for name, lead in leads.items() if estimates.VARIANT in name}
+    variants = {name: lead for name, lead in leads.items() if estimates.is_variant(name)}
     bars("methods", estimates.methods(summary, method, score), "method", label)
     bars("categories", estimates.categories(summary, score), "category", label)
     bars("leads", {name: lead for name, lead in leads.items() if name not in variants}, "method", _lead(method, score))
@@ -107,7 +107,7 @@ def _curves(
     answers: Mapping[str, Answers], protocol: Protocol, average: str, samples: int
 ) -> dict[str, list[Estimate]]:
     """PCK over its threshold: the method, then its baselines and variants as far as there are colours."""
-    names = sorted(list(answers)[1:], key=lambda name: estimates.VARIANT in name)
+    names = sorted(list(answers)[1:], key=lambda name: estimates.is_variant(name))
     return {
         name: pck_curve(tally(answers[name], protocol, GRID), average, samples=samples)
         for name in [next(iter(answers)), *names][:LINES]

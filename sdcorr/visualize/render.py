@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from sdcorr.visualize.charts import LINE_COLOURS
+
 _INK = "#010203"  # what matplotlib is told to write with; a page puts its own colour of text in this one's place
 
 
@@ -22,7 +24,10 @@ def to_array(figure: Figure, dpi: int = 110) -> np.ndarray:
 
 
 def to_svg(figure: Figure) -> str:
-    """A chart as an `<svg>` element for a page: no ground, text in the page's font and colour, light or dark."""
+    """A chart as an `<svg>` element for a page: no ground, text in the page's font and colour, light or dark.
+
+    A page may give the lines colours of its own, `--line-0` to `--line-5` in the place of LINE_COLOURS.
+    """
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sdcorr"}):
         for axes in figure.axes:
             _in_ink(axes)
@@ -34,6 +39,8 @@ def to_svg(figure: Figure) -> str:
     head = f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" xmlns:xlink="http://www.w3.org/1999/xlink">'
     for needless in (r"<(metadata|style)\b.*?</\1>", r' id="[\w.]+_\d+"', r" font-family: [^;\"]+;"):
         svg = re.sub(needless, "", svg, flags=re.DOTALL)
+    for number, colour in enumerate(LINE_COLOURS):
+        svg = svg.replace(f": {colour.lower()}", f": var(--line-{number}, {colour.lower()})")
     return head + svg[svg.index(">") + 1 :].strip()
 
 

@@ -148,3 +148,14 @@ def test_an_error_within_the_model_is_told(client: TestClient, monkeypatch: pyte
     told = last(client.post("/api/match", json=example(client)))
     assert told["state"] == "failed" and "machine" not in told["error"]
     assert "the inside of the machine" in capsys.readouterr().err
+
+
+def test_a_server_that_stops_says_so_to_who_waits(client: TestClient, server: Server, monkeypatch, capsys) -> None:
+    def find(matching, job, *given):
+        server.jobs.close()  # what Ctrl-C does
+        job.tell("optimising")
+
+    monkeypatch.setattr(Matching, "find", find)
+    told = last(client.post("/api/match", json=example(client)))
+    assert told == {"state": "failed", "error": "The server is about to stop."}
+    assert capsys.readouterr().err == ""

@@ -24,7 +24,7 @@ def test_values_come_with_their_intervals() -> None:
 
 
 def test_without_a_bootstrap_intervals_have_no_width() -> None:
-    value, low, high = estimates.percent(summary(samples=0), SCORE)
+    value, low, high = estimates.estimate(summary(samples=0), SCORE)
     assert value == low == high > 1
 
 

@@ -15,12 +15,13 @@ from sdcorr.errors import UserError
 from sdcorr.evaluation.answers import Answers, collect
 from sdcorr.evaluation.compare import compare
 from sdcorr.evaluation.curves import GRID
+from sdcorr.evaluation.estimates import estimate, middle
 from sdcorr.evaluation.pck import ALPHAS
 from sdcorr.evaluation.predictions import PredictionStore
 from sdcorr.evaluation.protocols import Protocol
 from sdcorr.evaluation.published import average_name
 from sdcorr.evaluation.report.parts import Chart, Table, number, score, write_page
-from sdcorr.evaluation.report.scores import curves, estimate, middle
+from sdcorr.evaluation.report.scores import curves
 from sdcorr.evaluation.report.variants import LEAST
 from sdcorr.evaluation.summary import Summary, summarize
 from sdcorr.evaluation.table import averages_of, thresholds_of

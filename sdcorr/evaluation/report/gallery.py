@@ -1,76 +1,25 @@
-"""The pairs of a run to look at: which of them are shown, and all that a page needs to show them, as plain values."""
+"""The pairs that a page shows, with all that it needs to show them, as plain values."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from sdcorr.datasets import ImageReader, Match, Pair, scorable
+from sdcorr.datasets import ImageReader
 from sdcorr.errors import UserError
-from sdcorr.evaluation.pictures import ALPHA
-from sdcorr.evaluation.predictions import PredictionStore, UnitRecord
-from sdcorr.evaluation.protocols import Protocol
+from sdcorr.evaluation.pictures import ALPHA, Judged
+from sdcorr.evaluation.predictions import PredictionStore
 from sdcorr.evaluation.report.small import NO_PICTURE, Room, maps_url, picture_url
 
 A_PAIR = 24_000  # characters of the file that a pair may take; 1,000 pairs keep below 25 MB with all the rest
 AT_LEAST = 1_000 * A_PAIR  # which the pictures of few pairs may fill
 FOR_MAPS = 0.35  # share of what points and names leave; pictures get what the maps leave
 MANY = 200  # pairs from which on it is said that it takes a while
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """A pair with a point to look at, its match, and what is known of its V points."""
-
-    pair: Pair
-    match: Match
-    right: tuple[bool | None, ...]  # V; None where the truth is not known
-
-    @property
-    def share(self) -> float | None:
-        """The share of the points with a truth that are right."""
-        known = [right for right in self.right if right is not None]
-        return sum(known) / len(known) if known else None
-
-
-def judged(records: Iterable[UnitRecord], protocol: Protocol) -> list[Judged]:
-    """All pairs of some records with a visible point, and which of these are right at ALPHA."""
-    found = []
-    for record in records:
-        for pair, match in record.predictions:
-            right: list[bool | None] = [None] * len(match.points)
-            if pair.has_truth.any():
-                scored, answer = scorable(pair, match)
-                correct = protocol.correct(record.dataset, scored, answer.points, [ALPHA])[:, 0]
-                for index, value in zip(np.flatnonzero(pair.has_truth), correct, strict=True):
-                    right[index] = bool(value)
-            if right:
-                found.append(Judged(pair, match, tuple(right)))
-    return found
-
-
-def chosen(pairs: Sequence[Judged], most: int) -> list[Judged]:
-    """Some of the pairs, in their order: as many of each category as may be, from its worst to its best."""
-    if len(pairs) <= most:
-        return list(pairs)
-    members: dict[str, list[int]] = {}
-    for index, each in enumerate(pairs):
-        members.setdefault(each.pair.category, []).append(index)
-    quotas = dict.fromkeys(members, 0)
-    for _ in range(most):  # dealt one by one, so that what a small category leaves goes to the others
-        open_ones = [name for name in members if quotas[name] < len(members[name])]
-        quotas[min(open_ones, key=quotas.__getitem__)] += 1
-    kept = []
-    for name, indices in members.items():
-        ranked = sorted(indices, key=lambda index: _rank(pairs[index]))
-        kept += [ranked[place] for place in np.linspace(0, len(ranked) - 1, quotas[name]).round().astype(int)]
-    return [pairs[index] for index in sorted(kept)]
 
 
 def gallery(
@@ -145,10 +94,6 @@ def _add_maps(
         if tiles:
             sources.append(maps_url(np.stack(tiles), room))
     return layers, sources
-
-
-def _rank(each: Judged) -> tuple[float, float, str]:
-    return (each.share or 0.0, float(each.match.confidence.mean()), each.pair.id)
 
 
 def _picture(key: str, image: ImageReader | None, room: Room) -> str:

@@ -12,15 +12,16 @@ from rich.console import Console
 
 from sdcorr import visualize
 from sdcorr.datasets import ImageReader
+from sdcorr.evaluation import estimates
 from sdcorr.evaluation.answers import Answers, read
 from sdcorr.evaluation.pck import pck_name
-from sdcorr.evaluation.pictures import ALPHA
+from sdcorr.evaluation.pictures import ALPHA, Judged, chosen, judged
 from sdcorr.evaluation.predictions import PredictionStore
 from sdcorr.evaluation.protocols import PROTOCOLS, Protocol
 from sdcorr.evaluation.published import average_name
 from sdcorr.evaluation.reliability import SHARES, Reliability, reliability
 from sdcorr.evaluation.report import scores
-from sdcorr.evaluation.report.gallery import Judged, chosen, gallery, judged
+from sdcorr.evaluation.report.gallery import gallery
 from sdcorr.evaluation.report.parts import Chart, Table, number, write_page
 from sdcorr.evaluation.report.variants import variants
 from sdcorr.evaluation.score import ALL, protocols_for, score_answers
@@ -97,14 +98,14 @@ def head(
         "truth": any(each.pair.has_truth.any() for each in pairs) or not pairs,
     }
     if summary is not None:
-        average, at = averages_of(summary)[0], scores.middle(summary)
+        average, at = averages_of(summary)[0], estimates.middle(summary)
         made["headline"] = {
             "name": f"{at.upper()} {average_name(average)}",
             "value": scores.score(summary, f"{at}/{average}"),
             "points": summary["points"],
             "pairs": summary["pairs"],
         }
-        rivals = [name for name in others_of(summary) if not scores.is_variant(name)]
+        rivals = [name for name in others_of(summary) if not estimates.is_variant(name)]
         best = max(rivals, key=lambda name: summary[f"baseline/{name}/{at}/{average}"], default=None)
         key = f"difference/{best}/{at}/{average}"
         made["rival"] = {"name": best, "value": scores.score(summary, key, "+")} if key in summary else None
@@ -118,7 +119,7 @@ def scored(
     ours, average = answers[method], averages_of(summary)[0]
     summaries = [summary, *others(ours, method, protocol, summary, samples)]
     comparable, apart = scores.published(summaries, method)
-    baselines = [name for name in answers if name != method and not scores.is_variant(name)]
+    baselines = [name for name in answers if name != method and not estimates.is_variant(name)]
     return {
         "methods": scores.methods(summary, method),
         "published": comparable,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from sdcorr import visualize
 from sdcorr.evaluation.answers import Answers
 from sdcorr.evaluation.curves import GRID, pck_curve
+from sdcorr.evaluation.estimates import estimate, is_variant, middle
 from sdcorr.evaluation.pck import AVERAGES, pck_name
 from sdcorr.evaluation.protocols import Protocol
 from sdcorr.evaluation.published import average_name, beside, lacks
@@ -25,17 +26,6 @@ from sdcorr.evaluation.tally import Tally, tally
 from sdcorr.visualize.charts import Estimate
 
 LINES = 6  # in one chart
-
-
-def is_variant(name: str) -> bool:
-    """Whether a method is the run's own with another setting (`restarts=1`), not a baseline."""
-    return "=" in name
-
-
-def middle(summary: Summary) -> str:
-    """The threshold that is spoken of where there is room for one: 0.10 if it is there."""
-    thresholds = thresholds_of([summary])
-    return pck_name(0.1) if pck_name(0.1) in thresholds else thresholds[len(thresholds) // 2]
 
 
 def methods(summary: Summary, method: str) -> list[Table]:
@@ -149,15 +139,6 @@ def _family(kind: str) -> str:
     if kind.startswith("/category/"):
         return "category"
     return kind.removeprefix("/difficulty/").partition("=")[0] if "=" in kind else "look-alikes"
-
-
-def estimate(summary: Summary, name: str) -> Estimate | None:
-    """A value in percent with the ends of its interval."""
-    if name not in summary:
-        return None
-    value = float(summary[name])
-    low, high = (float(summary.get(f"{name}/{end}", value)) for end in ("low", "high"))
-    return 100 * value, 100 * low, 100 * high
 
 
 def _percent(text: str) -> Cell:

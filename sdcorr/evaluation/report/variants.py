@@ -7,9 +7,10 @@ from contextlib import suppress
 from typing import Any
 
 from sdcorr import visualize
+from sdcorr.evaluation.estimates import estimate, is_variant, middle
 from sdcorr.evaluation.published import average_name
 from sdcorr.evaluation.report.parts import Chart, Table
-from sdcorr.evaluation.report.scores import differences, estimate, is_variant, middle, score
+from sdcorr.evaluation.report.scores import differences, score
 from sdcorr.evaluation.summary import Summary
 from sdcorr.evaluation.table import averages_of, others_of, thresholds_of
 from sdcorr.visualize.charts import Estimate

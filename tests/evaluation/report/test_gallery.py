@@ -8,9 +8,10 @@ from rich.console import Console
 
 from sdcorr.datasets import Evidence, Match
 from sdcorr.errors import UserError
+from sdcorr.evaluation.pictures import Judged, chosen, judged
 from sdcorr.evaluation.predictions import PredictionStore, UnitRecord
 from sdcorr.evaluation.protocols import protocol_named
-from sdcorr.evaluation.report.gallery import A_PAIR, AT_LEAST, Judged, chosen, gallery, judged
+from sdcorr.evaluation.report.gallery import A_PAIR, AT_LEAST, gallery
 from sdcorr.evaluation.report.small import NO_PICTURE
 from tests.evaluation.fakes import make_pair
 from tests.evaluation.tallies import missed, record

@@ -1,0 +1,68 @@
+"""The README's pictures of the page and of a report: `python -m docs.screenshots RUN`, RUN being a folder of eval.py.
+
+Needs Chromium. `make figures` runs it.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from sdcorr.app.examples import EXAMPLES
+from sdcorr.toybox.dataset import drawing
+from sdcorr.toybox.world import SIZE
+from tests.browser import open_browser
+
+FIGURES = Path(__file__).parent / "figures"
+EXAMPLE, PARTS, HOVERED = "teapot", ("handle", "spout", "base"), 0
+expect.set_options(timeout=120_000)  # milliseconds
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The address of the page, as a user starts it."""
+    command = [sys.executable, "-m", "sdcorr.app", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield next(line.split()[0] for line in server.stdout if line.startswith("http"))
+        finally:
+            server.terminate()
+
+
+def click_through(page: Page, address: str) -> None:
+    """Clicks key-points of an example, waits for their matches, and rests on one."""
+    page.goto(address)
+    page.locator(f'.example[data-name="{EXAMPLE}"]').click()
+    source = drawing(EXAMPLES[EXAMPLE][0])
+    for number, part in enumerate(PARTS, start=1):
+        x, y = source.points[source.names.index(part)]
+        pad = page.locator(".pad")
+        box = pad.bounding_box()
+        pad.click(position={"x": x / SIZE * box["width"], "y": y / SIZE * box["height"]})
+        expect(page.locator("text.sure")).to_have_count(number)
+    page.locator(".match").nth(HOVERED).locator(".near").first.hover()
+    expect(page.locator("#view")).to_have_attribute("data-shown", re.compile(rf"{HOVERED}/\d"))
+
+
+def main(run: str) -> None:
+    """Makes docs/figures/page.png and report.png."""
+    with open_browser() as browser, served() as address:
+        page = browser.new_page(viewport={"width": 1000, "height": 860}, device_scale_factor=1.25)
+        click_through(page, address)
+        page.screenshot(path=FIGURES / "page.png")
+
+        page.goto(Path(run, "report.html").resolve().as_uri())
+        page.locator("#pairs").evaluate("section => section.scrollIntoView()")
+        page.locator(".card").first.locator(".match").first.press("Enter")
+        expect(page.locator(".card").first.locator(".heat[href]")).to_have_count(2)
+        page.screenshot(path=FIGURES / "report.png")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or not re.fullmatch(r"[^-].*", sys.argv[1]):
+        sys.exit(__doc__)
+    main(sys.argv[1])
