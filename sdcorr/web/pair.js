@@ -132,6 +132,7 @@ class PairView {
       this.heats[side] = node("image", { ...box, class: "heat" }, this.svg);
     }
     if (this.options.onSource && this.images.source) this.listen();
+    this.reaches = node("g", {}, this.svg); // below all dots, or a line would cover the dots that it passes
     this.groups = points.map((point, index) => this.drawPoint(point, index));
     this.drawLayers();
     this.mark();
@@ -162,6 +163,7 @@ class PairView {
     title.textContent = this.describe(point, index);
     group.setAttribute("aria-label", title.textContent);
     const colour = POINT_COLOURS[index % POINT_COLOURS.length];
+    const hit = [group];
     const [x1, y1] = this.at("source", point.source);
     const dot = (x, y) => {
       node("circle", { cx: x, cy: y, r: 3.2 * this.unit, class: "near" }, group); // what a finger hits
@@ -170,7 +172,7 @@ class PairView {
     if (point.target && this.places.target) {
       const [x2, y2] = this.at("target", point.target);
       const ends = { x1, y1, x2, y2 };
-      node("line", { ...this.beyond(ends), class: "reach", "stroke-width": 5 * this.unit }, group);
+      hit.push(node("line", { ...this.beyond(ends), class: "reach", "stroke-width": 5 * this.unit }, this.reaches));
       const strong = point.confidence === null || point.confidence === undefined ? 0.9 : 0.35 + 0.6 * point.confidence;
       const line = node("line", { ...ends, class: "line", "stroke-width": 0.7 * this.unit, opacity: strong }, group);
       if (!known) line.setAttribute("stroke", colour);
@@ -187,7 +189,11 @@ class PairView {
       event.stopPropagation();
       this.choose(this.kept === index ? null : index);
     };
-    group.addEventListener("click", choose);
+    for (const part of hit) {
+      part.addEventListener("click", choose);
+      part.addEventListener("pointerenter", () => group.classList.add("pointed"));
+      part.addEventListener("pointerleave", () => group.classList.remove("pointed"));
+    }
     group.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") {
         event.preventDefault();
@@ -196,8 +202,10 @@ class PairView {
     });
     if (this.options.hover) {
       const byMouse = (event, shown) => event.pointerType === "mouse" && this.show(shown);
-      group.addEventListener("pointerenter", (event) => byMouse(event, index));
-      group.addEventListener("pointerleave", (event) => byMouse(event, null));
+      for (const part of hit) {
+        part.addEventListener("pointerenter", (event) => byMouse(event, index));
+        part.addEventListener("pointerleave", (event) => byMouse(event, null));
+      }
     }
     return group;
   }

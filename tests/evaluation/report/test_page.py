@@ -26,7 +26,7 @@ def test_a_line_shows_the_maps_behind_it(run, opened) -> None:
     assert heat(card, "target") is None and card.locator(".layers").is_hidden()
     shown = run.store.evidence("prompt", pair.source)[pair.id]
     for point in (0, 3):
-        card.locator(".match .reach").nth(point).dispatch_event("click")
+        card.locator(".reach").nth(point).dispatch_event("click")
         for layer in (len(shown.layers) - 1, 1):  # all combined comes first
             card.locator(".layers button").nth(layer).click()
             on.page.wait_for_selector(f'.pair-view[data-shown="{point}/{layer}"]')
