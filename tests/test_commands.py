@@ -4,12 +4,13 @@ import json
 import os
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import wandb
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 from safetensors import safe_open
@@ -26,7 +27,7 @@ Call = Callable[..., SimpleNamespace]
 
 
 @pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Call:
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Iterator[Call]:
     """Runs a script as `python script arguments` would in `tmp_path`, in this process: its imports take seconds."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
@@ -45,7 +46,8 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
         out, err = capfd.readouterr()
         return SimpleNamespace(returncode=code, stdout=out, stderr=err)
 
-    return run
+    yield run
+    wandb.teardown()  # or later tests would meet its service, which began in this test's folder
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def make_logger(
             group=cfg.logger.group or group,
             job_type=job_type,
             tags=list(dict.fromkeys(every_tag)),
-            dir=str(folder),
+            dir=str(folder.resolve()),  # it is written by another process, which may have begun in another folder
             config=config,
             settings=wandb.Settings(mode=mode, console="off", x_disable_stats=True),
         )

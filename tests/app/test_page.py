@@ -57,9 +57,15 @@ def start(page: Page, example: str, method: str = "probe") -> None:
 
 def click(page: Page, x: float, y: float) -> None:
     """Click the source at a point in its pixels."""
-    pad = page.locator(".pad")
-    box = pad.bounding_box()
-    pad.click(position={"x": x / SIZE * box["width"], "y": y / SIZE * box["height"]})
+    left, top, width, height = page.locator("#view").evaluate(  # in one go: the view may be drawn anew at any moment
+        """view => {
+            const pad = view.querySelector(".pad");
+            pad.scrollIntoView({block: "center", behavior: "instant"});
+            const box = pad.getBoundingClientRect();
+            return [box.x, box.y, box.width, box.height];
+        }"""
+    )
+    page.mouse.click(left + x / SIZE * width, top + y / SIZE * height)
 
 
 def matched(page: Page, count: int) -> np.ndarray:
