@@ -100,7 +100,8 @@ def test_overhead_alone(tmp_path):
     )
     seconds = json.loads((tmp_path / "overhead-sd14-cpu.json").read_text())["overhead"]
     assert seconds["bound"] == pytest.approx(10e9 / (0.4 * 790e12))
-    assert 0 < seconds["run"] < seconds["fit"]  # a Trainer's start alone takes longer than two steps
+    assert 0 < seconds["arithmetic"] < seconds["run"] < seconds["fit"]  # a Trainer's start outlasts two steps
+    assert "| bookkeeping |" in (tmp_path / "overhead-sd14-cpu.md").read_text()
 
 
 def test_a_steps_bound():
