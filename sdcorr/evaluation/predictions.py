@@ -161,7 +161,7 @@ class PredictionStore:
         path = self.run_dir / "config.yaml"
         try:
             config = yaml.safe_load(path.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"There is no run in {self.run_dir}, for it has no config.yaml: name another folder, or predict first."
             ) from None

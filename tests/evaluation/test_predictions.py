@@ -161,8 +161,10 @@ class TestClaim:
             PredictionStore(tmp_path).claim(self.CONFIG)
 
     def test_a_folder_without_a_run_is_named(self, tmp_path):
-        with pytest.raises(UserError, match="There is no run in"):
-            PredictionStore(tmp_path).config()
+        (tmp_path / "summary.json").write_text("{}")
+        for no_run in (tmp_path, tmp_path / "summary.json"):
+            with pytest.raises(UserError, match="There is no run in"):
+                PredictionStore(no_run).config()
 
 
 class TestCurrent:
