@@ -57,6 +57,7 @@ def start(page: Page, example: str, method: str = "probe") -> None:
 
 def click(page: Page, x: float, y: float) -> None:
     """Click the source at a point in its pixels."""
+    page.locator(".pad").wait_for()
     left, top, width, height = page.locator("#view").evaluate(  # in one go: the view may be drawn anew at any moment
         """view => {
             const pad = view.querySelector(".pad");
@@ -202,6 +203,7 @@ def test_own_pictures_survive_a_reload(page: Page, tmp_path) -> None:
     page.locator('.zone[data-side="target"]').dispatch_event("drop", {"dataTransfer": dropped})
     expect(page.locator("#notice")).to_contain_text("start with model=sd14")
     page.locator('input[value="probe"]').check()
+    expect(page.locator("#hint")).to_have_text("Click a point on the source.")
     click(page, 30, 30)
     expect(page.locator("text.sure")).to_have_count(1)
     text = page.locator("#points").inner_text()
