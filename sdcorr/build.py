@@ -34,7 +34,6 @@ from sdcorr.toybox.anatomy import MODEL_FOLDER
 
 Solve = Callable[[PromptOptimization, RandomCrops], torch.Tensor]
 WITHOUT_EFFECT = ("queries_per_batch", "channels_last", "compile", "root")  # change speed, memory or places, no result
-MOST_CELLS = 128  # a side; finer than any map of Stable Diffusion 1.x that is read
 MODEL_CHANGES = ("layers", "transfer_layers", "precision")  # what a variant may change of the model
 BASELINES: dict[str, Callable[[DictConfig], Method]] = {
     "same_pixel": lambda cfg: SamePixel(),
@@ -146,7 +145,7 @@ def methods(cfg: DictConfig, of: Benchmark, solve: Solve = run) -> dict[str, Cal
     Raises:
         UserError: if a name, a layer or a setting is not known or not legal, or the weights cannot be had.
     """
-    method = matcher(cfg, of.name, solve=solve, evidence=_cells(cfg.maps))
+    method = matcher(cfg, of.name, solve=solve, evidence=cfg.maps)
     made: dict[str, Callable[[], Method]] = {METHOD: lambda: method}
     for changes in cfg.variants:
         _check_variant(cfg, changes, method.backbone)
@@ -210,12 +209,6 @@ def run_folder(cfg: DictConfig, config: dict[str, Any]) -> Path:
     return Path("outputs") / "-".join(
         [config["dataset"]["name"], str(config["dataset"].get("split", "all")), cfg.model.name, digest]
     )
-
-
-def _cells(maps: Any) -> int:
-    if not isinstance(maps, int) or isinstance(maps, bool) or not 0 <= maps <= MOST_CELLS:
-        raise UserError(f"maps={maps} is not legal: give the cells a side of the maps to keep, 0 to {MOST_CELLS}.")
-    return maps
 
 
 def _model(cfg: DictConfig, **changes: Any) -> tuple[tuple[str, Any], ...]:

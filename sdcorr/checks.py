@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sdcorr.errors import UserError
 
+MOST_CELLS = 128  # a side; finer than any map of Stable Diffusion 1.x that is read
 Kind = tuple[Callable[[Any], bool], str]  # whether a plain value is legal, and what to give
 
 
@@ -40,6 +41,10 @@ def _are_variants(value: Any) -> bool:
     """Different ones, for each has a folder of its own, which is named by what it changes."""
     fit = isinstance(value, list) and all(isinstance(changes, dict) and changes for changes in value)
     return fit and all(changes not in value[:index] for index, changes in enumerate(value))
+
+
+def _is_cells(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MOST_CELLS
 
 
 def _whole(least: int) -> Kind:
@@ -74,10 +79,13 @@ KINDS: dict[str, Kind] = {
     "baselines.unet_features.draws": _whole(1),
     "alphas": (_are_thresholds, "a list of numbers above 0, such as [0.05, 0.1]"),
     "bootstrap": _whole(0),
+    "maps": (_is_cells, f"the cells a side of the maps to keep, 0 to {MOST_CELLS}"),
     "pictures": _whole(0),
     "report.pairs": _whole(0),
     "logger.watch": _whole(0),
     "logger.every": _whole(1),
+    "logger.pairs": _whole(0),
+    "logger.tags": _or_null((_is_list_of_text, "a list of words, such as [mine]")),
 }
 
 

@@ -37,3 +37,16 @@ def test_every_key_is_one_of_ours():
 def test_a_switch_is_no_number():
     with pytest.raises(UserError, match="bootstrap=True is not legal: give a whole number from 0"):
         check(OmegaConf.create({"bootstrap": True}))
+
+
+@pytest.mark.parametrize(
+    "override, what",
+    [
+        ("maps=true", "maps=True is not legal: give the cells a side of the maps to keep, 0 to 128"),
+        ("logger.pairs=many", "logger.pairs=many is not legal: give a whole number from 0"),
+        ("logger.tags=mine", "logger.tags=mine is not legal: give a list of words"),
+    ],
+)
+def test_what_is_kept_to_look_at(override, what):
+    with pytest.raises(UserError, match=what):
+        compose("eval", override)

@@ -100,6 +100,7 @@ BAD_EVALUATIONS = {
     "threshold in words": (["alphas=[tenth]"], ["tenth"]),
     "resamples": (["bootstrap=-1"], ["bootstrap=-1", "from 0"]),
     "pictures": (["pictures=many"], ["pictures=many"]),
+    "cells of the maps": (["maps=500"], ["maps=500", "0 to 128"]),
     "pairs of the report": (["report.pairs=-1"], ["report.pairs=-1", "from 0"]),
     "variants": (["variants=3"], ["variants=3", "list"]),
     "variant in words": (["variants=[restarts]"], ["variants", "{restarts: 1}"]),

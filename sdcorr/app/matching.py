@@ -15,6 +15,7 @@ from sdcorr.app.jobs import Job
 from sdcorr.carry import Picture
 from sdcorr.cli import compose
 from sdcorr.datasets import Match
+from sdcorr.evaluation.evidence import to_bytes
 from sdcorr.prompt.evidence import shrink
 from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
@@ -23,7 +24,6 @@ from sdcorr.prompt.settings import PromptSettings
 METHODS = {"prompt": "Prompt embedding", "probe": "Probe (fast)"}
 MOST_CELLS = 64  # a side of the maps that are kept
 MOST_EMBEDDINGS = 2**29  # bytes
-LEVELS = 255  # a byte's
 
 
 @dataclass(frozen=True)
@@ -160,9 +160,7 @@ class Matching:
 
     def _small(self, matcher: PromptMatcher, maps: Tensor) -> np.ndarray:
         """Maps (P, L, S, S) to look at, (P, L + 1, k, k) uint8, each over its own range."""
-        small = shrink(maps, matcher.settings, self.cells).numpy()
-        least, most = small.min((-2, -1), keepdims=True), small.max((-2, -1), keepdims=True)
-        return ((small - least) / np.maximum(most - least, np.finfo(np.float32).tiny) * LEVELS).round().astype(np.uint8)
+        return to_bytes(shrink(maps, matcher.settings, self.cells).numpy())[0]
 
     def _remember(self, embeddings: dict[tuple, tuple[Tensor, np.ndarray]]) -> None:
         for key, value in embeddings.items():

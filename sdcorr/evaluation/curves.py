@@ -7,9 +7,10 @@ import numpy as np
 from sdcorr.evaluation.bootstrap import estimate, interval, resampled
 from sdcorr.evaluation.pck import AVERAGES
 from sdcorr.evaluation.tally import Tally
-from sdcorr.visualize.charts import Estimate
+from sdcorr.visualize.charts import LINE_COLOURS, Estimate
 
 GRID = tuple((np.arange(1, 31) / 100).tolist())  # fractions of the protocol's length
+LINES = len(LINE_COLOURS)  # in one chart at most
 
 
 def pck_curve(counts: Tally, average: str, *, samples: int = 1000, seed: int = 0) -> list[Estimate]:

@@ -26,8 +26,8 @@ def pack(found: Mapping[str, Evidence]) -> bytes:
     layers = {each.layers for each in found.values()}
     if len(layers) != 1:
         raise ValueError(f"the evidences of a source image must agree in their layers, not have {sorted(layers)}")
-    source, source_range = _to_bytes(np.concatenate([each.source for each in found.values()]))
-    target, target_range = _to_bytes(np.concatenate([each.target for each in found.values()]))
+    source, source_range = to_bytes(np.concatenate([each.source for each in found.values()]))
+    target, target_range = to_bytes(np.concatenate([each.target for each in found.values()]))
     rows = np.concatenate((source.reshape(len(source), -1), source_range.reshape(len(source), -1).view(np.uint8)), 1)
     _, first, which = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     file = io.BytesIO()
@@ -63,8 +63,8 @@ def unpack(path: Path) -> dict[str, Evidence]:
         return {}
 
 
-def _to_bytes(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Maps (N, L, k, k) as uint8, and the least and greatest value of each, (N, L, 2) float32."""
+def to_bytes(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Maps (N, L, k, k) as uint8, each over its own range, and their least and greatest values, (N, L, 2) float32."""
     bounds = np.stack((maps.min((-2, -1)), maps.max((-2, -1))), -1).astype(np.float32)
     spread = np.maximum(bounds[..., 1] - bounds[..., 0], np.finfo(np.float32).tiny)[..., None, None]
     levels = (maps - bounds[..., :1, None]) / spread * LEVELS

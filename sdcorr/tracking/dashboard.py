@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from sdcorr import visualize
 from sdcorr.evaluation import estimates
 from sdcorr.evaluation.answers import Answers, read
-from sdcorr.evaluation.curves import GRID, pck_curve
+from sdcorr.evaluation.curves import GRID, LINES, pck_curve
 from sdcorr.evaluation.pck import AVERAGES
 from sdcorr.evaluation.pictures import ALPHA
 from sdcorr.evaluation.predictions import PredictionStore
@@ -24,7 +24,6 @@ from sdcorr.evaluation.tally import tally
 from sdcorr.tracking.session import media_in
 from sdcorr.visualize.charts import Estimate
 
-LINES = 6  # in one chart, as many as there are colours
 ENDS = ("low", "high")
 
 

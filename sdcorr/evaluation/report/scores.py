@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sdcorr import visualize
 from sdcorr.evaluation.answers import Answers
-from sdcorr.evaluation.curves import GRID, pck_curve
+from sdcorr.evaluation.curves import GRID, LINES, pck_curve
 from sdcorr.evaluation.estimates import estimate, is_variant, middle
 from sdcorr.evaluation.pck import AVERAGES, pck_name
 from sdcorr.evaluation.protocols import Protocol
@@ -24,8 +24,6 @@ from sdcorr.evaluation.table import (
 )
 from sdcorr.evaluation.tally import Tally, tally
 from sdcorr.visualize.charts import Estimate
-
-LINES = 6  # in one chart
 
 
 def methods(summary: Summary, method: str) -> list[Table]:
@@ -126,12 +124,6 @@ def kinds(summary: Summary, counts: Tally) -> tuple[Table, list[Chart]] | None:
         for family, rows in families.items()
         if len(rows) > 1
     ]
-
-
-def differences(summary: Summary, names: Sequence[str], at: str, average: str) -> dict[str, Estimate]:
-    """By how many percent points the method is better than each of these, with paired intervals."""
-    found = {name: estimate(summary, f"difference/{name}/{at}/{average}") for name in names}
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def _family(kind: str) -> str:

@@ -10,6 +10,8 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
+from sdcorr.evaluation.evidence import to_bytes
+
 SMALL = 128  # pixels a side up to which a picture is kept as it is, for an enlarged one shows every loss
 # longest side in pixels and quality of WebP, from the best to the smallest
 PICTURES = ((SMALL, None), (320, 85), (320, 70), (320, 50), (256, 50), (256, 35), (192, 35), (128, 30))
@@ -57,10 +59,8 @@ def maps_url(maps: np.ndarray, room: Room) -> str:
         maps: (P, L, k, k) float.
         room: for maps.
     """
-    low, high = maps.min((-2, -1), keepdims=True), maps.max((-2, -1), keepdims=True)
-    levels = 255 * (maps - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
     points, layers, cells, _ = maps.shape
-    tiles = levels.round().astype(np.uint8).transpose(0, 2, 1, 3).reshape(points * cells, layers * cells)
+    tiles = to_bytes(maps)[0].transpose(0, 2, 1, 3).reshape(points * cells, layers * cells)
 
     def made(divisor: int, quality: int) -> str:
         side = max(min(cells // divisor, LONGEST // max(points, layers)), 1)

@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import Any
 
 from sdcorr import visualize
-from sdcorr.evaluation.estimates import estimate, is_variant, middle
+from sdcorr.evaluation.estimates import estimate, is_variant, leads, middle
 from sdcorr.evaluation.published import average_name
 from sdcorr.evaluation.report.parts import Chart, Table
-from sdcorr.evaluation.report.scores import differences, score
+from sdcorr.evaluation.report.scores import score
 from sdcorr.evaluation.summary import Summary
 from sdcorr.evaluation.table import averages_of, others_of, thresholds_of
 from sdcorr.visualize.charts import Estimate
@@ -40,7 +40,7 @@ def variants(summary: Summary, method: str, config: Mapping[str, Any]) -> dict[s
         values = [score(summary, f"baseline/{name}/{each}/{average}") for each in thresholds]
         table.add(name, *values, score(summary, f"difference/{name}/{at}/{average}", "+"))
     label = f"{at.upper()} {average_name(average)}"
-    gaps = differences(summary, names, at, average)
+    gaps = {name: lead for name, lead in leads(summary, f"{at}/{average}").items() if is_variant(name)}
     charts = [
         Chart(
             f"By how much {method} is better than each variant",
