@@ -27,10 +27,10 @@ format: env
 	$(BIN)/ruff format .
 
 # All that the README shows of the model that ships, of the page and of a report (these two need Chromium), and the model's card.
-# curve.png needs runs of states of the model from while it was trained, python -m sdcorr.toybox.curve RUN ...; the plot of
+# curve.png needs runs of states of the model from while it was trained, python -m sdcorr.toybox.making.curve RUN ...; the plot of
 # speed is drawn by what measures it, python benchmarks/waterfall.py (its head has the command).
 figures: env
-	$(BIN)/python -m sdcorr.toybox.showcase
+	$(BIN)/python -m sdcorr.toybox.making.showcase
 	$(BIN)/python eval.py run_dir=outputs/figures logger=none
 	$(BIN)/python -m docs.screenshots outputs/figures
 

@@ -15,19 +15,20 @@ from collections.abc import Iterable
 from omegaconf import DictConfig
 from rich.console import Console
 
-from sdcorr import build, tracking
-from sdcorr.cli import command
+from sdcorr import tracking
+from sdcorr.cli import build
+from sdcorr.cli.command import command
 from sdcorr.datasets import Benchmark
-from sdcorr.evaluation import missing
-from sdcorr.evaluation.finish import finish
-from sdcorr.evaluation.launch import launch
-from sdcorr.evaluation.pictures import best_and_worst
-from sdcorr.evaluation.predict import predict
-from sdcorr.evaluation.predictions import CurrentPredictions, PredictionStore
-from sdcorr.evaluation.protocols import Protocol, protocol_named
-from sdcorr.evaluation.report.run import write_report
-from sdcorr.evaluation.score import score, write_summary
-from sdcorr.evaluation.table import print_summary
+from sdcorr.report.page import write_report
+from sdcorr.report.pairs import best_and_worst
+from sdcorr.report.terminal import print_summary
+from sdcorr.run.finish import finish
+from sdcorr.run.predict import predict
+from sdcorr.run.processes import launch
+from sdcorr.run.records import CurrentPredictions, PredictionStore
+from sdcorr.scoring import missing
+from sdcorr.scoring.protocols import Protocol, protocol_named
+from sdcorr.scoring.score import score, write_summary
 
 INCOMPLETE = 3  # exit code
 

@@ -1,6 +1,6 @@
 """Carry points from one picture to others: `python train.py source=a.jpg points='[[120,80],[40,200]]' target=b.jpg`.
 
-Optimises the prompt embeddings of all points with a Lightning Trainer, transfers them to each target, and writes to
+Optimizes the prompt embeddings of all points with a Lightning Trainer, transfers them to each target, and writes to
 `run_dir`: embeddings.safetensors, points.json (pixels of the pictures as you see them) and matches.png.
 """
 
@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from sdcorr import build, carry, tracking
-from sdcorr.cli import command
+from sdcorr.cli.command import command
 
 
 def main(cfg: DictConfig) -> None:

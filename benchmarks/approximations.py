@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 from matplotlib.figure import Figure
 
-from sdcorr.visualize.charts import LINE_COLOURS
+from sdcorr.visualize.charts import LINE_COLORS
 
 RESULTS = Path(__file__).parent / "results"
 SCORE = "pck@0.10/per_point"
@@ -53,11 +53,11 @@ def plot(found: list[dict]) -> Figure:
     """Change of PCK against speed-up."""
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
-    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.axhline(0, color="gray", linewidth=0.8)
     for number, row in enumerate(found[1:]):
         change, low, high = (100 * value for value in row["change"])
         speed = found[0]["seconds"] / row["seconds"]
-        shade = LINE_COLOURS[number % len(LINE_COLOURS)]
+        shade = LINE_COLORS[number % len(LINE_COLORS)]
         axes.errorbar([speed], [change], [[change - low], [high - change]], fmt="o", color=shade, capsize=3)
         axes.annotate(
             row["name"], (speed, change), (6, 4 if number % 2 else -11), textcoords="offset points", fontsize=8

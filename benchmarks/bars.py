@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from sdcorr.datasets.pair import SourceUnit
+from sdcorr.datasets.base import SourceUnit
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.precision import Precision
 from sdcorr.prompt.matcher import PromptMatcher
@@ -23,7 +23,7 @@ _NAMES = {
     "fused": "fused attention",
     "native_maps": "loss on the maps' own grids",
     "encode_once": "VAE once a crop",
-    "once_per_source": "optimised once a source point",
+    "once_per_source": "optimized once a source point",
     "shared_latents": "latents shared by all points",
     "one_batch": "all queries in one batch",
 }
@@ -121,10 +121,10 @@ def solve_by_library(backbone: FrozenDiffusion, settings: PromptSettings, unit: 
 def passes(bar: Bar, settings: PromptSettings, unit: SourceUnit, sample: int) -> int:
     """Forward passes of the UNet that a bar's work has, one query each."""
     points, targets = len(unit.points), len(unit.targets)
-    optimised = points if bar.savings is None or bar.savings.once_per_source else points * targets
+    optimized = points if bar.savings is None or bar.savings.once_per_source else points * targets
     share = min(1.0, sample / (points * targets)) if bar.parts and sample else 1.0
     crops = points * targets * settings.transfer_crops
-    return round(settings.restarts * (optimised * settings.steps + crops) * share)
+    return round(settings.restarts * (optimized * settings.steps + crops) * share)
 
 
 class progress(Progress):  # noqa: N801  (reads as a function)

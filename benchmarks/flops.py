@@ -23,7 +23,7 @@ from standin import StandIn
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sdcorr.datasets.pair import Pair, SourceUnit, group_by_source
+from sdcorr.datasets.base import Pair, SourceUnit, group_by_source
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.attention import cross_attention_layers, module_path
 from sdcorr.prompt.matcher import PromptMatcher

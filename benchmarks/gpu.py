@@ -1,6 +1,6 @@
 """One command for a GPU: `python benchmarks/gpu.py [--model sd14|golden|toybox|FOLDER] [--device cuda]`.
 
-Measures the rate of a large bf16 matrix product; then the optimisation loop as a user runs it, in every combination of
+Measures the rate of a large bf16 matrix product; then the optimization loop as a user runs it, in every combination of
 precision, memory layout and compilation; then, with the fastest one and the method's own number of steps, `run` (what
 an evaluation uses), `fit` under a Lightning Trainer with its loader and a logger, and the transfer. Prints the best
 flags, points an hour, what share of the matrix rate the counted FLOPs reach (bar: 40 %), what share of `fit` is not the
@@ -60,9 +60,9 @@ def matrix_rate(device: torch.device, size: int, seconds: float = 2.0) -> float:
 def optimizer(
     backbone: FrozenDiffusion, settings: PromptSettings, points: int, parts: PartFlops, solve: Solve
 ) -> Callable[[], dict[str, float | None]]:
-    """A function that optimises a source's points with `PromptMatcher.optimize` and says what it took.
+    """A function that optimizes a source's points with `PromptMatcher.optimize` and says what it took.
 
-    The points were optimised once on another picture by then, which wakes the device and compiles. The function's first
+    The points were optimized once on another picture by then, which wakes the device and compiles. The function's first
     call has the VAE's work in it, later ones find all latents in the cache.
     """
     matcher = PromptMatcher(backbone, settings, DATASET, solve=solve)
@@ -80,7 +80,7 @@ def optimizer(
 
 
 def try_flags(model: Model, flags: Flags, args: argparse.Namespace, parts: PartFlops) -> dict[str, Any]:
-    """The optimisation with some flags: what it took, or why it did not work."""
+    """The optimization with some flags: what it took, or why it did not work."""
     settings = replace(model.settings, steps=args.sweep_steps)
     try:
         backbone = load(model, args.device, **asdict(flags))
@@ -163,7 +163,7 @@ def best_page(best: Mapping[str, Any], flags: Flags, rate: float) -> str:
         f"of run, {best['overhead']['run']:.1%}.",
         "- extrapolated, one device: "
         + ", ".join(f"{name} {hours:,.2f} hours" for name, hours in best["hours"].items())
-        + " (optimised once a source point, then transferred; sources as benchmarks/flops.py describes them).",
+        + " (optimized once a source point, then transferred; sources as benchmarks/flops.py describes them).",
     ]
     return "\n".join(lines)
 
@@ -196,7 +196,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--points", type=int, default=10, help="of the source image")
     parser.add_argument("--restarts", type=int, default=5)
-    parser.add_argument("--steps", type=int, help="of the optimisation, if not the method's own")
+    parser.add_argument("--steps", type=int, help="of the optimization, if not the method's own")
     parser.add_argument("--crops", type=int, help="of a target, if not the method's own")
     parser.add_argument("--sweep-steps", type=int, default=16, help="steps while flags are compared")
     parser.add_argument("--precision", nargs="+", default=get_args(Precision), choices=get_args(Precision))
@@ -222,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = replace(model, settings=replace(model.settings, **{k: v for k, v in given.items() if v}))
     parts, facts = part_flops(model), machine(device)
     result: dict[str, Any] = {"model": model.name, "settings": asdict(model.settings), "machine": facts}
-    title = f"# The optimisation loop, {model.name}, {facts['device']}, torch {facts['torch']}"
+    title = f"# The optimization loop, {model.name}, {facts['device']}, torch {facts['torch']}"
 
     if args.overhead:
         result["overhead"], page = overhead_page(model, parts, args)

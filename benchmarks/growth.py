@@ -22,7 +22,7 @@ from shapes import Model, load, model_named
 
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.files import write_whole
-from sdcorr.visualize.charts import LINE_COLOURS
+from sdcorr.visualize.charts import LINE_COLORS
 
 AXES = ("points", "restarts", "targets")
 _PAGE = """# How cost grows, {model}
@@ -65,10 +65,10 @@ def plot(results: Sequence[Mapping[str, Any]], title: str) -> Figure:
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     panels = figure.subplots(1, len(AXES), sharey=True)
     for axes, axis in zip(panels, AXES, strict=True):
-        for bar, colour, marker in zip((AS_RELEASED, LIBRARY), LINE_COLOURS[1::-1], "so", strict=True):
+        for bar, color, marker in zip((AS_RELEASED, LIBRARY), LINE_COLORS[1::-1], "so", strict=True):
             line = [row for row in results if row["bar"] == bar.name and row["axis"] == axis]
             places, seconds = [row[axis] for row in line], [row["per_match"] for row in line]
-            axes.plot(places, seconds, color=colour, marker=marker, label=bar.name)
+            axes.plot(places, seconds, color=color, marker=marker, label=bar.name)
             axes.set_xticks(places)
         axes.set(xlabel=axis if axis != "targets" else "targets of the source", yscale="log")
         axes.yaxis.set_major_formatter("{x:g}")
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="toybox", help="golden, toybox, sd14 or a folder")
     parser.add_argument("--image-size", type=int, help="pixels, if not the model's own")
-    parser.add_argument("--steps", type=int, default=10, help="of the optimisation")
+    parser.add_argument("--steps", type=int, default=10, help="of the optimization")
     parser.add_argument("--crops", type=int, default=4, help="of a target")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 4, 8], help="along every axis")
     parser.add_argument("--base", type=int, default=2, help="of the two that do not grow")

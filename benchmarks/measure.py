@@ -25,7 +25,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 class Work(Counter[str]):
     """How often the network ran, for one query or crop each, by kind.
 
-    "steps": forward and backward for a query of the optimisation; "crops": forward for an embedding on a target's
+    "steps": forward and backward for a query of the optimization; "crops": forward for an embedding on a target's
     crop; "encodes": a crop through the VAE's encoder.
     """
 

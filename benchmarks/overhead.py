@@ -1,4 +1,4 @@
-"""What an optimisation step costs beside the network: the method's own arithmetic, bookkeeping, a Lightning Trainer."""
+"""What an optimization step costs beside the network: the method's own arithmetic, bookkeeping, a Lightning Trainer."""
 
 import logging
 import tempfile
@@ -28,7 +28,7 @@ LOGGERS = ("csv", "wandb")
 
 @contextmanager
 def solvers(logger: str) -> Iterator[dict[str, Solve]]:
-    """The two ways to optimise: eval's loop, and a Trainer with a logger that writes to a folder that passes."""
+    """The two ways to optimize: eval's loop, and a Trainer with a logger that writes to a folder that passes."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +52,7 @@ def network_seconds(module: PromptOptimization, crops: RandomCrops, repeats: int
     def step() -> None:
         optimizer.zero_grad()
         maps = module.maps(batch, module.embeddings)
-        map_loss(maps, batch["centres"], module.backbone.image_size, module.settings.sigma).sum().backward()
+        map_loss(maps, batch["centers"], module.backbone.image_size, module.settings.sigma).sum().backward()
         optimizer.step()
 
     step()

@@ -9,13 +9,13 @@ from PIL import Image, ImageOps
 from shapes import GOLDEN
 from torch import Tensor
 
-from sdcorr.datasets.pair import Pair, SourceUnit, group_by_source
+from sdcorr.datasets.base import Pair, SourceUnit, group_by_source
 from sdcorr.images import read_image
 
 SOURCE = "source"
 DATASET = "benchmark"  # with the keys of the pictures, names the random draws
 _EDGE = 0.1  # share of the picture at each side that is kept free of points
-_SAME = 1e-3  # pixels: a centre of mass has rounding errors, a maximum has none
+_SAME = 1e-3  # pixels: a center of mass has rounding errors, a maximum has none
 _TIE = 1e-5  # values this close, relatively, are one maximum: bilinear upsampling makes plateaus
 
 

@@ -4,7 +4,7 @@ Written from its description, for comparison only. It takes the library's random
 library's but for rounding; what it shares with the library besides is what costs nothing: where crops lie, the target
 Gaussian, how a point is read off the maps.
 
-As released, for every pair and every query point anew: each random start is optimised alone, at every step a fresh
+As released, for every pair and every query point anew: each random start is optimized alone, at every step a fresh
 crop goes through the VAE and then through the UNet to its end, every attention layer forms its matrix, the maps that
 are read are resized head by head to the image's size, where the loss is taken; the same without the loss for every
 crop of the target. All in float32, as IEEE says: so is the library that it is compared with, while torch by default
@@ -22,17 +22,17 @@ from PIL import Image
 from problem import Answer
 from torch import Tensor, nn
 
-from sdcorr.datasets.pair import ImageReader, SourceUnit
+from sdcorr.datasets.base import ImageReader, SourceUnit
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.precision import Float32Mode
 from sdcorr.images import image_to_tensor
-from sdcorr.prompt.batching import QueryBatches
 from sdcorr.prompt.crops import crop_images, points_in_crops, start_bounds
-from sdcorr.prompt.draws import Query
 from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.module import optimization_side
 from sdcorr.prompt.objective import gaussian_target, map_loss
+from sdcorr.prompt.randomness import Query
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed.memory import QueryBatches
 from sdcorr.prompt.transfer import MapCanvas, transfer_side
 
 _CORNERS = torch.tensor([(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)])  # where a target's first crops are pushed
@@ -54,7 +54,7 @@ class Savings:
 
 @dataclass(frozen=True)
 class Visit:
-    """Points that are optimised together, and the targets to which their embeddings are then transferred."""
+    """Points that are optimized together, and the targets to which their embeddings are then transferred."""
 
     points: tuple[int, ...]
     targets: tuple[int, ...]
@@ -78,7 +78,7 @@ class Released:
         if settings.probe or settings.crop_pool or settings.plateau or not settings.adaptive_crops:
             raise ValueError("probe, crop_pool, plateau and crops that do not adapt are not part of the released code")
         self.backbone, self.settings, self.savings, self.work = backbone, settings, savings, work
-        self._library = PromptMatcher(backbone, settings, dataset)  # for its draws and its localisation
+        self._library = PromptMatcher(backbone, settings, dataset)  # for its draws and its localization
         limit = settings.queries_per_batch if savings.one_batch else 1
         self._batches = QueryBatches(limit, device=backbone.device)
         self._latents: dict[tuple, Tensor] = {}
@@ -143,14 +143,14 @@ class Released:
         for step in range(settings.steps):
             starts = self._crop_starts(queries, step, points, side)  # (Q, 2)
             flips = draws.flips(queries, step, settings.flip)
-            centres = points_in_crops(points, starts, side, size, flips).float().to(backbone.device)
+            centers = points_in_crops(points, starts, side, size, flips).float().to(backbone.device)
             latents = self._encode([pixels] * len(queries), [key] * len(queries), starts, flips, side)
             noise = draws.noise(queries, step, shape).to(backbone.device)
             noisy = backbone.add_noise(latents, noise, settings.timestep)
             maps = self._maps.read(noisy, settings.timestep, embeddings)
             losses = map_loss if self.savings.native_maps else full_size_loss
             adam.zero_grad()
-            losses(maps, centres, size, settings.sigma).sum().backward()
+            losses(maps, centers, size, settings.sigma).sum().backward()
             adam.step()
             self.work.add("steps", len(queries))
         return embeddings.detach()
@@ -227,19 +227,19 @@ class Released:
         return self.backbone.encode(crop_images(torch.stack(tuple(pixels)), boxes, side))
 
 
-def full_size_loss(maps: Sequence[Tensor], centres: Tensor, size: int, sigma: float) -> Tensor:
+def full_size_loss(maps: Sequence[Tensor], centers: Tensor, size: int, sigma: float) -> Tensor:
     """As `sdcorr.prompt.objective.map_loss`, on S x S maps: every head is resized, then their mean is compared.
 
     Args:
         maps: for each layer (Q, heads, g, g).
-        centres: (Q, 2) points (x, y) in pixels of the S x S crop.
+        centers: (Q, 2) points (x, y) in pixels of the S x S crop.
         size: S.
         sigma: width of the Gaussian in pixels.
 
     Returns:
         (Q,), mean squared error over layers and pixels.
     """
-    target = gaussian_target(centres, size, sigma)  # (Q, S, S)
+    target = gaussian_target(centers, size, sigma)  # (Q, S, S)
     losses = []
     for layer in maps:
         resized = F.interpolate(layer, size=(size, size), mode="bilinear", align_corners=False)  # (Q, heads, S, S)

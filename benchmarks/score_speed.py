@@ -1,7 +1,7 @@
 """How long scoring takes: `python benchmarks/score_speed.py [--methods 1] [--bootstrap 1000]`.
 
 Writes a run with made-up predictions of the size of the test split of SPair-71k (12,234 pairs, 7 points each on
-average, four flags of difficulty) into a temporary folder, then times what `python -m sdcorr.evaluation.score` does:
+average, four flags of difficulty) into a temporary folder, then times what `python -m sdcorr.scoring.score` does:
 reading the records, and scoring them with intervals under every protocol that has a rule for the data set.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from sdcorr.datasets import Match, Pair
-from sdcorr.evaluation.answers import read
-from sdcorr.evaluation.predictions import PredictionStore, UnitRecord
-from sdcorr.evaluation.protocols import PROTOCOLS
-from sdcorr.evaluation.score import score_answers, write_summary
+from sdcorr.run.records import PredictionStore, UnitRecord
+from sdcorr.scoring.arrays import read
+from sdcorr.scoring.protocols import PROTOCOLS
+from sdcorr.scoring.score import score_answers, write_summary
 
 CATEGORIES, SOURCES, TARGETS = 18, 30, 23  # 12,420 pairs, cut to SPair-71k's
 PAIRS = 12_234

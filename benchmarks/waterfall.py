@@ -40,7 +40,7 @@ import sdcorr
 from sdcorr.diffusion.precision import Precision
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
-from sdcorr.visualize.charts import LINE_COLOURS
+from sdcorr.visualize.charts import LINE_COLORS
 
 # Steps, crops and sample, where the model's own settings would take the computation as released too long. The tiny
 # model of 512 pixels costs a CPU's core many seconds a step, so it gets few steps and crops, in the method's own
@@ -129,11 +129,11 @@ def plot(results: Sequence[Mapping[str, Any]], parts: PartFlops, title: str) -> 
     figure = Figure(figsize=(11, 0.42 * len(results) + 1.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     columns = {
-        left: ("seconds", [result["seconds"] for result in results], LINE_COLOURS[0]),
-        right: ("TFLOP", [flops_of(result, parts) / 1e12 for result in results], LINE_COLOURS[1]),
+        left: ("seconds", [result["seconds"] for result in results], LINE_COLORS[0]),
+        right: ("TFLOP", [flops_of(result, parts) / 1e12 for result in results], LINE_COLORS[1]),
     }
-    for axes, (unit, values, colour) in columns.items():
-        axes.barh(range(len(values)), values, color=colour)
+    for axes, (unit, values, color) in columns.items():
+        axes.barh(range(len(values)), values, color=color)
         axes.set(xlabel=unit, xlim=(0, max(values) * 1.25))
         for row, value in enumerate(values):
             said = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
@@ -174,7 +174,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=8)
     parser.add_argument("--restarts", type=int, default=5)
     parser.add_argument("--targets", type=int, default=4)
-    parser.add_argument("--steps", type=int, help="of the optimisation")
+    parser.add_argument("--steps", type=int, help="of the optimization")
     parser.add_argument("--crops", type=int, help="of a target")
     parser.add_argument("--sample", type=int, help="parts of the one-by-one bars that are done, 0: all")
     parser.add_argument("--batch", type=int, help="queries at once where all are together, if not what fits")

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {  # imported when they are first used: scoring a finished run should not wait for diffusers
-    "load": "sdcorr.build",
+    "load": "sdcorr.cli.build",
     "FrozenDiffusion": "sdcorr.diffusion",
     "Match": "sdcorr.datasets",
     "Pair": "sdcorr.datasets",

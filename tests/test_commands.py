@@ -187,7 +187,7 @@ def test_evaluation_leaves_a_whole_run(tmp_path: Path, call: Call) -> None:
     one_sentence(other, "run", "seed")
 
 
-def test_other_ways_to_transfer_optimise_nothing_again(
+def test_other_ways_to_transfer_optimize_nothing_again(
     tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_csv(own_folder(tmp_path / "own"), FOLDER_HEADER + FOLDER_ROWS)
@@ -195,7 +195,7 @@ def test_other_ways_to_transfer_optimise_nothing_again(
     first = call("eval.py", *arguments)  # embeddings go where they go by default
     assert first.returncode == 0, first.stderr
     monkeypatch.setattr(PromptMatcher, "problem", None)
-    monkeypatch.setattr(PromptMatcher, "_problem", None)  # what optimises would trip over it
+    monkeypatch.setattr(PromptMatcher, "_problem", None)  # what optimizes would trip over it
     ways = ["method.restarts=1", "method.transfer_crops=1", "method.localization=argmax", "experiment=transfer_layers"]
     for way in ways:
         again = call("eval.py", *arguments, way)

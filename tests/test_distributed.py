@@ -20,11 +20,11 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from omegaconf import OmegaConf
 
-from sdcorr.cli import CONFIGS
+from sdcorr.cli.command import CONFIGS
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
-from sdcorr.evaluation.launch import launch
 from sdcorr.prompt.module import run
+from sdcorr.run.processes import launch
 from sdcorr.toybox.dataset import drawing
 from sdcorr.tracking import Fit
 from tests import offline

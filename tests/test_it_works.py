@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sdcorr import build
-from sdcorr.baselines.position import SamePixel
-from sdcorr.cli import compose
+from sdcorr.cli import build
+from sdcorr.cli.command import compose
 from sdcorr.datasets import SourceUnit, group_by_source
-from sdcorr.evaluation.predict import Method
-from sdcorr.evaluation.protocols import protocol_named
+from sdcorr.methods.position import SamePixel
 from sdcorr.prompt import PromptMatcher
+from sdcorr.run.predict import Method
+from sdcorr.scoring.protocols import protocol_named
 from sdcorr.toybox.dataset import Toybox
 
 STANDARD = protocol_named("standard")

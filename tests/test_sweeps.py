@@ -12,8 +12,8 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args, load_sweep_config
 
-from sdcorr import build
-from sdcorr.cli import CONFIGS, compose
+from sdcorr.cli import build
+from sdcorr.cli.command import CONFIGS, compose
 
 SWEEPS = sorted((CONFIGS / "sweeps").glob("*.yaml"))
 

@@ -6,7 +6,7 @@ import socket
 import sys
 import webbrowser
 
-from sdcorr.cli import Arguments, answer
+from sdcorr.cli.command import Arguments, answer
 from sdcorr.errors import UserError
 
 PORT = 7860

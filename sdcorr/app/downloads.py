@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sdcorr.app.matching import Found
-from sdcorr.carry import Errand, Result, embeddings_file, matches_picture, points_record
+from sdcorr.cli.match_files import Errand, Result, embeddings_file, matches_picture, points_record
 from sdcorr.prompt.settings import PromptSettings
 
 

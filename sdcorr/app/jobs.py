@@ -15,7 +15,7 @@ MOST_WAITING = 16  # jobs in the queue
 MOST_WAITING_OF_ONE = 2  # of one owner
 
 
-class Cancelled(Exception):
+class Canceled(Exception):
     """Raised within a job that nobody waits for any more."""
 
 
@@ -33,10 +33,10 @@ class Job:
         """Say how far it is, from within the work, and stop here if nobody waits any more.
 
         Raises:
-            Cancelled: if so.
+            Canceled: if so.
         """
         if self._unwanted.is_set():
-            raise Cancelled
+            raise Canceled
         self.progress = {"state": state} | facts
 
     @property

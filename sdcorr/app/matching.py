@@ -1,4 +1,4 @@
-"""The model at work for the page: points of a picture found in another, with progress, and nothing optimised twice."""
+"""The model at work for the page: points of a picture found in another, with progress, and nothing optimized twice."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from sdcorr import build
 from sdcorr.app.jobs import Job
-from sdcorr.carry import Picture
-from sdcorr.cli import compose
+from sdcorr.cli import build
+from sdcorr.cli.command import compose
+from sdcorr.cli.match_files import Picture
 from sdcorr.datasets import Match
-from sdcorr.evaluation.evidence import to_bytes
-from sdcorr.prompt.evidence import shrink
+from sdcorr.prompt.maps import shrink
 from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.run.attention_maps import to_bytes
 
 METHODS = {"prompt": "Prompt embedding", "probe": "Probe (fast)"}
 MOST_CELLS = 64  # a side of the maps that are kept
@@ -58,7 +58,7 @@ class Progress:
         self._job, self._queries, self._steps = job, queries, steps
         self._done = 0  # queries of batches that are finished
         self._since: tuple[float, float] | None = None  # when the first step was over, and how far that was
-        job.tell("optimising", step=0, steps=steps, left=None)
+        job.tell("optimizing", step=0, steps=steps, left=None)
 
     def __call__(self, module: PromptOptimization, crops: RandomCrops) -> Tensor:
         """The embeddings, (Q, T, D)."""
@@ -71,7 +71,7 @@ class Progress:
                 self._since = now, done  # the first step has encoded crops, and says little of the others
             began, had = self._since
             left = (now - began) / (done - had) * (1 - done) if done > had else None
-            self._job.tell("optimising", step=round(done * self._steps), steps=self._steps, left=left)
+            self._job.tell("optimizing", step=round(done * self._steps), steps=self._steps, left=left)
 
         result = run(module, crops, on_step)
         self._done += batch
@@ -126,7 +126,7 @@ class Matching:
             points: (P, 2) in pixels of the source.
 
         Raises:
-            Cancelled: if nobody waits any more.
+            Canceled: if nobody waits any more.
         """
         matcher = self._matchers[method]
         keys = [(method, source.key, x, y) for x, y in points.tolist()]

@@ -25,11 +25,11 @@ from starlette.routing import Route
 from sdcorr import web
 from sdcorr.app import downloads, examples, uploads
 from sdcorr.app.guard import Guard
-from sdcorr.app.jobs import Cancelled, Job, Jobs
+from sdcorr.app.jobs import Canceled, Job, Jobs
 from sdcorr.app.matching import METHODS, Found, Matching
 from sdcorr.app.refusal import Refusal
 from sdcorr.app.sessions import FoundKey, Held, Session, Sessions
-from sdcorr.carry import Errand, Picture, check_points
+from sdcorr.cli.match_files import Errand, Picture, check_points
 from sdcorr.errors import UserError
 
 MOST_POINTS = 32
@@ -163,7 +163,7 @@ class Server:
     async def _watch(self, job: Job) -> AsyncIterator[dict]:
         """How far a job is, from time to time, until it has ended."""
         ended = asyncio.wrap_future(job.future)
-        ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # raised by the job's own future
+        ended.add_done_callback(lambda ended: ended.canceled() or ended.exception())  # raised by the job's own future
         told = None
         while not ended.done():
             ahead = self.jobs.ahead(job)
@@ -265,7 +265,7 @@ async def _body(request: Request, most: int, complaint: Callable[[], Refusal]) -
 def _sentence(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, Cancelled):  # and the page is still there
+    if isinstance(error, Canceled):  # and the page is still there
         return "The server is about to stop."
     traceback.print_exception(error, file=sys.stderr)
     return "Something went wrong in the server: its terminal says what."

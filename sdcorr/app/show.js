@@ -137,7 +137,7 @@ function newRow(index) {
     class="to"></span><span class="sureness"><span class="meter"><span></span></span><span
     class="sure-words"></span></span></button>
     <button type="button" class="remove" title="Remove this point">✕</button>`;
-  item.querySelector(".swatch").style.background = POINT_COLOURS[index % POINT_COLOURS.length];
+  item.querySelector(".swatch").style.background = POINT_COLORS[index % POINT_COLORS.length];
   const row = item.querySelector(".row");
   item.querySelector(".remove").setAttribute("aria-label", `Remove point ${index + 1}`);
   item.querySelector(".remove").addEventListener("click", () => removePoint(index));
@@ -182,10 +182,10 @@ function showProgress(fact, bar) {
   if (fact?.state === "waiting" && fact.ahead) {
     return say(fact.ahead === 1 ? "Somebody else is before you." : `${fact.ahead} others are before you.`);
   }
-  if (fact?.state === "optimising") {
+  if (fact?.state === "optimizing") {
     bar.value = (0.9 * fact.step) / fact.steps;
     const left = fact.left === null ? "" : `, ${aboutSeconds(fact.left)} left`;
-    return say(`Optimising the prompt embedding: step ${fact.step} of ${fact.steps}${left}.`);
+    return say(`Optimizing the prompt embedding: step ${fact.step} of ${fact.steps}${left}.`);
   }
   if (fact?.state === "reading") {
     bar.value = 0.9 + (0.1 * fact.done) / fact.of;

@@ -8,7 +8,7 @@ import re
 from PIL import Image, UnidentifiedImageError
 
 from sdcorr.app.refusal import Refusal
-from sdcorr.carry import Picture, name_picture
+from sdcorr.cli.match_files import Picture, name_picture
 from sdcorr.images import as_seen
 
 MOST_BYTES = 20 * 2**20

@@ -17,7 +17,7 @@ class AttentionMapLogger(Callback):
     """Logs, every few steps, the maps of one query: per layer and averaged, over the step's crop and over a target.
 
     Keys are `<prefix>/crop` and `<prefix>/target`, beside the mean loss of a query, `<prefix>/loss`; their x axis is
-    the step of the optimisation, `<prefix>/step`.
+    the step of the optimization, `<prefix>/step`.
 
     Args:
         target: a picture in which the same part is to be found; None if there is none. Not drawn under a probe.
@@ -55,7 +55,7 @@ class AttentionMapLogger(Callback):
 
         size = module.backbone.image_size
         watched = {name: value[self.query : self.query + 1] for name, value in batch.items()}
-        views = {"crop": (_as_image(crops.pixels(watched["boxes"])[0]), watched, batch["centres"][self.query])}
+        views = {"crop": (_as_image(crops.pixels(watched["boxes"])[0]), watched, batch["centers"][self.query])}
         if self.target is not None and "latents" in batch:  # a probe's maps are of pictures that were read before
             pixels = image_to_tensor(self.target, size)[None].to(module.device)  # (1, 3, S, S)
             views["target"] = (self.target, watched | {"latents": module.backbone.encode(pixels)}, None)

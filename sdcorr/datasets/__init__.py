@@ -1,9 +1,9 @@
 """Benchmarks of semantic correspondence, one file each, all as typed pairs in original pixels."""
 
-from sdcorr.datasets.pair import (
+from sdcorr.datasets.base import (
+    AttentionMaps,
     Benchmark,
     Box,
-    Evidence,
     ImageReader,
     Match,
     Pair,
@@ -17,7 +17,7 @@ from sdcorr.datasets.pair import (
 __all__ = [
     "Benchmark",
     "Box",
-    "Evidence",
+    "AttentionMaps",
     "ImageReader",
     "Match",
     "Pair",

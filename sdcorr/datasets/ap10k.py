@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sdcorr.datasets.pair import Box, Pair
+from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.reading import find_folder, gather, get_it, read_text
 from sdcorr.errors import UserError
 from sdcorr.images import read_image
@@ -62,7 +62,7 @@ class Animal:
     size: tuple[int, int] = (0, 0)  # (W, H)
     box: Box = (0, 0, 0, 0)
     points: np.ndarray | None = None  # (17, 2) float64
-    seen: np.ndarray | None = None  # (17,) float64: 0 not labelled, 1 labelled but hidden, 2 visible
+    seen: np.ndarray | None = None  # (17,) float64: 0 not labeled, 1 labeled but hidden, 2 visible
     unreadable: str = ""  # why it has no numbers
 
 

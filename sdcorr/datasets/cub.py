@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sdcorr.datasets.pair import Box, Pair
+from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.reading import find_folder, gather, get_it, image_size, read_text, warn_of_totals
 from sdcorr.errors import UserError
 from sdcorr.images import read_image

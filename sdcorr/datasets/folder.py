@@ -19,7 +19,7 @@ pairs.json has the same as a list of pairs, of which the first three are needed;
       "target_points": [[131.5, 77], null], "names": ["left eye", "tail"], "category": "cat",
       "source_box": [10, 20, 210, 180], "target_box": [0, 15, 190, 200]}]
 
-Everything is in pixels of the picture as one sees it (turned as its EXIF says), x to the right, y down; the centre of
+Everything is in pixels of the picture as one sees it (turned as its EXIF says), x to the right, y down; the center of
 the top-left pixel is (0.5, 0.5). A box is x0, y0, x1, y1 of the object. Files are in UTF-8, separated by commas.
 
 A mistake in the table is for its author to mend, so it ends everything, with its line. A picture that is damaged costs
@@ -36,7 +36,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from sdcorr.datasets.pair import Pair
+from sdcorr.datasets.base import Pair
 from sdcorr.datasets.reading import gather, upright_size
 from sdcorr.datasets.tables import NEEDED, Point, read_points
 from sdcorr.errors import UserError

@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.matfile import read_mat
-from sdcorr.datasets.pair import Box, Pair
 from sdcorr.datasets.reading import Once, Row, find_file, find_folder, gather, image_size, read_rows, warn_of_totals
 from sdcorr.errors import UserError
 from sdcorr.images import read_image
@@ -45,7 +45,7 @@ BY_CLASS = {
 EXPECTED = {"trn": {"pairs": 2940}, "val": {"pairs": 308}, "test": {"pairs": 299, "points": 2414, "images": 506}}
 POINTS = ("XA", "YA", "XB", "YB")
 MIRRORED = "@mirrored"  # ends the key of a mirrored picture
-AGAIN = "get the data set again with `python -m sdcorr.datasets.prepare pfpascal`"
+AGAIN = "get the data set again with `python -m sdcorr.datasets.fetch.prepare pfpascal`"
 LIST_AGAIN = AGAIN.replace("data set", "list")
 SAME = 0.01  # pixels within which a list's point and an annotation's are the same
 

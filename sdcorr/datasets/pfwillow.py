@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from sdcorr.datasets.pair import Pair
+from sdcorr.datasets.base import Pair
 from sdcorr.datasets.reading import Once, Row, find_file, find_folder, gather, image_size, read_rows, warn_of_totals
 from sdcorr.errors import UserError
 from sdcorr.images import read_image
@@ -64,7 +64,7 @@ class PFWillow:
         if len(row.cells) != COLUMNS:
             raise UserError(
                 f"{row.where} has {len(row.cells)} columns instead of {COLUMNS}, two images and {POINTS} points in "
-                f"each: get the list again with `python -m sdcorr.datasets.prepare {self.name}`."
+                f"each: get the list again with `python -m sdcorr.datasets.fetch.prepare {self.name}`."
             )
         source, target = (_key(cell) for cell in row.cells[:2])
         points = np.array(row.floats(row.cells[2:], self.name)).reshape(2, 2, POINTS)  # (image, axis, point)

@@ -9,7 +9,7 @@ put in its place are understood. Annotations list only points that are seen in b
 are kept as they are. An image may belong to two categories, so its key is `<category>/<image>`. Nothing is mirrored.
 
 Two versions of the archive are about, and what differs is not documented: the dataset card has a digest of the
-annotations (`python -m sdcorr.datasets.card dataset=spair`), which tells runs on one from runs on the other.
+annotations (`python -m sdcorr.datasets.inspect dataset=spair`), which tells runs on one from runs on the other.
 """
 
 import json
@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from sdcorr.datasets.base import Pair
 from sdcorr.datasets.cache import fingerprint, recall, remember
-from sdcorr.datasets.pair import Pair
 from sdcorr.datasets.reading import (
     find_folder,
     gather,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sdcorr.datasets.pair import Box
+from sdcorr.datasets.base import Box
 from sdcorr.errors import UserError
 
 NEEDED = ("source", "target", "x", "y")

@@ -3,7 +3,7 @@
 The unpacked archive is read as it is:
 
     {FG3DCar,JODS,PASCAL}/<pair>/
-        image1.png image2.png    the pictures, of different sizes, some of them grey
+        image1.png image2.png    the pictures, of different sizes, some of them gray
         mask1.png  mask2.png     the foreground of each, 255, on 0
         flow1.flo  flow2.flo     flow1: for every pixel of image 1, how far its match in image 2 is away; flow2: back
         flip_gt.txt              1 if the object is mirrored in one of the two, else 0
@@ -34,7 +34,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from sdcorr.datasets.pair import Box, Pair
+from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.reading import find_folder, gather, get_it, read_rows, warn_of_totals
 from sdcorr.errors import UserError
 from sdcorr.images import read_image
@@ -107,7 +107,7 @@ class TSS:
         if not asked.any():
             raise UserError(f"{path} knows no flow of the foreground: {get_it(self.name)}.")
         pixels = spread(asked, self._points, np.random.default_rng(list(id.encode())))  # (n, 2)
-        points = pixels + 0.5  # centres of pixels
+        points = pixels + 0.5  # centers of pixels
         keys, sizes = [f"{name}/image{view}.png" for view in views], [mask.shape[::-1] for mask in (source, target)]
         self._sizes |= zip(keys, sizes, strict=True)
         return Pair(

@@ -1,4 +1,4 @@
-"""The method: optimise a prompt embedding on a point, transfer it to another image, find the point there."""
+"""The method: optimize a prompt embedding on a point, transfer it to another image, find the point there."""
 
 from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings

@@ -73,7 +73,7 @@ def position_bounds(positions: Tensor, low: Tensor, high: Tensor) -> tuple[Tenso
     """
     first = torch.searchsorted(positions, low)
     last = torch.searchsorted(positions, high, right=True) - 1
-    above, below = first.clamp(max=len(positions) - 1), last.clamp(min=0)  # the neighbours of an empty interval
+    above, below = first.clamp(max=len(positions) - 1), last.clamp(min=0)  # the neighbors of an empty interval
     nearest = torch.where(positions[above] - high < low - positions[below], above, below)
     none = first > last
     return torch.where(none, nearest, first), torch.where(none, nearest, last)

@@ -1,6 +1,6 @@
 """Maps of a target -> points in it, with a confidence.
 
-Pixels are those of the S x S image; the centre of the map's element [row, column] is (column + 0.5, row + 0.5).
+Pixels are those of the S x S image; the center of the map's element [row, column] is (column + 0.5, row + 0.5).
 """
 
 from typing import Literal
@@ -26,7 +26,7 @@ def combine_layers(maps: Tensor, combination: Literal["softmax_mean", "mean"]) -
 
 
 def argmax(maps: Tensor) -> Tensor:
-    """The pixel centre where each map is greatest, the first in reading order if several are.
+    """The pixel center where each map is greatest, the first in reading order if several are.
 
     Args:
         maps: (P, S, S).
@@ -40,7 +40,7 @@ def argmax(maps: Tensor) -> Tensor:
 
 
 def soft_argmax(maps: Tensor, window: int) -> Tensor:
-    """Centre of mass of each map in a square window round its maximum, over the least value in there.
+    """Center of mass of each map in a square window round its maximum, over the least value in there.
 
     Args:
         maps: (P, S, S).
@@ -50,13 +50,13 @@ def soft_argmax(maps: Tensor, window: int) -> Tensor:
         (P, 2) points (x, y) in pixels; the maximum itself where the window is flat.
     """
     peak = argmax(maps)
-    centre = torch.arange(maps.shape[-1], device=maps.device) + 0.5
-    near_x, near_y = ((centre - peak[..., None]).abs() <= window).unbind(1)  # (P, S) each
+    center = torch.arange(maps.shape[-1], device=maps.device) + 0.5
+    near_x, near_y = ((center - peak[..., None]).abs() <= window).unbind(1)  # (P, S) each
     inside = near_y[:, :, None] & near_x[:, None, :]  # (P, S, S)
     least = maps.masked_fill(~inside, torch.inf).amin((1, 2), keepdim=True)
     weights = (maps - least).masked_fill(~inside, 0)
     mass = weights.sum((1, 2))
-    mean = torch.stack(((weights.sum(1) * centre).sum(-1), (weights.sum(2) * centre).sum(-1)), -1)
+    mean = torch.stack(((weights.sum(1) * center).sum(-1), (weights.sum(2) * center).sum(-1)), -1)
     return torch.where(mass[:, None] > 0, mean / mass.clamp(min=torch.finfo(maps.dtype).tiny)[:, None], peak)
 
 
@@ -75,8 +75,8 @@ def confidence(maps: Tensor, points: Tensor, radius: float) -> Tensor:
         (P,) in [0, 1].
     """
     excess = (maps - maps.mean((1, 2), keepdim=True)).clamp(min=0)
-    centre = torch.arange(maps.shape[-1], device=maps.device) + 0.5
-    dx, dy = (centre - points[..., None]).square().unbind(1)  # (P, S) each
+    center = torch.arange(maps.shape[-1], device=maps.device) + 0.5
+    dx, dy = (center - points[..., None]).square().unbind(1)  # (P, S) each
     near = dy[:, :, None] + dx[:, None, :] <= radius**2
     total = excess.sum((1, 2))
     share = (excess * near).sum((1, 2)) / total.clamp(min=torch.finfo(maps.dtype).tiny)

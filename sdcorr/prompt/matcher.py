@@ -8,19 +8,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sdcorr.datasets.pair import Evidence, ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.datasets.base import AttentionMaps, ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor, picture_digest
-from sdcorr.prompt.batching import QueryBatches, saved_bytes
 from sdcorr.prompt.crops import Crops, LatentCache, crop_side
-from sdcorr.prompt.draws import Draws, Query
-from sdcorr.prompt.embeddings import EmbeddingStore
-from sdcorr.prompt.evidence import COMBINED, shrink
 from sdcorr.prompt.localize import argmax, combine_layers, confidence, soft_argmax
+from sdcorr.prompt.maps import COMBINED, shrink
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, optimization_side, run
-from sdcorr.prompt.probe import PictureReader, PooledCrops, ProbeOptimization, read_out
+from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed.embedding_store import EmbeddingStore
+from sdcorr.prompt.speed.memory import QueryBatches, saved_bytes
+from sdcorr.prompt.speed.read_once import PictureReader, PooledCrops, ProbeOptimization, read_out
 from sdcorr.prompt.transfer import transfer, transfer_side
 
 # Targets are taken together as long as their maps have no more numbers than this (512 MB): dozens of small images,
@@ -29,7 +29,7 @@ _MAP_BUDGET = 2**27
 
 
 class PromptMatcher:
-    """Finds the points of one image in others by prompt embeddings that are optimised on these points."""
+    """Finds the points of one image in others by prompt embeddings that are optimized on these points."""
 
     def __init__(
         self,
@@ -39,17 +39,17 @@ class PromptMatcher:
         solve: Callable[[PromptOptimization, RandomCrops], Tensor] = run,
         store: EmbeddingStore | None = None,
         reader: FrozenDiffusion | None = None,
-        evidence: int = 0,
+        map_cells: int = 0,
     ):
         """
         Args:
             backbone: the frozen diffusion model.
             settings: of the method.
             dataset_name: with the images' keys, names the random draws.
-            solve: optimises a module's embeddings and returns them; `run`, or `fit` for a Lightning Trainer.
-            store: where embeddings are kept that need not be optimised again.
+            solve: optimizes a module's embeddings and returns them; `run`, or `fit` for a Lightning Trainer.
+            store: where embeddings are kept that need not be optimized again.
             reader: the same model with other layers, to be read at transfer; by default those of `backbone`.
-            evidence: cells a side of the maps that `match` gives with each match; 0 for none.
+            map_cells: cells a side of the maps that `match` gives with each match; 0 for none.
 
         Raises:
             UserError: if the settings ask for what this backbone has not.
@@ -60,7 +60,7 @@ class PromptMatcher:
         self.solve = solve
         self.draws = Draws(settings.seed, dataset_name, settings.noise, settings.shared_draws)
         self._store = store
-        self._evidence = evidence
+        self._map_cells = map_cells
         self._latents = LatentCache(backbone)
         self._target_backbone = reader or backbone
         self._reader = PictureReader(backbone, settings, self.draws)
@@ -68,7 +68,7 @@ class PromptMatcher:
         self._batches = QueryBatches(settings.queries_per_batch, self._bytes_per_query, backbone.device)
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
-        """Match a source image's points in all its targets; the embeddings are optimised once.
+        """Match a source image's points in all its targets; the embeddings are optimized once.
 
         Args:
             unit: a source image, its query points, its targets.
@@ -91,20 +91,20 @@ class PromptMatcher:
         }
         embeddings = self.optimize(source, unit.points, unit.source)
         queries = self.queries(unit.points, unit.source)
-        seen = self._evidence and self._small(self.source_maps(source, embeddings, unit.points, unit.source))
+        seen = self._map_cells and self._small(self.source_maps(source, embeddings, unit.points, unit.source))
         for targets in self._groups(asking):
             keys = [target.pair.target for target in targets]
             asked = [target.points for target in targets]
             maps = self._transfer([pictures[key] for key in keys], keys, asked, embeddings, queries)
             for target, target_maps in zip(targets, maps, strict=True):
                 match = self.localize(target_maps, target.pair.target_size)
-                if self._evidence:
-                    found = Evidence(self.map_names, seen[list(target.points)], self._small(target_maps))
-                    match = replace(match, evidence=found)
+                if self._map_cells:
+                    found = AttentionMaps(self.map_names, seen[list(target.points)], self._small(target_maps))
+                    match = replace(match, maps=found)
                 yield target.pair, match
 
     def queries(self, points: np.ndarray, image_key: str) -> list[Query]:
-        """The P * R queries of P points (x, y) in pixels of their image; the restarts of a point are neighbours."""
+        """The P * R queries of P points (x, y) in pixels of their image; the restarts of a point are neighbors."""
         return [
             Query(image_key, x, y, restart)
             for x, y in np.asarray(points, dtype=np.float64).tolist()
@@ -152,7 +152,7 @@ class PromptMatcher:
     def _problem(
         self, pixels: Tensor, size: tuple[int, int], queries: Sequence[Query]
     ) -> tuple[PromptOptimization, RandomCrops]:
-        """The optimisation of some queries of a source image: (3, S, S) pixels, of original size (W, H)."""
+        """The optimization of some queries of a source image: (3, S, S) pixels, of original size (W, H)."""
         backbone, settings = self.backbone, self.settings
         crops = Crops(self._latents, pixels[None], optimization_side(settings, backbone.image_size))
         scale = backbone.image_size / torch.tensor(size, dtype=torch.float64)  # (W, H) -> (S, S)
@@ -185,7 +185,7 @@ class PromptMatcher:
         return self._transfer([picture], [target_key], [range(len(points))], embeddings, queries)[0]
 
     def source_maps(self, image: Image.Image, embeddings: Tensor, points: np.ndarray, image_key: str) -> Tensor:
-        """Where the embeddings attend in the image that they were optimised on, read on the whole image at once.
+        """Where the embeddings attend in the image that they were optimized on, read on the whole image at once.
 
         Args:
             image, points, image_key: as for `optimize`.
@@ -201,7 +201,7 @@ class PromptMatcher:
 
     @property
     def map_names(self) -> tuple[str, ...]:
-        """What the maps of an evidence are called: the layers that are read at a target, and all combined."""
+        """What the maps of a match are called: the layers that are read at a target, and all combined."""
         return (*self._target_backbone.layers, COMBINED)
 
     def localize(self, maps: Tensor, size: tuple[int, int]) -> Match:
@@ -267,10 +267,10 @@ class PromptMatcher:
         return list(maps.unflatten(0, (-1, restarts)).mean(1).split([len(points) for points in asked]))
 
     def _small(self, maps: Tensor) -> np.ndarray:
-        return shrink(maps, self.settings, self._evidence).numpy()
+        return shrink(maps, self.settings, self._map_cells).numpy()
 
     def _bytes_per_query(self) -> int:
-        """Memory that one query takes while it is optimised; at transfer it takes less."""
+        """Memory that one query takes while it is optimized; at transfer it takes less."""
         backbone, settings = self.backbone, self.settings
         shape = (1, backbone.latent_channels, backbone.latent_size, backbone.latent_size)
         embedding = torch.zeros(1, backbone.tokens, backbone.width, device=backbone.device, requires_grad=True)

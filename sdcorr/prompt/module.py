@@ -1,4 +1,4 @@
-"""Optimising the prompt embeddings of one source image, all points and restarts in one batch."""
+"""Optimizing the prompt embeddings of one source image, all points and restarts in one batch."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from torch.utils.data import DataLoader, Dataset
 
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.prompt.crops import Crops, crop_positions, crop_side, points_in_crops, position_bounds, start_bounds
-from sdcorr.prompt.draws import Draws, Query
 from sdcorr.prompt.objective import map_loss
+from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
 
 _WINDOW = 10  # steps over which a query's loss is averaged, to tell whether it still falls
 
 
 class CropBatch(TypedDict, total=False):
-    """What one optimisation step sees: a crop for each query."""
+    """What one optimization step sees: a crop for each query."""
 
     latents: Tensor  # (Q, C, h, w)
     noise: Tensor  # (Q, C, h, w)
     numbers: Tensor  # (Q,) int64, under a probe in place of the two above: which of the pool's crops
-    centres: Tensor  # (Q, 2) the query points in pixels of their S x S crops
+    centers: Tensor  # (Q, 2) the query points in pixels of their S x S crops
     boxes: Tensor  # (Q, 4) int64, as in `crop_images`
 
 
 class RandomCrops(Dataset[CropBatch]):
-    """The steps of an optimisation: item i holds a random crop and fresh noise for every query.
+    """The steps of an optimization: item i holds a random crop and fresh noise for every query.
 
     Draws do not depend on what was drawn before, so all boxes are known at once, and each distinct one is encoded
     once for all points, restarts and steps. For a DataLoader: `batch_size=None`, no workers.
@@ -54,8 +54,8 @@ class RandomCrops(Dataset[CropBatch]):
         flips = torch.stack([draws.flips(queries, step, settings.flip) for step in steps])  # (steps, Q)
         self.queries = queries
         self._boxes = torch.cat((torch.zeros_like(starts[..., :1]), starts, flips[..., None].long()), -1)
-        centres = points_in_crops(points, starts, crops.side, crops.size, flips)  # (steps, Q, 2)
-        self._centres = centres.float().to(crops.device)
+        centers = points_in_crops(points, starts, crops.side, crops.size, flips)  # (steps, Q, 2)
+        self._centers = centers.float().to(crops.device)
         self._crops, self._draws = crops, draws
 
     def __len__(self) -> int:
@@ -70,7 +70,7 @@ class RandomCrops(Dataset[CropBatch]):
         return CropBatch(
             latents=self._crops.latents(self._boxes[step]),
             noise=noise.to(self._crops.device, non_blocking=True),
-            centres=self._centres[step],
+            centers=self._centers[step],
             boxes=self._boxes[step],
         )
 
@@ -80,7 +80,7 @@ class RandomCrops(Dataset[CropBatch]):
 
 
 def optimization_side(settings: PromptSettings, size: int) -> int:
-    """Side in pixels of the crops that the embeddings are optimised on."""
+    """Side in pixels of the crops that the embeddings are optimized on."""
     return crop_side(size, settings.crop) if settings.optimize_crops else size
 
 
@@ -88,7 +88,7 @@ class PromptOptimization(LightningModule):
     """The embeddings of one source image's queries, and the loss that shapes them.
 
     The queries share nothing but the forward pass: the loss is a sum of each query's own mean, and Adam works element
-    by element, so optimising many together is the same computation as optimising each alone.
+    by element, so optimizing many together is the same computation as optimizing each alone.
     """
 
     def __init__(self, backbone: FrozenDiffusion, start: Tensor, settings: PromptSettings):
@@ -125,7 +125,7 @@ class PromptOptimization(LightningModule):
         )
 
     def on_train_batch_start(self, batch: CropBatch, batch_idx: int) -> int | None:
-        """Let queries stop whose loss no longer falls; -1, which ends the optimisation, when none is left."""
+        """Let queries stop whose loss no longer falls; -1, which ends the optimization, when none is left."""
         if not self.settings.plateau or batch_idx < 2 * _WINDOW:
             return None
         losses = torch.stack(self._losses[-2 * _WINDOW :])  # (2 windows, Q)
@@ -146,7 +146,7 @@ class PromptOptimization(LightningModule):
             batch = CropBatch(**{name: value[rows.to(value.device)] for name, value in batch.items()})
         with torch.autocast(embeddings.device.type, enabled=False):
             maps = self.maps(batch, embeddings)
-            losses = map_loss(maps, batch["centres"], self.backbone.image_size, self.settings.sigma)  # (Q,)
+            losses = map_loss(maps, batch["centers"], self.backbone.image_size, self.settings.sigma)  # (Q,)
         if self.settings.plateau:
             everyone = losses.new_zeros(len(self.embeddings))
             everyone[slice(None) if self._active is None else self._active] = losses.detach()
@@ -170,7 +170,7 @@ class PromptOptimization(LightningModule):
 
 
 def run(module: PromptOptimization, crops: RandomCrops, on_step: Callable[[int, Tensor], None] | None = None) -> Tensor:
-    """Optimise with the module's own step and optimiser, as a Trainer would, without its overhead.
+    """Optimize with the module's own step and optimizer, as a Trainer would, without its overhead.
 
     Args:
         module: holds the embeddings, which are changed in place.
@@ -195,7 +195,7 @@ def run(module: PromptOptimization, crops: RandomCrops, on_step: Callable[[int, 
 
 
 def fit(module: PromptOptimization, crops: RandomCrops, **trainer: Any) -> Tensor:
-    """Optimise under a Lightning Trainer, for its loggers and callbacks; the embeddings are those of `run`.
+    """Optimize under a Lightning Trainer, for its loggers and callbacks; the embeddings are those of `run`.
 
     Args:
         module: holds the embeddings, which are changed in place.

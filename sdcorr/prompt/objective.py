@@ -1,4 +1,4 @@
-"""What the optimisation wants: a map that looks like a Gaussian round the query point.
+"""What the optimization wants: a map that looks like a Gaussian round the query point.
 
 The loss is the mean squared error between the map, upsampled bilinearly to S x S, and a Gaussian. Upsampling is
 linear and separable, U = A M A^T, and so is the Gaussian, G = g_y g_x^T. With A = Q R (orthonormal columns)
@@ -18,44 +18,44 @@ from torch import Tensor
 from sdcorr.diffusion.precision import matmul_fp32
 
 
-def gaussian_profile(centres: Tensor, size: int, sigma: float) -> Tensor:
-    """exp(-(i - centre)^2 / (2 sigma^2)) at the pixel indices i = 0 ... size - 1.
+def gaussian_profile(centers: Tensor, size: int, sigma: float) -> Tensor:
+    """exp(-(i - center)^2 / (2 sigma^2)) at the pixel indices i = 0 ... size - 1.
 
-    The released code compares the position, where a pixel's centre is at index + 0.5, to the index itself.
+    The released code compares the position, where a pixel's center is at index + 0.5, to the index itself.
 
     Args:
-        centres: (...) pixels.
+        centers: (...) pixels.
         size: S.
         sigma: pixels.
 
     Returns:
         (..., S), peak 1.
     """
-    index = torch.arange(size, device=centres.device, dtype=centres.dtype)
-    return torch.exp(-((index - centres[..., None]) ** 2) / (2 * sigma**2))
+    index = torch.arange(size, device=centers.device, dtype=centers.dtype)
+    return torch.exp(-((index - centers[..., None]) ** 2) / (2 * sigma**2))
 
 
-def gaussian_target(centres: Tensor, size: int, sigma: float) -> Tensor:
+def gaussian_target(centers: Tensor, size: int, sigma: float) -> Tensor:
     """The target map: a Gaussian of peak 1.
 
     Args:
-        centres: (..., 2) points (x, y) in pixels of the S x S image.
+        centers: (..., 2) points (x, y) in pixels of the S x S image.
         size: S.
         sigma: pixels.
 
     Returns:
         (..., S, S), row first.
     """
-    profile = gaussian_profile(centres, size, sigma)  # (..., 2, S)
+    profile = gaussian_profile(centers, size, sigma)  # (..., 2, S)
     return profile[..., 1, :, None] * profile[..., 0, None, :]
 
 
-def map_loss(maps: Sequence[Tensor], centres: Tensor, size: int, sigma: float) -> Tensor:
+def map_loss(maps: Sequence[Tensor], centers: Tensor, size: int, sigma: float) -> Tensor:
     """Each query's mean squared error between its upsampled maps and its Gaussian, mean over layers.
 
     Args:
         maps: for each layer (Q, heads, g, g); the mean over heads is compared.
-        centres: (Q, 2) points (x, y) in pixels of the S x S crop.
+        centers: (Q, 2) points (x, y) in pixels of the S x S crop.
         size: S, the size at which map and Gaussian are compared.
         sigma: width of the Gaussian in pixels of the S x S crop.
 
@@ -63,7 +63,7 @@ def map_loss(maps: Sequence[Tensor], centres: Tensor, size: int, sigma: float) -
         (Q,). The sum over queries gives every query the gradient that it would have alone; a mean would not, and
         Adam's eps is not small against it.
     """
-    profile = gaussian_profile(centres, size, sigma)  # (Q, 2, S): x, y
+    profile = gaussian_profile(centers, size, sigma)  # (Q, 2, S): x, y
     losses = [_layer_loss(layer_maps.mean(1), profile) for layer_maps in maps]
     return torch.stack(losses).mean(0)
 

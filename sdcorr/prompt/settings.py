@@ -19,7 +19,7 @@ _AFTERWARDS = (  # settings that no embedding depends on
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """Settings of optimising, transferring and localising prompt embeddings.
+    """Settings of optimizing, transferring and localizing prompt embeddings.
 
     Every default is what the released code of Hedlin et al. 2023 does; where that differs from what a reader of the
     paper would assume, the comment says so. Pixels are those of the S x S image that the model sees (512 there).
@@ -29,27 +29,27 @@ class PromptSettings:
     """
 
     # What is read.
-    timestep: int = 140  # noise level at optimisation: `timesteps[-8]` of 50 DDIM steps
+    timestep: int = 140  # noise level at optimization: `timesteps[-8]` of 50 DDIM steps
     transfer_timestep: int = 40  # at transfer: `timesteps[-3]`, its flag is ignored (a reader: the same as above)
     noise: Literal["uniform", "normal"] = "uniform"  # U[0, 1) (a reader: standard normal)
     heads: str | Sequence[int] = "last_half"  # or "all", or numbers; a left-over of guidance (a reader: all)
     token: int = 1  # the token whose map is read; 0 is CLIP's start token
 
-    # Optimising.
+    # Optimizing.
     sigma: float = 27.97853316316864  # px, width of the Gaussian target; chosen by a search, for S = 512
     learning_rate: float = 0.0023755632081200314  # of Adam; chosen by a search
     adam_eps: float = 1e-8  # close to the gradient's scale of 1e-6, so it matters
-    steps: int = 129  # optimisation steps; the last iterate is kept
+    steps: int = 129  # optimization steps; the last iterate is kept
     restarts: int = 5  # embeddings from random starts, whose maps are averaged
     optimize_crops: bool = True  # False: the whole image at every step
-    flip: float = 0.0  # probability that a crop is mirrored at optimisation; present in the released code at 0
+    flip: float = 0.0  # probability that a crop is mirrored at optimization; present in the released code at 0
     plateau: float = 0.0  # a query stops when its loss falls by less than this share in ten steps; 0: it never does
 
     # The probe: attention queries of the pool's crops are computed once an image, under an empty prompt; embeddings are
-    # optimised against these and read out at the target's, with no UNet in the loop.
+    # optimized against these and read out at the target's, with no UNet in the loop.
     probe: bool = False
 
-    # Crops, at optimisation and at transfer.
+    # Crops, at optimization and at transfer.
     crop: float = 0.9316549294381423  # side of a crop / side of the image; chosen by a search
     crop_margin: float = 0.15  # the point keeps this share of the crop's side from its edge, where it can
     crop_pool: int = 0  # crops start at this many places per axis only, so that few are encoded; 0: at every pixel
@@ -59,9 +59,9 @@ class PromptSettings:
     transfer_crops: int = 20  # crops of the target: four corners, then around the running maximum; 1: whole image
     adaptive_crops: bool = True  # False: all crops of a target drawn uniformly, and shared by its query points
 
-    # Localising.
+    # Localizing.
     combination: Literal["softmax_mean", "mean"] = "softmax_mean"  # over layers; softmax over positions first
-    localization: Literal["argmax", "soft_argmax"] = "argmax"  # soft: centre of mass in a window round the argmax
+    localization: Literal["argmax", "soft_argmax"] = "argmax"  # soft: center of mass in a window round the argmax
     window: int = 28  # px, half the side of that window
 
     # Running.
@@ -89,7 +89,7 @@ class PromptSettings:
         self._check("heads", _are_heads(self.heads), "last_half, all or a list of head numbers")
 
     def of_optimization(self) -> dict[str, Any]:
-        """The settings that an optimised embedding depends on, given its restart's number."""
+        """The settings that an optimized embedding depends on, given its restart's number."""
         return {name: value for name, value in asdict(self).items() if name not in _AFTERWARDS}
 
     def _check(self, name: str, is_legal: bool, what: str) -> None:

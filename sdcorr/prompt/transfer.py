@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.prompt.batching import QueryBatches
 from sdcorr.prompt.crops import Crops, LatentCache, crop_positions, crop_side, position_bounds, start_bounds
-from sdcorr.prompt.draws import Draws, Query
 from sdcorr.prompt.localize import argmax
+from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed.memory import QueryBatches
 
 
 class MapCanvas:

@@ -14,7 +14,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from .world import SIZE
+from sdcorr.toybox.world import SIZE
 
 MODEL_FOLDER = Path(__file__).parent / "model"  # the weights that ship with the package
 TOKENS = 24
@@ -114,7 +114,7 @@ def build_tokenizer(captions: Iterable[str], folder: Path) -> CLIPTokenizer:
     return tokenizer
 
 
-def tokenise(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
+def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
     """Captions to `(B, TOKENS)` int64, padded. All of the toybox's fit; one that does not is cut, as diffusers does."""
     return tokenizer(captions, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt").input_ids
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 SUPERSAMPLING = 4  # every drawing is made this much larger and averaged down
 BACKGROUND = 0  # label of a pixel that no part of the object covers
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 def turn(angle: float) -> complex:
@@ -23,10 +23,10 @@ def turn(angle: float) -> complex:
     return complex(np.cos(angle), np.sin(angle))
 
 
-def oval(centre: complex, rx: float, ry: float, angle: float = 0.0, corners: int = 28) -> np.ndarray:
+def oval(center: complex, rx: float, ry: float, angle: float = 0.0, corners: int = 28) -> np.ndarray:
     """Outline of an ellipse with radii `rx`, `ry`, turned by `angle` radians. Returns `(corners,)` complex."""
     t = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return centre + turn(angle) * (rx * np.cos(t) + 1j * ry * np.sin(t))
+    return center + turn(angle) * (rx * np.cos(t) + 1j * ry * np.sin(t))
 
 
 def limb(start: complex, end: complex, width: float, end_width: float | None = None) -> np.ndarray:
@@ -42,20 +42,20 @@ class Shape:
 
     part: str
     outline: np.ndarray  # (corners,) complex, object units
-    colour: Colour
+    color: Color
 
 
 @dataclass
 class Canvas:
-    """What a class draws on: shapes from back to front, key-points, and the colours that the caption will name."""
+    """What a class draws on: shapes from back to front, key-points, and the colors that the caption will name."""
 
     shapes: list[Shape] = field(default_factory=list)
     key_points: dict[str, tuple[complex, str]] = field(default_factory=dict)  # name -> (place, part that carries it)
-    colours: dict[str, str] = field(default_factory=dict)  # part -> colour name, in the order of drawing
+    colors: dict[str, str] = field(default_factory=dict)  # part -> color name, in the order of drawing
 
-    def add(self, part: str, outline: np.ndarray, colour: Colour) -> None:
+    def add(self, part: str, outline: np.ndarray, color: Color) -> None:
         """Put one more shape on top of those drawn so far."""
-        self.shapes.append(Shape(part, np.asarray(outline, dtype=complex), colour))
+        self.shapes.append(Shape(part, np.asarray(outline, dtype=complex), color))
 
     def key_point(self, name: str, place: complex, part: str) -> None:
         """Name a place (object units). It counts as visible where `part` is what one sees there."""
@@ -81,11 +81,11 @@ class Pose:
         return self.factor * (-z.conj() if self.mirrored else z) + self.place
 
 
-def paint(shapes: list[tuple[np.ndarray, Colour]], ground: np.ndarray) -> Image.Image:
+def paint(shapes: list[tuple[np.ndarray, Color]], ground: np.ndarray) -> Image.Image:
     """Fill outlines back to front over a ground, anti-aliased.
 
     Args:
-        shapes: outlines, `(corners,)` complex in pixels, and their colours.
+        shapes: outlines, `(corners,)` complex in pixels, and their colors.
         ground: `(S, S, 3)` uint8.
 
     Returns:
@@ -94,8 +94,8 @@ def paint(shapes: list[tuple[np.ndarray, Colour]], ground: np.ndarray) -> Image.
     size = ground.shape[0]
     large = Image.fromarray(ground).resize((size * SUPERSAMPLING,) * 2, Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(large)
-    for outline, colour in shapes:
-        draw.polygon(_corners(outline), fill=colour)
+    for outline, color in shapes:
+        draw.polygon(_corners(outline), fill=color)
     return large.reduce(SUPERSAMPLING)
 
 
@@ -117,6 +117,6 @@ def label(shapes: list[tuple[np.ndarray, int]], size: int) -> np.ndarray:
 
 
 def _corners(outline: np.ndarray) -> list[tuple[float, float]]:
-    # Pillow fills pixel i for the coordinate i; ours has that pixel's centre at i + 0.5
+    # Pillow fills pixel i for the coordinate i; ours has that pixel's center at i + 0.5
     z = outline * SUPERSAMPLING - (0.5 + 0.5j)
     return list(zip(z.real.tolist(), z.imag.tolist(), strict=True))

@@ -8,11 +8,10 @@ from functools import cached_property, lru_cache
 
 from PIL import Image
 
-from sdcorr.datasets.pair import Pair
+from sdcorr.datasets.base import Pair
 from sdcorr.errors import UserError
-
-from .classes import THINGS
-from .world import SIZE, TEST, VAL, Drawing, draw
+from sdcorr.toybox.classes import THINGS
+from sdcorr.toybox.world import SIZE, TEST, VAL, Drawing, draw
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Colours, and the chance in a drawing: all that differs from one drawing of a class to the next is asked for here."""
+"""Colors, and the chance in a drawing: all that differs from one drawing of a class to the next is asked for here."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .canvas import Canvas, Colour, limb, oval, turn
+from sdcorr.toybox.canvas import Canvas, Color, limb, oval, turn
 
-COLOURS: dict[str, Colour] = {
+COLORS: dict[str, Color] = {
     "red": (214, 52, 44),
     "orange": (238, 138, 40),
     "yellow": (244, 214, 60),
@@ -18,47 +18,47 @@ COLOURS: dict[str, Colour] = {
     "pink": (240, 146, 178),
     "brown": (132, 86, 50),
     "white": (244, 244, 238),
-    "grey": (146, 148, 152),
+    "gray": (146, 148, 152),
     "black": (38, 38, 44),
 }
-ANY = tuple(COLOURS)
+ANY = tuple(COLORS)
 BRIGHT = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
-OFF_PALETTE = 0.1  # how often a part takes any colour at all instead of one that is natural for it
+OFF_PALETTE = 0.1  # how often a part takes any color at all instead of one that is natural for it
 
 
 def rgb(name: str) -> np.ndarray:
-    """The colour of that name, `(3,)` float64 in [0, 255]."""
-    return np.array(COLOURS[name], dtype=float)
+    """The color of that name, `(3,)` float64 in [0, 255]."""
+    return np.array(COLORS[name], dtype=float)
 
 
-def paler(colour: np.ndarray, by: float) -> np.ndarray:
-    """`colour` moved towards white by a share in [0, 1]."""
-    return colour + (255 - colour) * by
+def paler(color: np.ndarray, by: float) -> np.ndarray:
+    """`color` moved toward white by a share in [0, 1]."""
+    return color + (255 - color) * by
 
 
-def to_colour(values: np.ndarray) -> Colour:
-    """Whatever came out of the arithmetic, as a colour that Pillow takes."""
+def to_color(values: np.ndarray) -> Color:
+    """Whatever came out of the arithmetic, as a color that Pillow takes."""
     r, g, b = np.clip(values, 0, 255).astype(int).tolist()
     return r, g, b
 
 
 @dataclass
 class Paint:
-    """Random colours and proportions of one drawing."""
+    """Random colors and proportions of one drawing."""
 
     canvas: Canvas
     rng: np.random.Generator
 
-    def colour(self, part: str, *natural: str) -> Colour:
-        """Choose and remember the colour of a part; the caption will name it."""
+    def color(self, part: str, *natural: str) -> Color:
+        """Choose and remember the color of a part; the caption will name it."""
         name = str(self.rng.choice(ANY if self.rng.random() < OFF_PALETTE else natural))
-        self.canvas.colours[part] = name
+        self.canvas.colors[part] = name
         return self.shade(name)
 
-    def shade(self, name: str, by: float = 0.0) -> Colour:
-        """The colour called `name`, a little off, lighter (`by` > 0) or darker (`by` < 0) by a share in [-1, 1]."""
+    def shade(self, name: str, by: float = 0.0) -> Color:
+        """The color called `name`, a little off, lighter (`by` > 0) or darker (`by` < 0) by a share in [-1, 1]."""
         base = rgb(name) + self.rng.normal(0, 7, 3)
-        return to_colour(paler(base, by) if by > 0 else base * (1 + by))
+        return to_color(paler(base, by) if by > 0 else base * (1 + by))
 
     def near(self, value: float, spread: float) -> float:
         """A proportion: uniform within `value` times (1 +- `spread`)."""
@@ -68,20 +68,20 @@ class Paint:
         """An angle in radians, uniform within `middle` +- `spread`."""
         return float(self.rng.uniform(middle - spread, middle + spread))
 
-    def markings(self, part: str, centre: complex, rx: float, ry: float, angle: float = 0.0) -> None:
+    def markings(self, part: str, center: complex, rx: float, ry: float, angle: float = 0.0) -> None:
         """Spots or stripes inside an oval part, on two drawings in three."""
         style = self.rng.integers(3)
         if style == 0:
             return
-        tone = self.shade(self.canvas.colours[part], float(self.rng.choice([-0.3, 0.35])))
+        tone = self.shade(self.canvas.colors[part], float(self.rng.choice([-0.3, 0.35])))
         for k in range(int(self.rng.integers(2, 5))):
             if style == 1:
                 spot = self.rng.uniform(0.2, 0.6) * turn(self.rng.uniform(0, 2 * np.pi))
                 radius = self.rng.uniform(0.1, 0.17) * min(rx, ry)
-                place = centre + turn(angle) * complex(rx * spot.real, ry * spot.imag)
+                place = center + turn(angle) * complex(rx * spot.real, ry * spot.imag)
                 self.canvas.add(part, oval(place, radius, radius), tone)
             else:
                 x = -0.5 + 0.33 * k
                 top = 0.75 * np.sqrt(1 - min(x * x, 0.99))
                 stripe = [complex(rx * x, -ry * top), complex(rx * x, ry * top)]
-                self.canvas.add(part, centre + turn(angle) * limb(*stripe, 0.12 * rx), tone)
+                self.canvas.add(part, center + turn(angle) * limb(*stripe, 0.12 * rx), tone)

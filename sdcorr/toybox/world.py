@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .canvas import BACKGROUND, SUPERSAMPLING, Canvas, Colour, Pose, label, oval, paint, turn
-from .classes import THINGS, Thing
-from .palette import COLOURS, Paint, paler, rgb, to_colour
+from sdcorr.toybox.canvas import BACKGROUND, SUPERSAMPLING, Canvas, Color, Pose, label, oval, paint, turn
+from sdcorr.toybox.classes import THINGS, Thing
+from sdcorr.toybox.palette import COLORS, Paint, paler, rgb, to_color
 
 TRAIN, VAL, TEST = 0, 1, 2  # first number of every seed: no drawing of one split is in another
 SIZE = 64  # pixels, both sides
@@ -18,14 +18,14 @@ EXTENT = (0.68, 0.95)  # longest side of a thing's box as a share of the picture
 OCCLUDED = 0.25  # share of pictures with something in front of the thing
 MENTIONED = 0.9  # how often the caption mentions a part
 
-Shapes = list[tuple[np.ndarray, Colour]]  # outlines in pixels, from back to front
+Shapes = list[tuple[np.ndarray, Color]]  # outlines in pixels, from back to front
 
 
 @dataclass(frozen=True)
 class Drawing:
     """A picture of the toybox and all that is known of it.
 
-    Points and box are in pixels of the picture, the centre of the top-left pixel being (0.5, 0.5).
+    Points and box are in pixels of the picture, the center of the top-left pixel being (0.5, 0.5).
     """
 
     image: Image.Image  # (SIZE, SIZE) RGB
@@ -56,7 +56,7 @@ def draw(seed: int | tuple[int, ...], category: str | None = None, annotate: boo
     before = _occluder(rng, box)
     caption = _caption(thing, canvas, pose, ground_name, rng)
 
-    shapes = [(pose.apply(shape.outline), shape.colour) for shape in canvas.shapes]
+    shapes = [(pose.apply(shape.outline), shape.color) for shape in canvas.shapes]
     image = paint(behind + shapes + before, ground)
     names = tuple(canvas.key_points)
     places = pose.apply([place for place, _ in canvas.key_points.values()])  # (N,) complex
@@ -88,8 +88,8 @@ def _pose(canvas: Canvas, thing: Thing, rng: np.random.Generator) -> Pose:
 
 
 def _ground(rng: np.random.Generator) -> tuple[str, np.ndarray]:
-    """A pale, gently shaded ground. Returns its colour's name and `(SIZE, SIZE, 3)` uint8."""
-    name = str(rng.choice(["green", "blue", "yellow", "pink", "grey", "white"]))
+    """A pale, gently shaded ground. Returns its color's name and `(SIZE, SIZE, 3)` uint8."""
+    name = str(rng.choice(["green", "blue", "yellow", "pink", "gray", "white"]))
     pale = paler(rgb(name), rng.uniform(0.45, 0.65))
     direction = turn(rng.uniform(0, 2 * np.pi))
     y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
@@ -101,32 +101,32 @@ def _clutter(rng: np.random.Generator) -> Shapes:
     """Up to three small things of no meaning behind the thing."""
     shapes = []
     for _ in range(int(rng.integers(0, 4))):
-        centre = complex(*rng.uniform(0, SIZE, 2))
-        colour = rgb(str(rng.choice(sorted(COLOURS))))
+        center = complex(*rng.uniform(0, SIZE, 2))
+        color = rgb(str(rng.choice(sorted(COLORS))))
         corners = int(rng.choice([3, 4, 20]))
-        outline = oval(centre, *rng.uniform(2, 5.5, 2), rng.uniform(0, np.pi), corners)
-        shapes.append((outline, to_colour(paler(colour, 0.35))))
+        outline = oval(center, *rng.uniform(2, 5.5, 2), rng.uniform(0, np.pi), corners)
+        shapes.append((outline, to_color(paler(color, 0.35))))
     return shapes
 
 
 def _occluder(rng: np.random.Generator, box: tuple[float, float, float, float]) -> Shapes:
-    """Sometimes a leaf-green, stone-grey or bark-brown shape in front of the thing."""
+    """Sometimes a leaf-green, stone-gray or bark-brown shape in front of the thing."""
     present, u, v, rx, ry, angle = rng.random(6)
     if present > OCCLUDED:
         return []
     x0, y0, x1, y1 = box
     longest = max(x1 - x0, y1 - y0)
-    centre = complex(x0 + u * (x1 - x0), y0 + v * (y1 - y0))
-    colour = COLOURS[str(rng.choice(["green", "grey", "brown"]))]
+    center = complex(x0 + u * (x1 - x0), y0 + v * (y1 - y0))
+    color = COLORS[str(rng.choice(["green", "gray", "brown"]))]
     corners = int(rng.choice([4, 6, 24]))
-    outline = oval(centre, longest * (0.1 + 0.09 * rx), longest * (0.07 + 0.09 * ry), np.pi * angle, corners)
-    return [(outline, colour)]
+    outline = oval(center, longest * (0.1 + 0.09 * rx), longest * (0.07 + 0.09 * ry), np.pi * angle, corners)
+    return [(outline, color)]
 
 
 def _caption(thing: Thing, canvas: Canvas, pose: Pose, ground: str, rng: np.random.Generator) -> str:
-    """Class, facing if it has a front, colour of the ground, then `colour part` for most parts in any order."""
+    """Class, facing if it has a front, color of the ground, then `color part` for most parts in any order."""
     facing = f" facing {'left' if pose.mirrored else 'right'}" if thing.side_view else ""
-    parts = [f"{colour} {part}" for part, colour in canvas.colours.items() if rng.random() < MENTIONED]
+    parts = [f"{color} {part}" for part, color in canvas.colors.items() if rng.random() < MENTIONED]
     rng.shuffle(parts)
     return " ".join([f"a {thing.name}{facing} on {ground}", *parts])
 

@@ -3,7 +3,7 @@
 One run folder is one W&B run, however many processes work on it and however often it is gone on with. Sections of the
 default workspace: `pck@0.10` and kin (one number a run, so bars over runs), `charts` (W&B's own, over runs too),
 `figures` (the same with intervals, and the best and worst pairs), `tables` (of pairs, to sort and filter) and
-`attention` (loss and maps of a watched source image over the steps of its optimisation).
+`attention` (loss and maps of a watched source image over the steps of its optimization).
 """
 
 from sdcorr.tracking.dashboard import log_scores

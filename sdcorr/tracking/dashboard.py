@@ -10,17 +10,17 @@ from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
 from sdcorr import visualize
-from sdcorr.evaluation import estimates
-from sdcorr.evaluation.answers import Answers, read
-from sdcorr.evaluation.curves import GRID, LINES, pck_curve
-from sdcorr.evaluation.pck import AVERAGES
-from sdcorr.evaluation.pictures import ALPHA
-from sdcorr.evaluation.predictions import PredictionStore
-from sdcorr.evaluation.protocols import Protocol
-from sdcorr.evaluation.published import average_name
-from sdcorr.evaluation.reliability import reliability
-from sdcorr.evaluation.summary import Summary
-from sdcorr.evaluation.tally import tally
+from sdcorr.report import estimates
+from sdcorr.report.pairs import ALPHA
+from sdcorr.run.records import PredictionStore
+from sdcorr.scoring.arrays import Answers, read
+from sdcorr.scoring.confidence import reliability
+from sdcorr.scoring.counts import tally
+from sdcorr.scoring.curves import GRID, LINES, pck_curve
+from sdcorr.scoring.pck import AVERAGES
+from sdcorr.scoring.protocols import Protocol
+from sdcorr.scoring.published import average_name
+from sdcorr.scoring.summary import Summary
 from sdcorr.tracking.session import media_in
 from sdcorr.visualize.charts import Estimate
 
@@ -105,7 +105,7 @@ def _is_main(key: str) -> bool:
 def _curves(
     answers: Mapping[str, Answers], protocol: Protocol, average: str, samples: int
 ) -> dict[str, list[Estimate]]:
-    """PCK over its threshold: the method, then its baselines and variants as far as there are colours."""
+    """PCK over its threshold: the method, then its baselines and variants as far as there are colors."""
     names = sorted(list(answers)[1:], key=lambda name: estimates.is_variant(name))
     return {
         name: pck_curve(tally(answers[name], protocol, GRID), average, samples=samples)

@@ -10,10 +10,10 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
 
 from sdcorr import visualize
-from sdcorr.datasets import Benchmark, Evidence
-from sdcorr.evaluation.pictures import ALPHA, Judged, chosen, judged
-from sdcorr.evaluation.predictions import PredictionStore
-from sdcorr.evaluation.protocols import Protocol
+from sdcorr.datasets import AttentionMaps, Benchmark
+from sdcorr.report.pairs import ALPHA, Judged, chosen, judged
+from sdcorr.run.records import PredictionStore
+from sdcorr.scoring.protocols import Protocol
 from sdcorr.tracking.session import media_in
 
 KEY = "tables/pairs"  # `pairs` is their number in the summary
@@ -52,7 +52,7 @@ def log_pairs(
     table = wandb.Table([*COLUMNS, *(f"{SCORE} {name}" for name in others)])
     for each in chosen(judged(records, protocol), settings.pairs):
         pair = each.pair
-        evidence = store.evidence(method, pair.source).get(pair.id)
+        maps = store.maps(method, pair.source).get(pair.id)
         table.add_data(
             pair.id,
             pair.category,
@@ -60,7 +60,7 @@ def log_pairs(
             float(each.match.confidence.mean()),
             len(each.right),
             seconds[pair.source],
-            *_pictures(benchmark, each, evidence),
+            *_pictures(benchmark, each, maps),
             *(shares.get(pair.id) for shares in others.values()),
         )
     with media_in(logger.experiment):
@@ -71,7 +71,7 @@ def _shares(store: PredictionStore, method: str, protocol: Protocol) -> dict[str
     return {each.pair.id: each.share for each in judged(store.records(method), protocol)}
 
 
-def _pictures(benchmark: Benchmark, each: Judged, evidence: Evidence | None) -> list[Any]:
+def _pictures(benchmark: Benchmark, each: Judged, maps: AttentionMaps | None) -> list[Any]:
     """Source, target and attention maps as W&B's images; JPEG, which takes a tenth of the room."""
     pair, found = each.pair, each.match.points
     source, target = benchmark.image(pair.source), benchmark.image(pair.target)
@@ -79,9 +79,9 @@ def _pictures(benchmark: Benchmark, each: Judged, evidence: Evidence | None) -> 
         visualize.dotted(source, pair.query_points),
         visualize.dotted(target, found, truth=pair.true_points, right=each.right),
     ]
-    if evidence is None or len(evidence.target) != len(found):  # another version of the pair's annotation
+    if maps is None or len(maps.target) != len(found):  # another version of the pair's annotation
         pictures.append(None)
     else:
-        seen = [(source, evidence.source, pair.query_points), (target, evidence.target, found)]
+        seen = [(source, maps.source, pair.query_points), (target, maps.target, found)]
         pictures.append(visualize.attention([(image, maps[:, -1], points) for image, maps, points in seen]))
     return [picture if picture is None else wandb.Image(np.asarray(picture), file_type="jpg") for picture in pictures]

@@ -1,4 +1,4 @@
-"""Ways to optimise embeddings under a Trainer, which has loggers and callbacks.
+"""Ways to optimize embeddings under a Trainer, which has loggers and callbacks.
 
 A Trainer here works in its own process only, whatever started the others: LightningEnvironment keeps it from taking
 the variables of torchrun or SLURM for its own, with their number of processes and their signals.
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sdcorr.callbacks import AttentionMapLogger
 from sdcorr.datasets import Benchmark
-from sdcorr.datasets.pair import unit_name
+from sdcorr.datasets.base import unit_name
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, fit, run
 
 

@@ -2,14 +2,14 @@
 
 from sdcorr.visualize.charts import bars, curve, reliability
 from sdcorr.visualize.method import crops, heats
-from sdcorr.visualize.pictures import colour, heat, idea, layers, mark, matches, matches_with_heat, sheet, show, words
+from sdcorr.visualize.overlays import color, heat, idea, layers, mark, matches, matches_with_heat, sheet, show, words
 from sdcorr.visualize.render import to_array, to_svg
 from sdcorr.visualize.tiles import attention, dotted
 
 __all__ = [
     "attention",
     "bars",
-    "colour",
+    "color",
     "crops",
     "curve",
     "dotted",

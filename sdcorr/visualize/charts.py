@@ -1,6 +1,6 @@
 """Charts of scores: curves, bars with intervals, reliability. Values are drawn as they are given, so give percent.
 
-Colours are Okabe and Ito's, safe for colour-blind readers; the lines of a chart differ in their dashes too.
+Colors are Okabe and Ito's, safe for color-blind readers; the lines of a chart differ in their dashes too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # on white and on black
+LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # on white and on black
 DASHES = ("-", "--", "-.", ":")
 LONGEST = 36  # characters of a name in a chart
 Estimate = tuple[float, float, float]  # a value and the ends of its interval, which may be the value itself
@@ -23,9 +23,9 @@ def curve(x: Sequence[float], series: Mapping[str, Sequence[Estimate]], x_label:
     marker = "o" if len(x) < 10 else None
     for i, (name, points) in enumerate(series.items()):
         value, low, high = np.array(points).T
-        colour, dashes = LINE_COLOURS[i % len(LINE_COLOURS)], DASHES[i % len(DASHES)]
-        axes.plot(x, value, marker=marker, color=colour, linestyle=dashes, label=_plain(name))
-        axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+        color, dashes = LINE_COLORS[i % len(LINE_COLORS)], DASHES[i % len(DASHES)]
+        axes.plot(x, value, marker=marker, color=color, linestyle=dashes, label=_plain(name))
+        axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
     if all(float(each).is_integer() for each in x):  # no half restarts
         axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(x_label)
@@ -41,14 +41,14 @@ def bars(rows: Mapping[str, Estimate], x_label: str, *, title: str = "") -> Figu
     axes = figure.subplots()
     places = np.arange(len(rows))
     value, low, high = np.array(list(rows.values()), dtype=float).reshape(-1, 3).T
-    axes.barh(places, value, height=0.62, color=LINE_COLOURS[0], alpha=0.75)
-    axes.errorbar(value, places, xerr=_arms(value, low, high), fmt="none", ecolor=LINE_COLOURS[1], capsize=3)
+    axes.barh(places, value, height=0.62, color=LINE_COLORS[0], alpha=0.75)
+    axes.errorbar(value, places, xerr=_arms(value, low, high), fmt="none", ecolor=LINE_COLORS[1], capsize=3)
     axes.set_yticks(places, [_plain(name) for name in rows])
     axes.invert_yaxis()
     axes.set_xlabel(x_label)
     axes.grid(axis="x", alpha=0.25)
     if (low < 0).any():
-        axes.axvline(0, color=LINE_COLOURS[1], linewidth=1)
+        axes.axvline(0, color=LINE_COLORS[1], linewidth=1)
     axes.set_title(title, fontsize=10)
     return figure
 
@@ -67,7 +67,7 @@ def reliability(
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
     value, low, high = np.array(right, dtype=float).reshape(-1, 3).T
-    axes.errorbar(confidence, value, yerr=_arms(value, low, high), marker="o", color=LINE_COLOURS[0], capsize=3)
+    axes.errorbar(confidence, value, yerr=_arms(value, low, high), marker="o", color=LINE_COLORS[0], capsize=3)
     for x, y, count in zip(confidence, value, counts, strict=True):
         axes.annotate(str(count), (x, y), (4, 6), textcoords="offset points", fontsize=7)
     axes.set_xlabel("confidence")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from sdcorr.visualize.pictures import RIGHT, colour, heat, mark, show
+from sdcorr.visualize.overlays import RIGHT, color, heat, mark, show
 
 
 def heats(
@@ -42,7 +42,7 @@ def heats(
         if point is not None:
             mark(axes, point, [RIGHT], marker="+", size=90)
         if peaks and name in peaks:
-            mark(axes, peaks[name], [colour(0)], size=35)
+            mark(axes, peaks[name], [color(0)], size=35)
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -70,7 +70,7 @@ def crops(
     show(whole, image, "crops")
     mark(whole, point, [RIGHT], marker="+", size=90)
     for number, (axes, (left, top, right, bottom)) in enumerate(zip(panels, boxes, strict=True)):
-        edge = {"edgecolor": colour(number), "facecolor": "none", "linewidth": 2, "clip_on": False}
+        edge = {"edgecolor": color(number), "facecolor": "none", "linewidth": 2, "clip_on": False}
         whole.add_patch(Rectangle((left, top), right - left, bottom - top, **edge))
         show(axes, seen[number], f"step {number}")
         height, width = seen[number].shape[:2]

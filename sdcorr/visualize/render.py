@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sdcorr.visualize.charts import LINE_COLOURS
+from sdcorr.visualize.charts import LINE_COLORS
 
-_INK = "#010203"  # what matplotlib is told to write with; a page puts its own colour of text in this one's place
+_INK = "#010203"  # what matplotlib is told to write with; a page puts its own color of text in this one's place
 
 
 def to_array(figure: Figure, dpi: int = 110) -> np.ndarray:
@@ -24,9 +24,9 @@ def to_array(figure: Figure, dpi: int = 110) -> np.ndarray:
 
 
 def to_svg(figure: Figure) -> str:
-    """A chart as an `<svg>` element for a page: no ground, text in the page's font and colour, light or dark.
+    """A chart as an `<svg>` element for a page: no ground, text in the page's font and color, light or dark.
 
-    A page may give the lines colours of its own, `--line-0` to `--line-5` in the place of LINE_COLOURS.
+    A page may give the lines colors of its own, `--line-0` to `--line-5` in the place of LINE_COLORS.
     """
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sdcorr"}):
         for axes in figure.axes:
@@ -39,13 +39,13 @@ def to_svg(figure: Figure) -> str:
     head = f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" xmlns:xlink="http://www.w3.org/1999/xlink">'
     for needless in (r"<(metadata|style)\b.*?</\1>", r' id="[\w.]+_\d+"', r" font-family: [^;\"]+;"):
         svg = re.sub(needless, "", svg, flags=re.DOTALL)
-    for number, colour in enumerate(LINE_COLOURS):
-        svg = svg.replace(f": {colour.lower()}", f": var(--line-{number}, {colour.lower()})")
+    for number, color in enumerate(LINE_COLORS):
+        svg = svg.replace(f": {color.lower()}", f": var(--line-{number}, {color.lower()})")
     return head + svg[svg.index(">") + 1 :].strip()
 
 
 def _in_ink(axes: matplotlib.axes.Axes) -> None:
-    """Text, ticks, frame and grid in the colour that the page replaces."""
+    """Text, ticks, frame and grid in the color that the page replaces."""
     axes.tick_params(colors=_INK)
     for part in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts):
         part.set_color(_INK)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from sdcorr.visualize.pictures import RIGHT, WRONG, colour, heat
+from sdcorr.visualize.overlays import RIGHT, WRONG, color, heat
 
 SIDE = 224  # pixels of the longer side of a picture
 TILE = 112  # of one under a heat map
@@ -23,7 +23,7 @@ def dotted(
     truth: np.ndarray | None = None,
     right: Sequence[bool | None] | None = None,
 ) -> np.ndarray:
-    """A picture with its points, each in its own colour.
+    """A picture with its points, each in its own color.
 
     Args:
         image: of any size.
@@ -45,8 +45,8 @@ def dotted(
             draw.line([*place, *real], fill=RIGHT if correct else WRONG, width=2)
     for index, (place, real) in enumerate(zip(places, truths, strict=True)):
         if np.isfinite(real).all():
-            _cross(draw, real, colour(index))
-        _dot(draw, place, colour(index))
+            _cross(draw, real, color(index))
+        _dot(draw, place, color(index))
     return np.asarray(small)
 
 
@@ -66,7 +66,7 @@ def attention(rows: Sequence[tuple[Image.Image, np.ndarray, np.ndarray]]) -> np.
         tiles = []
         for index, (heat_map, point) in enumerate(zip(maps[:MOST_TILES], points[:MOST_TILES], strict=True)):
             tile = Image.fromarray(heat(small, heat_map))
-            _dot(ImageDraw.Draw(tile), np.asarray(point) * scale, colour(index), RADIUS - 2)
+            _dot(ImageDraw.Draw(tile), np.asarray(point) * scale, color(index), RADIUS - 2)
             tiles.append(np.pad(np.asarray(tile), ((0, GAP), (0, GAP), (0, 0)), constant_values=255))
         lines.append(np.concatenate(tiles, 1))
     width = max(line.shape[1] for line in lines)

@@ -18,7 +18,7 @@
 */
 
 const SVG = "http://www.w3.org/2000/svg";
-const POINT_COLOURS = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF"];
+const POINT_COLORS = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF"];
 const GAP = 4; // between the pictures, in units of which a picture is 100 high
 // matplotlib's magma at sixteen places
 const MAGMA = [
@@ -162,12 +162,12 @@ class PairView {
     const title = node("title", {}, group);
     title.textContent = this.describe(point, index);
     group.setAttribute("aria-label", title.textContent);
-    const colour = POINT_COLOURS[index % POINT_COLOURS.length];
+    const color = POINT_COLORS[index % POINT_COLORS.length];
     const hit = [group];
     const [x1, y1] = this.at("source", point.source);
     const dot = (x, y) => {
       node("circle", { cx: x, cy: y, r: 3.2 * this.unit, class: "near" }, group); // what a finger hits
-      node("circle", { cx: x, cy: y, r: 2 * this.unit, fill: colour, class: "dot" }, group);
+      node("circle", { cx: x, cy: y, r: 2 * this.unit, fill: color, class: "dot" }, group);
     };
     if (point.target && this.places.target) {
       const [x2, y2] = this.at("target", point.target);
@@ -175,13 +175,13 @@ class PairView {
       hit.push(node("line", { ...this.beyond(ends), class: "reach", "stroke-width": 5 * this.unit }, this.reaches));
       const strong = point.confidence === null || point.confidence === undefined ? 0.9 : 0.35 + 0.6 * point.confidence;
       const line = node("line", { ...ends, class: "line", "stroke-width": 0.7 * this.unit, opacity: strong }, group);
-      if (!known) line.setAttribute("stroke", colour);
+      if (!known) line.setAttribute("stroke", color);
       if (state === "wrong") line.setAttribute("stroke-dasharray", `${2.4 * this.unit} ${1.6 * this.unit}`);
       if (point.truth && state === "wrong") {
         const [x, y] = this.at("target", point.truth);
         node("line", { x1: x2, y1: y2, x2: x, y2: y, class: "miss", "stroke-width": 0.4 * this.unit }, group);
       }
-      if (point.truth) this.cross(group, ...this.at("target", point.truth), colour);
+      if (point.truth) this.cross(group, ...this.at("target", point.truth), color);
       dot(x2, y2);
     }
     dot(x1, y1);
@@ -218,11 +218,11 @@ class PairView {
     return { x1: x1 + share * (x2 - x1), y1: y1 + share * (y2 - y1), x2, y2 };
   }
 
-  cross(group, x, y, colour) {
+  cross(group, x, y, color) {
     const r = 1.7 * this.unit;
     const path = `M${x - r},${y - r}L${x + r},${y + r}M${x - r},${y + r}L${x + r},${y - r}`;
     node("path", { d: path, class: "truth-rim", "stroke-width": 1.4 * this.unit }, group);
-    node("path", { d: path, class: "truth", stroke: colour, "stroke-width": 0.7 * this.unit }, group);
+    node("path", { d: path, class: "truth", stroke: color, "stroke-width": 0.7 * this.unit }, group);
   }
 
   describe(point, index) {

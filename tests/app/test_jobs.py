@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from sdcorr.app.jobs import Cancelled, Job, Jobs
+from sdcorr.app.jobs import Canceled, Job, Jobs
 from sdcorr.app.refusal import Refusal
 
 
@@ -17,7 +17,7 @@ def jobs():
 
 
 def blocked(jobs: Jobs, owner: str = "first") -> tuple[Job, threading.Event]:
-    """A job that has started and goes on until the event is set, or it is cancelled."""
+    """A job that has started and goes on until the event is set, or it is canceled."""
     started, event = threading.Event(), threading.Event()
 
     def work(job: Job) -> str:
@@ -42,7 +42,7 @@ def test_one_at_a_time_in_order(jobs: Jobs) -> None:
     assert order == [0, 1, 2] and first.future.result(0) == "done"
 
 
-def test_cancelled_work_ends_and_the_next_one_starts(jobs: Jobs) -> None:
+def test_canceled_work_ends_and_the_next_one_starts(jobs: Jobs) -> None:
     first, _ = blocked(jobs)
     never = jobs.submit("other", lambda job: "ran")
     last = jobs.submit("third", lambda job: "ran")
@@ -51,7 +51,7 @@ def test_cancelled_work_ends_and_the_next_one_starts(jobs: Jobs) -> None:
     first.cancel()
     assert last.future.result(5) == "ran"
     for job in (first, never):
-        assert isinstance(job.future.exception(5), Cancelled)
+        assert isinstance(job.future.exception(5), Canceled)
 
 
 def test_an_error_reaches_who_asked_and_no_one_else(jobs: Jobs) -> None:
@@ -78,6 +78,6 @@ def test_closing_ends_what_runs(jobs: Jobs) -> None:
     first, _ = blocked(jobs)
     began = time.monotonic()
     jobs.close(patience=5)
-    assert time.monotonic() - began < 2 and isinstance(first.future.exception(0), Cancelled)
+    assert time.monotonic() - began < 2 and isinstance(first.future.exception(0), Canceled)
     with pytest.raises(Refusal, match="stop"):
         jobs.submit("late", lambda job: None)

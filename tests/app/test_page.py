@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from safetensors.torch import load_file
 
 from sdcorr.app.examples import EXAMPLES
-from sdcorr.app.jobs import Cancelled
+from sdcorr.app.jobs import Canceled
 from sdcorr.toybox.dataset import drawing
 from sdcorr.toybox.world import SIZE
 
@@ -76,8 +76,8 @@ def matched(page: Page, count: int) -> np.ndarray:
     places = []
     for group in page.locator(".match").all():
         dot = group.locator(".dot").first.bounding_box()  # the target's comes first
-        centre = np.array([dot["x"] + dot["width"] / 2 - picture["x"], dot["y"] + dot["height"] / 2 - picture["y"]])
-        places.append(centre / picture["width"] * SIZE)
+        center = np.array([dot["x"] + dot["width"] / 2 - picture["x"], dot["y"] + dot["height"] / 2 - picture["y"]])
+        places.append(center / picture["width"] * SIZE)
     return np.array(places)
 
 
@@ -287,7 +287,7 @@ def test_a_page_that_is_closed_frees_the_model(browser: Browser, live: SimpleNam
     expect(second.locator("#hint")).to_contain_text("Somebody else is before you.")
     job = live.server.jobs._running
     one.close()
-    assert isinstance(job.future.exception(60), Cancelled)
+    assert isinstance(job.future.exception(60), Canceled)
     matched(second, 1)
     other.close()
     del job

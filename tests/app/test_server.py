@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from sdcorr.app.examples import EXAMPLES
 from sdcorr.app.matching import Matching
 from sdcorr.app.server import MOST_POINTS, Server
+from sdcorr.cli import match_files
 from sdcorr.toybox.dataset import drawing
 from tests.app.conftest import new_page
 
@@ -35,7 +36,7 @@ def png(image: Image.Image) -> bytes:
 def test_a_match_with_its_maps(client: TestClient, server: Server) -> None:
     question = example(client, points=[[20.5, 30.25], [40, 20]])
     lines = [json.loads(line) for line in client.post("/api/match", json=question).text.splitlines()]
-    assert lines[-1]["state"] == "done" and {"optimising", "reading"} & {line["state"] for line in lines}
+    assert lines[-1]["state"] == "done" and {"optimizing", "reading"} & {line["state"] for line in lines}
     for match, point in zip(lines[-1]["matches"], question["points"], strict=True):
         assert match["source"] == point and 0 <= match["confidence"] <= 1
         assert all(0 <= value <= 64 for value in match["target"])
@@ -47,12 +48,11 @@ def test_a_match_with_its_maps(client: TestClient, server: Server) -> None:
 
 def test_the_matches_are_those_of_the_command_line(client: TestClient, matching: Matching) -> None:
     import sdcorr
-    from sdcorr import carry
 
     points = [[20.5, 30.25], [40, 20]]
-    source, target = (carry.name_picture(drawing(key).image, key) for key in EXAMPLES["fish"])
-    errand = carry.Errand(source, np.array(points), (target,))
-    expected = carry.carry(sdcorr.load("model=toybox", "method=probe"), errand).matches[0]
+    source, target = (match_files.name_picture(drawing(key).image, key) for key in EXAMPLES["fish"])
+    errand = match_files.Errand(source, np.array(points), (target,))
+    expected = match_files.carry(sdcorr.load("model=toybox", "method=probe"), errand).matches[0]
     question = example(client, points=points[:1])
     client.post("/api/match", json=question)  # the points come one by one, as they are clicked
     found = last(client.post("/api/match", json=question | {"points": points}))["matches"]
@@ -60,10 +60,10 @@ def test_the_matches_are_those_of_the_command_line(client: TestClient, matching:
     assert np.allclose([match["confidence"] for match in found], expected.confidence, atol=1e-3)
 
 
-def test_another_target_needs_no_optimisation(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_target_needs_no_optimization(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     first, other = example(client, "car", [[11.25, 12.5]]), example(client, "lamp")
     last(client.post("/api/match", json=first))
-    monkeypatch.setattr("sdcorr.app.matching.run", lambda *given: pytest.fail("optimised again"))
+    monkeypatch.setattr("sdcorr.app.matching.run", lambda *given: pytest.fail("optimized again"))
     elsewhere = first | {"target": other["target"]}
     assert last(client.post("/api/match", json=elsewhere))["state"] == "done"
 
@@ -153,7 +153,7 @@ def test_an_error_within_the_model_is_told(client: TestClient, monkeypatch: pyte
 def test_a_server_that_stops_says_so_to_who_waits(client: TestClient, server: Server, monkeypatch, capsys) -> None:
     def find(matching, job, *given):
         server.jobs.close()  # what Ctrl-C does
-        job.tell("optimising")
+        job.tell("optimizing")
 
     monkeypatch.setattr(Matching, "find", find)
     told = last(client.post("/api/match", json=example(client)))

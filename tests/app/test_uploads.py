@@ -30,9 +30,9 @@ def png_of_size(width: int, height: int) -> bytes:
 
 
 RGB = Image.fromarray(LEFT_RED)
-FRAMES = [Image.new("RGB", (40, 20), colour) for colour in ("red", "blue")]
+FRAMES = [Image.new("RGB", (40, 20), color) for color in ("red", "blue")]
 ODD = {
-    "grey": (encoded(RGB.convert("L")), (76, 76, 76)),
+    "gray": (encoded(RGB.convert("L")), (76, 76, 76)),
     "palette": (encoded(RGB.convert("P", palette=Image.Palette.ADAPTIVE)), (255, 0, 0)),
     "transparent": (encoded(Image.new("RGBA", (40, 20), (0, 0, 255, 0))), (255, 255, 255)),
     "16 bits": (encoded(Image.fromarray(np.full((20, 40), 128 * 257, np.uint16))), (128, 128, 128)),
@@ -45,10 +45,10 @@ ODD = {
 
 @pytest.mark.parametrize("name", ODD)
 def test_odd_pictures_look_as_they_should(name: str) -> None:
-    content, colour = ODD[name]
+    content, color = ODD[name]
     image = read_upload(content).image
     assert image.mode == "RGB" and image.size == (40, 20)
-    assert np.abs(np.subtract(image.getpixel((4, 10)), colour)).max() <= 6
+    assert np.abs(np.subtract(image.getpixel((4, 10)), color)).max() <= 6
 
 
 def test_a_photograph_is_upright() -> None:
@@ -81,7 +81,7 @@ def test_bad_files_are_refused_in_a_sentence(name: str) -> None:
 
 
 def test_a_picture_has_the_command_lines_key(tmp_path) -> None:
-    from sdcorr.carry import read_errand
+    from sdcorr.cli.match_files import read_errand
 
     (tmp_path / "a.png").write_bytes(encoded(RGB))
     path = str(tmp_path / "a.png")

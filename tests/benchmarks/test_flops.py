@@ -35,7 +35,7 @@ def test_a_total_by_hand():
     assert parts.total(steps=3, crops=2, encodes=1, truncate=False) == 3 * 140 + 2 * 100 + 200
 
 
-def test_the_library_optimises_once_a_source_and_transfers_once_a_pair():
+def test_the_library_optimizes_once_a_source_and_transfers_once_a_pair():
     calls = library_calls(SMALL, SETTINGS, across=False)
     assert calls["steps"] == 2 * 6 / 2  # restarts x steps, shared by two targets
     assert calls["crops"] == 2 * 6

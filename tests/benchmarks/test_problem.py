@@ -47,7 +47,7 @@ def test_pictures_differ():
         ((160.0, 96.0), 1, 1, 0),  # the same
         ((416.0, 352.0), 0, 1, 256 * 2**0.5),  # the other maximum
         ((160.0, 160.0), 0, 0, 64),
-        ((160.0004, 96.0), 1, 1, 0.0004),  # the rounding of a centre of mass
+        ((160.0004, 96.0), 1, 1, 0.0004),  # the rounding of a center of mass
     ],
 )
 def test_points_are_equal_or_tied_or_wrong(place, equal, right, farthest):

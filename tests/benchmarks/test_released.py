@@ -77,7 +77,7 @@ def test_a_step_down_the_ladder_never_adds_work(solved):
     encodes = {
         bar.name: (before[2], after[2]) for bar, before, after in zip(RUNGS[1:], counts, counts[1:], strict=False)
     }
-    for saves in ("+ VAE once a crop", "+ optimised once a source point", "+ latents shared by all points"):
+    for saves in ("+ VAE once a crop", "+ optimized once a source point", "+ latents shared by all points"):
         assert encodes[saves][1] < encodes[saves][0]
 
 
@@ -155,8 +155,8 @@ def test_only_the_fused_way_calls_the_fused_kernel(load, monkeypatch):
 def test_the_full_size_loss_is_the_closed_form():
     torch.manual_seed(0)
     maps = [torch.rand(3, 2, grid, grid, dtype=torch.float64) for grid in (4, 8)]
-    centres = torch.rand(3, 2, dtype=torch.float64) * 32
-    torch.testing.assert_close(full_size_loss(maps, centres, 32, 3.0), map_loss(maps, centres, 32, 3.0))
+    centers = torch.rand(3, 2, dtype=torch.float64) * 32
+    torch.testing.assert_close(full_size_loss(maps, centers, 32, 3.0), map_loss(maps, centers, 32, 3.0))
 
 
 @pytest.mark.parametrize("change", [{"crop_pool": 4}, {"plateau": 0.1}, {"adaptive_crops": False}])

@@ -75,7 +75,7 @@ class TestAPair:
         assert (pair.source, pair.target, pair.category) == ("000000000001.jpg", "000000000002.jpg", "cat")
         assert pair.source_size == AP10K_SIZE and pair.source_box == (3, 4, 53, 44.5)
         assert pair.source_points[:3].tolist() == [[1, 0], [2, 2], [0, 0]]
-        assert pair.visible.tolist() == [True, True, False] + [True] * 14  # v = 1 is labelled, so it is asked for
+        assert pair.visible.tolist() == [True, True, False] + [True] * 14  # v = 1 is labeled, so it is asked for
         assert pair.names[2:5] == ("nose", "neck", "root of tail")
 
     def test_all_but_nose_neck_and_tail_are_ambiguous(self, tree):

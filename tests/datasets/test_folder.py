@@ -36,7 +36,7 @@ class TestCSV:
         assert first.names == ("left eye", "tail") and first.visible.all() and first.source_box is None
         assert (found.name, found.split, found.broken) == ("folder", "all", ())
 
-    def test_rows_of_a_pair_need_not_be_neighbours(self, root):
+    def test_rows_of_a_pair_need_not_be_neighbors(self, root):
         write_csv(root, FOLDER_HEADER + "".join(FOLDER_ROWS.splitlines(keepends=True)[i] for i in (0, 2, 1)))
         assert [pair.names for pair in Folder(root).pairs] == [("left eye", "tail"), ("left eye",)]
 

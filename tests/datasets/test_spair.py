@@ -10,7 +10,7 @@ import pytest
 from sdcorr.datasets import spair
 from sdcorr.datasets.spair import SPair
 from sdcorr.errors import UserError
-from sdcorr.evaluation.predictions import pair_to_json
+from sdcorr.run.records import pair_to_json
 from tests.datasets.fixtures import SPAIR_LINES, evaluate, save_image, spair_file, spair_note, spair_tree
 from tests.golden.released import FOLDER as GOLDEN
 

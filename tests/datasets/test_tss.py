@@ -35,7 +35,7 @@ class TestThePairs:
         assert (there.source_size, there.target_size) == (TSS_SIZES[1], TSS_SIZES[2])
         assert (back.source_size, back.target_size) == (TSS_SIZES[2], TSS_SIZES[1])
 
-    def test_a_truth_is_the_centre_of_the_pixel_moved_by_the_flow(self, root):
+    def test_a_truth_is_the_center_of_the_pixel_moved_by_the_flow(self, root):
         there, back = TSS(root).pairs[:2]
         x, y = (there.source_points - 0.5).T
         assert there.target_points.tolist() == np.stack([y - 1 + 0.5, x + 10 + 0.5], axis=-1).tolist()
@@ -199,7 +199,7 @@ class TestWhatCannotBeRead:
         with pytest.raises(UserError, match="30 x 40 pixels and its mask 40 x 30"):
             found.image("JODS/a-b/image1.png")
 
-    def test_grey_pictures_become_rgb(self, root):
+    def test_gray_pictures_become_rgb(self, root):
         Image.new("L", TSS_SIZES[1], 7).save(root / "JODS/a-b/image1.png")
         assert TSS(root).image("JODS/a-b/image1.png").getpixel((0, 0)) == (7, 7, 7)
 

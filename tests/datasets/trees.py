@@ -110,7 +110,7 @@ AP10K_SIZE = (64, 48)
 
 
 def ap10k_animal(image: int, species: int, seen: Sequence[int] = (2,) * 17, **changes: Any) -> dict[str, Any]:
-    """An annotation; an unlabelled key-point is 0, 0, 0."""
+    """An annotation; an unlabeled key-point is 0, 0, 0."""
     points = [(image % 40 + k, 2.0 * k, v) if v else (0, 0, 0) for k, v in enumerate(seen)]
     return {
         "id": 1000 + image,

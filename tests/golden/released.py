@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdcorr.prompt.draws import Query
+from sdcorr.prompt.randomness import Query
 from sdcorr.prompt.settings import PromptSettings
 
 FOLDER = Path(os.environ.get("SDCORR_GOLDEN", Path(__file__).parent / "data"))

@@ -1,6 +1,6 @@
-"""Loss, gradient and optimisation steps against the released code, with its random draws, on our fast path.
+"""Loss, gradient and optimization steps against the released code, with its random draws, on our fast path.
 
-All contexts of the file are optimised in one batch; the released code optimised one at a time.
+All contexts of the file are optimized in one batch; the released code optimized one at a time.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def settings(recorded):
 
 @pytest.fixture(scope="module", params=["together", "first alone", "last alone"])
 def contexts(request, settings) -> list[int]:
-    """Which contexts of the file are optimised in one batch."""
+    """Which contexts of the file are optimized in one batch."""
     every = list(range(settings.restarts))
     return {"together": every, "first alone": every[:1], "last alone": every[-1:]}[request.param]
 
@@ -65,13 +65,13 @@ def trace(problem):
 
 def test_points_in_crops(problem, recorded, contexts, backbone):
     _, crops = problem
-    centres = torch.stack([crops[step]["centres"] for step in range(len(crops))], 1) / backbone.image_size
-    np.testing.assert_allclose(centres, recorded["crop_new_pixel"][contexts], rtol=0, atol=1e-6)
+    centers = torch.stack([crops[step]["centers"] for step in range(len(crops))], 1) / backbone.image_size
+    np.testing.assert_allclose(centers, recorded["crop_new_pixel"][contexts], rtol=0, atol=1e-6)
 
 
 @with_first_context
 def test_target(problem, recorded, contexts, settings, backbone):
-    target = gaussian_target(problem[1][0]["centres"][0], backbone.image_size, settings.sigma)
+    target = gaussian_target(problem[1][0]["centers"][0], backbone.image_size, settings.sigma)
     np.testing.assert_allclose(target[1::8, 1::8], recorded["gt_step0_stride8"], rtol=0, atol=1e-5)
 
 

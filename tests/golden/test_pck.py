@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from sdcorr.datasets import Pair
-from sdcorr.evaluation.pck import PCK, point_distances, within
-from sdcorr.evaluation.protocols import NORMALIZERS, PROTOCOLS
+from sdcorr.scoring.pck import PCK, point_distances, within
+from sdcorr.scoring.protocols import NORMALIZERS, PROTOCOLS
 from tests.golden.released import FOLDER
 
 HEDLIN = PROTOCOLS["hedlin"]

@@ -1,7 +1,7 @@
-"""Transfer and localisation against the released code, with its random draws, on our fast path.
+"""Transfer and localization against the released code, with its random draws, on our fast path.
 
-What the adaptive crops are centred on was worked out from these files: the greatest value of the mean over layers and
-heads of the running per-pixel average. `RecordedDraws` checks the bounds that follow from every centre.
+What the adaptive crops are centered on was worked out from these files: the greatest value of the mean over layers and
+heads of the running per-pixel average. `RecordedDraws` checks the bounds that follow from every center.
 """
 
 import numpy as np
@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sdcorr.prompt.batching import QueryBatches
 from sdcorr.prompt.crops import LatentCache
 from sdcorr.prompt.localize import argmax, combine_layers
+from sdcorr.prompt.speed.memory import QueryBatches
 from sdcorr.prompt.transfer import MapCanvas, transfer
 from tests.golden import released
 
@@ -126,5 +126,5 @@ def point_of(combined: Tensor) -> tuple[float, float]:
 
 
 def ties(yx: np.ndarray) -> list[tuple[float, float]]:
-    """Pixel centres of the pixels that all are right answers."""
+    """Pixel centers of the pixels that all are right answers."""
     return [(x + 0.5, y + 0.5) for y, x in yx]

@@ -80,14 +80,14 @@ class TestPointsInCrops:
 
     def test_lands_on_the_same_pixel(self):
         image = torch.zeros(1, 3, 16, 16)
-        image[..., 6, 9] = 1  # pixel centre (9.5, 6.5)
+        image[..., 6, 9] = 1  # pixel center (9.5, 6.5)
         boxes = torch.tensor([[0, 4, 2, 0], [0, 4, 2, 1]])
         crops = crop_images(image, boxes, 8)[:, 0]  # enlarged twice
         points = points_in_crops(torch.tensor([9.5, 6.5]), boxes[:, 1:3], 8, 16, boxes[:, 3].bool())
         grid = torch.arange(16) + 0.5
         for crop, point in zip(crops, points, strict=True):
-            centre = torch.stack(((crop.sum(0) * grid).sum(), (crop.sum(1) * grid).sum())) / crop.sum()
-            torch.testing.assert_close(centre, point)
+            center = torch.stack(((crop.sum(0) * grid).sum(), (crop.sum(1) * grid).sum())) / crop.sum()
+            torch.testing.assert_close(center, point)
 
     def test_shape(self):
         flips = torch.zeros(3, 5, dtype=torch.bool)
@@ -112,7 +112,7 @@ class TestCropImages:
 
 
 class CountingBackbone:
-    """Encodes an image as its mean colour over 4 x 4 pixels, and counts."""
+    """Encodes an image as its mean color over 4 x 4 pixels, and counts."""
 
     latent_channels, latent_size, image_size, device = 3, 2, 8, torch.device("cpu")
 

@@ -28,7 +28,7 @@ class TestCombineLayers:
 
 
 class TestArgmax:
-    def test_pixel_centre(self):
+    def test_pixel_center(self):
         maps = torch.zeros(2, 4, 5)
         maps[0, 3, 1] = maps[1, 0, 4] = 1
         assert argmax(maps).tolist() == [[1.5, 3.5], [4.5, 0.5]]
@@ -59,10 +59,10 @@ class TestSoftArgmax:
         disturbed[0, 25:, 25:] = 0.9
         torch.testing.assert_close(soft_argmax(disturbed, 6), soft_argmax(maps, 6))
 
-    def test_finds_the_centre_of_a_gaussian(self):
-        centres = torch.tensor([[12.3, 14.8], [16.0, 15.5]])
-        found = soft_argmax(gaussian_target(centres, 32, 2.0), 8)
-        torch.testing.assert_close(found, centres + 0.5, rtol=0, atol=0.02)  # index to pixel centre
+    def test_finds_the_center_of_a_gaussian(self):
+        centers = torch.tensor([[12.3, 14.8], [16.0, 15.5]])
+        found = soft_argmax(gaussian_target(centers, 32, 2.0), 8)
+        torch.testing.assert_close(found, centers + 0.5, rtol=0, atol=0.02)  # index to pixel center
 
     def test_flat_map_and_no_window_give_the_argmax(self):
         assert soft_argmax(torch.ones(1, 6, 6), 2).tolist() == [[0.5, 0.5]]

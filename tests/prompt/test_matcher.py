@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from sdcorr.datasets.pair import Match, Pair, SourceUnit, group_by_source
+from sdcorr.datasets.base import Match, Pair, SourceUnit, group_by_source
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
 from sdcorr.prompt import PromptMatcher, PromptSettings
-from sdcorr.prompt.embeddings import EmbeddingStore
 from sdcorr.prompt.module import fit, run
+from sdcorr.prompt.speed.embedding_store import EmbeddingStore
 
 SETTINGS = PromptSettings(steps=2, restarts=2, transfer_crops=5, sigma=4.0, crop=0.8)
 SIZES = {"a": (80, 48), "b": (64, 64), "c": (30, 90), "d": (64, 32)}
@@ -78,7 +78,7 @@ def test_batch_sizes_do_not_matter(small_backbone, unit, matches, monkeypatch):
         assert_same(match, matches[pair_.id])
 
 
-def test_a_point_does_not_depend_on_its_neighbours(small_backbone, matches):
+def test_a_point_does_not_depend_on_its_neighbors(small_backbone, matches):
     (alone,) = group_by_source([pair("c", [False, True, False])])
     ((_, match),) = PromptMatcher(small_backbone, SETTINGS, "test").match(alone, image)
     assert_same(match, Match(matches["c"].points[1:2], matches["c"].confidence[1:2]))
@@ -94,7 +94,7 @@ def test_points_are_scaled_to_the_square(small_backbone):
     matcher = PromptMatcher(small_backbone, replace(SETTINGS, optimize_crops=False), "test")
     _, crops = matcher.problem(image("a"), POINTS, "a")
     expected = torch.tensor(POINTS) * torch.tensor([64 / 80, 64 / 48])
-    torch.testing.assert_close(crops[0]["centres"], expected.repeat_interleave(2, 0).float())
+    torch.testing.assert_close(crops[0]["centers"], expected.repeat_interleave(2, 0).float())
     assert [(q.image, q.x, q.y, q.restart) for q in crops.queries[:2]] == [("a", 10, 20, 0), ("a", 10, 20, 1)]
 
 
@@ -115,7 +115,7 @@ class TestLocalize:
 
 
 def never(module, crops):
-    pytest.fail("the embeddings were optimised")
+    pytest.fail("the embeddings were optimized")
 
 
 def test_a_unit_that_asks_for_nothing(small_backbone):
@@ -161,7 +161,7 @@ def test_too_little_memory_for_one(small_backbone):
 
 @pytest.mark.parametrize("changes", [{}, {"probe": True, "crop_pool": 2}])
 def test_other_layers_can_be_read_at_transfer(small_backbone, two_level_folder, changes):
-    """All layers are optimised; what one of them shows at the target is what it shows among all."""
+    """All layers are optimized; what one of them shows at the target is what it shows among all."""
     settings = replace(SETTINGS, adaptive_crops=False, **changes)
     layer = small_backbone.layers[1]
     reader = FrozenDiffusion.load(str(two_level_folder), layers=[layer])
@@ -177,12 +177,12 @@ class TestStore:
     def store(self, tmp_path) -> EmbeddingStore:
         return EmbeddingStore(tmp_path, {"any": "thing"})
 
-    def test_nothing_is_optimised_twice(self, small_backbone, store):
+    def test_nothing_is_optimized_twice(self, small_backbone, store):
         first = PromptMatcher(small_backbone, SETTINGS, "test", store=store).optimize(image("a"), POINTS, "a")
         again = PromptMatcher(small_backbone, SETTINGS, "test", solve=never, store=store)
         assert torch.equal(again.optimize(image("a"), POINTS[[2, 0]], "a"), first[[2, 0]])
 
-    def test_only_what_is_missing_is_optimised(self, small_backbone, store):
+    def test_only_what_is_missing_is_optimized(self, small_backbone, store):
         solved = []
 
         def counting(module, crops):
@@ -197,7 +197,7 @@ class TestStore:
         fresh = PromptMatcher(small_backbone, SETTINGS, "test").optimize(image("a"), POINTS, "a")
         torch.testing.assert_close(embeddings, fresh, rtol=0, atol=1e-4)
 
-    def test_another_picture_of_that_name_is_optimised(self, small_backbone, store):
+    def test_another_picture_of_that_name_is_optimized(self, small_backbone, store):
         matcher = PromptMatcher(small_backbone, SETTINGS, "test", store=store)
         first = matcher.optimize(image("a"), POINTS[:1], "a")
         other = matcher.optimize(image("a").transpose(Image.Transpose.ROTATE_180), POINTS[:1], "a")
@@ -219,10 +219,10 @@ def test_settings_that_the_model_cannot_follow(small_backbone, wrong, said):
 
 
 @pytest.mark.parametrize("probe", [False, True])
-def test_evidence_is_where_the_points_are_and_were_found(small_backbone, unit, probe: bool):
+def test_maps_are_where_the_points_are_and_were_found(small_backbone, unit, probe: bool):
     settings = replace(SETTINGS, probe=probe, crop_pool=2)
     plain = dict(PromptMatcher(small_backbone, settings, "test").match(unit, image))
-    matcher = PromptMatcher(small_backbone, settings, "test", evidence=8)
+    matcher = PromptMatcher(small_backbone, settings, "test", map_cells=8)
     embeddings = matcher.optimize(image("a"), POINTS, "a")
     seen = matcher.source_maps(image("a"), embeddings, POINTS, "a")
     found = matcher.transfer(image("b"), embeddings, POINTS, "a", "b")
@@ -231,11 +231,11 @@ def test_evidence_is_where_the_points_are_and_were_found(small_backbone, unit, p
         if not pair.visible.any():
             continue
         asked = torch.tensor(pair.visible)
-        assert match.evidence.layers == (*small_backbone.layers, "combined")
+        assert match.maps.layers == (*small_backbone.layers, "combined")
         shape = (pair.visible.sum(), len(small_backbone.layers) + 1, 8, 8)
-        assert match.evidence.source.shape == match.evidence.target.shape == shape
+        assert match.maps.source.shape == match.maps.target.shape == shape
         of_layers = seen[asked].unflatten(-1, (8, -1)).mean(-1).unflatten(-2, (8, -1)).mean(-2)
-        np.testing.assert_allclose(match.evidence.source[:, :-1], of_layers.numpy(), rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(match.maps.source[:, :-1], of_layers.numpy(), rtol=1e-3, atol=1e-6)
         if pair.id == "b":
             combined = found[asked].flatten(2).softmax(-1).mean(1).view(-1, 8, 8, 8, 8).mean((2, 4))
-            np.testing.assert_allclose(match.evidence.target[:, -1], combined.numpy(), rtol=1e-3)
+            np.testing.assert_allclose(match.maps.target[:, -1], combined.numpy(), rtol=1e-3)

@@ -6,8 +6,8 @@ from lightning import Callback
 
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.prompt.crops import Crops, LatentCache
-from sdcorr.prompt.draws import Draws, Query
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, fit, optimization_side, run
+from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
 
 SETTINGS = PromptSettings(steps=4, sigma=4.0, restarts=2, learning_rate=0.01, flip=0.5)
@@ -29,7 +29,7 @@ class TestRandomCrops:
         _, crops = problem(small_backbone)
         assert len(crops) == 4
         shapes = {name: tuple(value.shape) for name, value in crops[0].items()}
-        assert shapes == {"latents": (4, 4, 16, 16), "noise": (4, 4, 16, 16), "centres": (4, 2), "boxes": (4, 4)}
+        assert shapes == {"latents": (4, 4, 16, 16), "noise": (4, 4, 16, 16), "centers": (4, 2), "boxes": (4, 4)}
 
     def test_latents_are_those_of_the_pixels(self, small_backbone):
         _, crops = problem(small_backbone)
@@ -48,17 +48,17 @@ class TestRandomCrops:
         _, crops = problem(small_backbone, points=point, image=image)
         for step in range(len(crops)):
             batch = crops[step]
-            for pixels, centre in zip(crops.pixels(batch["boxes"]), batch["centres"], strict=True):
+            for pixels, center in zip(crops.pixels(batch["boxes"]), batch["centers"], strict=True):
                 index = pixels[0].flatten().argmax().item()
-                assert abs(index % 64 + 0.5 - centre[0].item()) <= 1
-                assert abs(index // 64 + 0.5 - centre[1].item()) <= 1
+                assert abs(index % 64 + 0.5 - center[0].item()) <= 1
+                assert abs(index // 64 + 0.5 - center[1].item()) <= 1
 
     def test_whole_image(self, small_backbone):
         settings = PromptSettings(steps=2, restarts=2, sigma=4.0, optimize_crops=False)
         _, crops = problem(small_backbone, settings)
         for step in range(2):
             assert crops[step]["boxes"].tolist() == [[0, 0, 0, 0]] * 4
-            torch.testing.assert_close(crops[step]["centres"], POINTS.repeat_interleave(2, 0))
+            torch.testing.assert_close(crops[step]["centers"], POINTS.repeat_interleave(2, 0))
 
     def test_a_pool_of_crops(self, small_backbone):
         settings = replace(SETTINGS, steps=12, crop_pool=2, flip=0.0)
@@ -89,7 +89,7 @@ class TestOptimization:
         again = PromptOptimization(small_backbone, start, SETTINGS)
         run(again, crops)
         assert torch.equal(start, module.embeddings.detach())
-        assert (again.embeddings != start).any(-1).all()  # all tokens were optimised
+        assert (again.embeddings != start).any(-1).all()  # all tokens were optimized
 
     def test_queries_together_are_queries_alone(self, small_backbone):
         together = run(*problem(small_backbone))

@@ -16,7 +16,7 @@ class TestGaussianTarget:
         assert target[1, 1].item() == pytest.approx(math.exp(-4 / 8))
         assert target[4, 2].item() == pytest.approx(math.exp(-(9 + 1) / 8))
 
-    def test_centre_between_pixels_and_outside(self):
+    def test_center_between_pixels_and_outside(self):
         assert gaussian_profile(torch.tensor(1.5), 4, 1.0)[1:3].tolist() == pytest.approx([math.exp(-1 / 8)] * 2)
         assert gaussian_profile(torch.tensor(-2.0), 4, 1.0)[0].item() == pytest.approx(math.exp(-2))
 
@@ -24,8 +24,8 @@ class TestGaussianTarget:
         assert gaussian_target(torch.rand(3, 7, 2), 5, 2.0).shape == (3, 7, 5, 5)
 
     def test_gradient(self):
-        centres = torch.tensor([[1.2, 3.4]], dtype=torch.float64, requires_grad=True)
-        assert gradcheck(lambda c: gaussian_target(c, 5, 2.0), centres)
+        centers = torch.tensor([[1.2, 3.4]], dtype=torch.float64, requires_grad=True)
+        assert gradcheck(lambda c: gaussian_target(c, 5, 2.0), centers)
 
 
 class TestUpsamplingMatrix:
@@ -41,9 +41,9 @@ class TestUpsamplingMatrix:
         torch.testing.assert_close(matrix @ maps @ matrix.T, expected)
 
 
-def slow_loss(maps: list[torch.Tensor], centres: torch.Tensor, size: int, sigma: float) -> torch.Tensor:
+def slow_loss(maps: list[torch.Tensor], centers: torch.Tensor, size: int, sigma: float) -> torch.Tensor:
     """The definition: every map at full size, compared pixel by pixel."""
-    target = gaussian_target(centres, size, sigma)
+    target = gaussian_target(centers, size, sigma)
     large = [F.interpolate(m, size=(size, size), mode="bilinear", align_corners=False).mean(1) for m in maps]
     return torch.stack([(m - target).square().mean((1, 2)) for m in large]).mean(0)
 
@@ -59,16 +59,16 @@ class TestMapLoss:
 
     @pytest.mark.parametrize("dtype, rtol", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
     def test_is_the_loss_at_full_size(self, dtype, rtol):
-        maps, centres = self.inputs(dtype)
-        ours, expected = (f(maps, centres, self.SIZE, self.SIGMA) for f in (map_loss, slow_loss))
+        maps, centers = self.inputs(dtype)
+        ours, expected = (f(maps, centers, self.SIZE, self.SIGMA) for f in (map_loss, slow_loss))
         assert ours.shape == (3,)
         torch.testing.assert_close(ours, expected, rtol=rtol, atol=0)
 
     def test_near_the_optimum(self):
         # A map that is nearly the Gaussian itself: nothing may cancel, in value or gradient.
-        _, centres = self.inputs(torch.float32)
-        target = gaussian_target(centres, 16, self.SIGMA / 2)[:, None].requires_grad_()
-        losses = [f([target], centres * 2, 32, self.SIGMA) for f in (map_loss, slow_loss)]
+        _, centers = self.inputs(torch.float32)
+        target = gaussian_target(centers, 16, self.SIGMA / 2)[:, None].requires_grad_()
+        losses = [f([target], centers * 2, 32, self.SIGMA) for f in (map_loss, slow_loss)]
         torch.testing.assert_close(*losses, rtol=1e-3, atol=1e-8)
         torch.testing.assert_close(*[torch.autograd.grad(x.sum(), target)[0] for x in losses], rtol=1e-3, atol=1e-8)
 
@@ -78,15 +78,15 @@ class TestMapLoss:
         torch.testing.assert_close(loss, torch.tensor([0.25]))
 
     def test_gradient(self):
-        maps, centres = self.inputs(torch.float64)
+        maps, centers = self.inputs(torch.float64)
         maps = [m.requires_grad_() for m in maps]
-        assert gradcheck(lambda *m: map_loss(m, centres, self.SIZE, self.SIGMA), maps)
+        assert gradcheck(lambda *m: map_loss(m, centers, self.SIZE, self.SIGMA), maps)
 
     def test_gradient_is_that_of_the_loss_at_full_size(self):
-        maps, centres = self.inputs(torch.float64)
+        maps, centers = self.inputs(torch.float64)
         maps = [m.requires_grad_() for m in maps]
         ours, expected = (
-            torch.autograd.grad(f(maps, centres, self.SIZE, self.SIGMA).sum(), maps) for f in (map_loss, slow_loss)
+            torch.autograd.grad(f(maps, centers, self.SIZE, self.SIGMA).sum(), maps) for f in (map_loss, slow_loss)
         )
         torch.testing.assert_close(ours, expected)
 
@@ -98,14 +98,14 @@ class TestMapLoss:
             return apply(a, b)
 
         monkeypatch.setattr(torch.Tensor, "__matmul__", watched)
-        maps, centres = self.inputs(torch.float32)
+        maps, centers = self.inputs(torch.float32)
         with Float32Mode("tf32"):
-            map_loss([m.requires_grad_() for m in maps], centres, self.SIZE, self.SIGMA).sum().backward()
+            map_loss([m.requires_grad_() for m in maps], centers, self.SIZE, self.SIGMA).sum().backward()
         assert products == ["ieee"] * 2 * (3 + 2)  # two layers: three products forward, two of them backward
 
     def test_each_query_is_alone(self):
-        maps, centres = self.inputs(torch.float64)
-        together = map_loss(maps, centres, self.SIZE, self.SIGMA)
+        maps, centers = self.inputs(torch.float64)
+        together = map_loss(maps, centers, self.SIZE, self.SIGMA)
         for row in range(3):
-            alone = map_loss([m[row : row + 1] for m in maps], centres[row : row + 1], self.SIZE, self.SIGMA)
+            alone = map_loss([m[row : row + 1] for m in maps], centers[row : row + 1], self.SIZE, self.SIGMA)
             torch.testing.assert_close(alone[0], together[row])

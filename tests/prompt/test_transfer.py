@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sdcorr.prompt.batching import QueryBatches
 from sdcorr.prompt.crops import LatentCache
-from sdcorr.prompt.draws import Draws, Query
+from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed.memory import QueryBatches
 from sdcorr.prompt.transfer import MapCanvas
 from sdcorr.prompt.transfer import transfer as transfer_in_batches
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdcorr.toybox import train
+from sdcorr.toybox.making import train
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@ import pytest
 from transformers import CLIPTokenizer
 
 from sdcorr.toybox import world
-from sdcorr.toybox.anatomy import MODEL_FOLDER, TOKENS, build_tokenizer, tokenise
+from sdcorr.toybox.anatomy import MODEL_FOLDER, TOKENS, build_tokenizer, tokenize
 from sdcorr.toybox.classes import THINGS
-from sdcorr.toybox.palette import COLOURS
+from sdcorr.toybox.palette import COLORS
 from sdcorr.toybox.world import TRAIN, VAL, draw
 
 
@@ -22,22 +22,22 @@ def tokenizer(request, tmp_path_factory):
 
 class TestTokenizer:
     def test_every_word_is_one_token(self, tokenizer):
-        words = sorted({word for caption in captions(VAL, 500) for word in caption.split()} | set(COLOURS))
+        words = sorted({word for caption in captions(VAL, 500) for word in caption.split()} | set(COLORS))
         assert {word: tokenizer.tokenize(word) for word in words} == {word: [f"{word}</w>"] for word in words}
 
     def test_captions_survive(self, tokenizer):
         for caption in captions(VAL, 50):
-            ids = tokenise(tokenizer, [caption])[0]
+            ids = tokenize(tokenizer, [caption])[0]
             assert tokenizer.decode(ids, skip_special_tokens=True).strip() == caption
 
     def test_the_longest_captions_fit(self, tokenizer, monkeypatch):
         monkeypatch.setattr(world, "MENTIONED", 1.0)
         for name in THINGS:
             for caption in captions(VAL, 3, category=name):
-                ids = tokenise(tokenizer, [caption])
+                ids = tokenize(tokenizer, [caption])
                 assert ids.shape == (1, TOKENS) and len(caption.split()) + 2 <= TOKENS
                 assert ids[0, 0] == tokenizer.bos_token_id
                 assert ids[0, len(caption.split()) + 1 :].eq(tokenizer.eos_token_id).all()
 
     def test_the_empty_caption(self, tokenizer):
-        assert tokenise(tokenizer, [""])[0, 1:].eq(tokenizer.eos_token_id).all()
+        assert tokenize(tokenizer, [""])[0, 1:].eq(tokenizer.eos_token_id).all()

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from sdcorr.baselines.patches import ImagePatches
-from sdcorr.baselines.position import SameBoxPosition, SamePixel
 from sdcorr.datasets import group_by_source
 from sdcorr.errors import UserError
-from sdcorr.evaluation.predictions import UnitRecord
-from sdcorr.evaluation.protocols import protocol_named
-from sdcorr.evaluation.score import estimate, tally
+from sdcorr.methods.image_patches import ImagePatches
+from sdcorr.methods.position import SameBoxPosition, SamePixel
+from sdcorr.run.records import UnitRecord
+from sdcorr.scoring.protocols import protocol_named
+from sdcorr.scoring.score import estimate, tally
 from sdcorr.toybox.classes import THINGS
 from sdcorr.toybox.dataset import SPLITS, Toybox
 
@@ -62,7 +62,7 @@ class TestPairs:
 
 @pytest.mark.parametrize("method", [SamePixel(), SameBoxPosition(), ImagePatches()], ids=lambda method: method.name)
 def test_what_looks_at_no_meaning_fails(method):
-    """Neither a place nor a colour solves the toybox: what a method scores above this it owes to something else."""
+    """Neither a place nor a color solves the toybox: what a method scores above this it owes to something else."""
     box = Toybox("val")
     records = [
         UnitRecord(box.name, box.split, method.name, unit.source, 0.0, tuple(method.match(unit, box.image)))

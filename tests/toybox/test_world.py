@@ -151,14 +151,14 @@ class TestBoxesAndMasks:
 
 
 class TestCaptions:
-    def test_colours_are_those_of_the_parts(self, monkeypatch):
+    def test_colors_are_those_of_the_parts(self, monkeypatch):
         monkeypatch.setattr(world, "MENTIONED", 1.0)
         for name, thing in THINGS.items():
             canvas, seed = Canvas(), (VAL, 4)
             thing.draw(canvas, Paint(canvas, np.random.default_rng(seed)))
             caption = draw(seed, category=name).caption
             assert caption.startswith(f"a {name} ")
-            assert all(f" {colour} {part}" in caption for part, colour in canvas.colours.items())
+            assert all(f" {color} {part}" in caption for part, color in canvas.colors.items())
             assert len(caption.split()) == (
-                (6 if thing.side_view else 4) + sum(1 + len(part.split()) for part in canvas.colours)
+                (6 if thing.side_view else 4) + sum(1 + len(part.split()) for part in canvas.colors)
             )

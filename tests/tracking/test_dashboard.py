@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from sdcorr.evaluation.curves import GRID
+from sdcorr.scoring.curves import GRID
 
 
 def test_the_summary_is_whole(evaluated) -> None:

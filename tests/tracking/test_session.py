@@ -5,8 +5,9 @@ from importlib.metadata import version
 import pytest
 import wandb
 
-from sdcorr import build, tracking
-from sdcorr.cli import compose
+from sdcorr import tracking
+from sdcorr.cli import build
+from sdcorr.cli.command import compose
 from sdcorr.errors import UserError
 from tests.tracking.conftest import evaluate, runs
 

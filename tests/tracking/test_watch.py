@@ -3,7 +3,7 @@
 import torch
 from omegaconf import OmegaConf
 
-from sdcorr.datasets.pair import unit_name
+from sdcorr.datasets.base import unit_name
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.prompt.module import run
 from sdcorr.toybox.dataset import Toybox

@@ -74,16 +74,16 @@ def test_ids_of_two_charts_in_a_page_do_not_clash() -> None:
             assert all(shapes[0][name] == shapes[1][name] for name in shapes[0].keys() & shapes[1].keys())
 
 
-def test_colours_differ_for_the_colour_blind_too() -> None:
+def test_colors_differ_for_the_color_blind_too() -> None:
     """Simulated deuteranopia and protanopia (Viénot et al. 1999, in linear RGB)."""
     blind = {
         "deuteranopia": [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
         "protanopia": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
     }
-    for palette in (charts.LINE_COLOURS, (visualize.pictures.RIGHT, visualize.pictures.WRONG)):
-        colours = np.array([to_rgb(each) for each in palette]) ** 2.2
+    for palette in (charts.LINE_COLORS, (visualize.pictures.RIGHT, visualize.pictures.WRONG)):
+        colors = np.array([to_rgb(each) for each in palette]) ** 2.2
         for matrix in blind.values():
-            seen = np.clip(colours @ np.array(matrix).T, 0, 1) ** (1 / 2.2)
+            seen = np.clip(colors @ np.array(matrix).T, 0, 1) ** (1 / 2.2)
             apart = np.linalg.norm(seen[:, None] - seen[None], axis=-1) + 9 * np.eye(len(seen))
             assert apart.min() > 0.12
 

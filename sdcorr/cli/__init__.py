@@ -1,0 +1,1 @@
+"""Commands: from what a user typed to the parts of a run."""

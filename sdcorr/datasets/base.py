@@ -1,0 +1,225 @@
+"""What every benchmark gives and every method takes: pairs of images with corresponding points.
+
+The coordinate convention of the whole program, stated here once. A point is (x, y), two floats, in pixels of
+the original image, before any resizing. Pixels are areas: the image covers [0, W] x [0, H] and the center of
+its top-left pixel is (0.5, 0.5), so resizing an image only scales its points. Annotations that a data set
+stores as integers are kept as they are. Maps are indexed [row, column]; the center of map cell [row, column]
+is (column + 0.5, row + 0.5).
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the original image
+ImageReader = Callable[[str], Image.Image]  # image key -> RGB image
+
+# Transferring a point to one target costs about this share of optimizing its prompt embedding: 100 forward
+# passes (5 restarts x 20 crops) against 645 forward and backward ones (5 restarts x 129 steps).
+TRANSFER_COST = 0.08
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One ordered pair of images with N annotated key-points, everything in pixels of the original images.
+
+    Raises:
+        ValueError: if the shapes do not agree or a visible point of the source is not a finite number.
+    """
+
+    id: str  # unique within the split of the data set
+    category: str
+    source: str  # image key: unique per picture within the data set
+    target: str
+    source_size: tuple[int, int]  # (W, H)
+    target_size: tuple[int, int]
+    source_points: np.ndarray  # (N, 2) float64
+    target_points: np.ndarray  # (N, 2) float64; NaN where unknown
+    visible: np.ndarray  # (N,) bool: the point is asked for, and scored where its place in the target is known
+    names: tuple[str, ...]  # N names of the key-points
+    source_box: Box | None = None  # box of the object
+    target_box: Box | None = None
+    ambiguous: np.ndarray | None = None  # (N,) bool: the part has a look-alike on the same object
+    flags: Mapping[str, str | int | float] = field(default_factory=dict)  # what the data set says about difficulty
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__  # the usual way to tidy the fields of a frozen dataclass
+        set_field(self, "source_points", _constant(self.source_points, np.float64))
+        set_field(self, "target_points", _constant(self.target_points, np.float64))
+        set_field(self, "visible", _constant(self.visible, bool))
+        set_field(self, "names", tuple(self.names))
+        if self.ambiguous is not None:
+            set_field(self, "ambiguous", _constant(self.ambiguous, bool))
+        for name in ("source_size", "target_size"):
+            set_field(self, name, tuple(int(side) for side in getattr(self, name)))
+        for name in ("source_box", "target_box"):
+            if (box := getattr(self, name)) is not None:
+                set_field(self, name, tuple(float(edge) for edge in box))
+        self._check()
+
+    def _check(self) -> None:
+        count = len(self.names)
+        shapes = {
+            "source_points": (count, 2),
+            "target_points": (count, 2),
+            "visible": (count,),
+            "ambiguous": (count,),
+        }
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is not None and value.shape != shape:
+                raise ValueError(f"pair {self.id}: {name} has shape {value.shape}, its {count} names ask for {shape}")
+        if not np.isfinite(self.query_points).all():
+            raise ValueError(f"pair {self.id}: a visible point in source_points is not a finite number")
+        if np.isinf(self.true_points).any():
+            raise ValueError(f"pair {self.id}: a visible point in target_points is infinite")
+        for name, length in (("source_size", 2), ("target_size", 2), ("source_box", 4), ("target_box", 4)):
+            value = getattr(self, name)
+            if value is not None and len(value) != length:
+                raise ValueError(f"pair {self.id}: {name} has {len(value)} numbers instead of {length}")
+
+    @property
+    def query_points(self) -> np.ndarray:
+        """The V visible points of the source, (V, 2) pixels of the source image: the query points."""
+        return self.source_points[self.visible]
+
+    @property
+    def true_points(self) -> np.ndarray:
+        """The same V points in the target, (V, 2) pixels of the target image: the right answers, NaN where unknown."""
+        return self.target_points[self.visible]
+
+    @property
+    def has_truth(self) -> np.ndarray:
+        """Which of the V visible points can be scored, (V,) bool."""
+        return ~np.isnan(self.true_points).any(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionMaps:
+    """What the matches of a pair were read from: small maps, layer by layer, each stretched over its whole picture."""
+
+    layers: tuple[str, ...]  # L names; the last is that of the map in which the point was found, all layers combined
+    source: np.ndarray  # (V, L, k, k) float32, where each point's embedding attends in the source
+    target: np.ndarray  # (V, L, k, k) likewise, in the target
+
+    def of(self, points: np.ndarray) -> "AttentionMaps":
+        """That of some of the points, chosen by a mask (V,) or by indices."""
+        return AttentionMaps(self.layers, self.source[points], self.target[points])
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """A method's answer for one pair: its V visible points, in the pair's order.
+
+    Raises:
+        ValueError: if the shapes do not agree, or a number is not finite or a confidence outside [0, 1].
+    """
+
+    points: np.ndarray  # (V, 2) float64, pixels of the original target image
+    confidence: np.ndarray  # (V,) float64 in [0, 1]; what it means is the method's to say
+    maps: AttentionMaps | None = None  # if it was asked for and the method has any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", _constant(self.points, np.float64).reshape(-1, 2))
+        object.__setattr__(self, "confidence", _constant(self.confidence, np.float64))
+        if self.confidence.shape != self.points.shape[:1]:
+            raise ValueError(f"{len(self.points)} matched points with confidences of shape {self.confidence.shape}")
+        if not np.isfinite(self.points).all():
+            raise ValueError("a matched point is not a finite number")
+        if not ((self.confidence >= 0) & (self.confidence <= 1)).all():  # NaN fails too
+            raise ValueError("a confidence is outside [0, 1]")
+
+
+def scorable(pair: Pair, match: Match) -> tuple[Pair, Match]:
+    """A pair and its match with those visible points only whose place in the target is known."""
+    known = pair.has_truth
+    if known.all():
+        return pair, match
+    visible = pair.visible.copy()
+    visible[visible] = known
+    maps = match.maps.of(known) if match.maps else None
+    return replace(pair, visible=visible), Match(match.points[known], match.confidence[known], maps)
+
+
+class Benchmark(Protocol):
+    """One split of a data set: a list of pairs, and the pictures that they name."""
+
+    name: str
+    split: str
+    pairs: Sequence[Pair]
+
+    def image(self, key: str) -> Image.Image:
+        """The RGB image of that key. Raises UserError if the file is missing or cannot be read."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One target of a source image: a pair, and which of the unit's query points it asks for."""
+
+    pair: Pair
+    points: tuple[int, ...]  # for each visible point of the pair, its index into SourceUnit.points
+
+
+@dataclass(frozen=True, eq=False)
+class SourceUnit:
+    """The unit of work: one source image, all its distinct query points, all its targets.
+
+    A prompt embedding depends on the source image and the query point only, so it is found once here and
+    transferred to every target.
+    """
+
+    source: str  # image key
+    points: np.ndarray  # (P, 2) float64 distinct query points, pixels of the source image
+    targets: tuple[Target, ...]
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs of this source image, in the order of the data set."""
+        return tuple(target.pair for target in self.targets)
+
+    @property
+    def cost(self) -> float:
+        """The expected work in optimized query points, to start the heaviest units first."""
+        return len(self.points) + TRANSFER_COST * sum(len(target.points) for target in self.targets)
+
+
+def unit_name(source: str) -> str:
+    """A file name, legal everywhere, for the unit of a source image: the readable part of its key and a hash.
+
+    >>> unit_name("bird/2008_001:a")
+    'bird_2008_001_a-56f64710'
+    """
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", source).strip("._")[-80:]
+    return f"{readable}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
+
+
+def group_by_source(pairs: Iterable[Pair]) -> list[SourceUnit]:
+    """Groups pairs into units of work, in the order in which their source images first appear.
+
+    A pair without a visible point stays in its unit, as a target that asks for nothing.
+    """
+    by_source: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        by_source.setdefault(pair.source, []).append(pair)
+    return [_unit(source, members) for source, members in by_source.items()]
+
+
+def _unit(source: str, pairs: Sequence[Pair]) -> SourceUnit:
+    index: dict[tuple[float, float], int] = {}
+    targets = []
+    for pair in pairs:
+        points = tuple(index.setdefault((x, y), len(index)) for x, y in pair.query_points.tolist())
+        targets.append(Target(pair, points))
+    return SourceUnit(source, np.array(list(index), dtype=np.float64).reshape(-1, 2), tuple(targets))
+
+
+def _constant(values: np.ndarray, dtype: type) -> np.ndarray:
+    array = np.array(values, dtype=dtype)
+    array.setflags(write=False)
+    return array

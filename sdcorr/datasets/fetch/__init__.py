@@ -1,0 +1,1 @@
+"""Getting a benchmark's official archives: addresses, resumable downloads, checks, unpacking."""

@@ -1,0 +1,99 @@
+"""Pages from what is on disk: `python -m sdcorr.report RUN [RUN ...] [--protocol NAME] [--root PATH]`.
+
+One run: its report.html anew. No model is needed. Its pictures come from the data set that its config.yaml names, which
+is looked for where `configs/dataset` says, or at --root; without them the page shows points and maps on gray.
+Several runs: comparison.html, each run against the first.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from sdcorr.cli import build
+from sdcorr.cli.command import MISTAKES, answer, compose, explain
+from sdcorr.cli.runs import arguments, opened, parse
+from sdcorr.datasets import ImageReader
+from sdcorr.errors import UserError
+from sdcorr.report.comparison import FILE, write_comparison
+from sdcorr.report.page import write_report
+from sdcorr.run.records import PredictionStore
+from sdcorr.scoring.protocols import PROTOCOLS, Protocol, protocol_named
+from sdcorr.scoring.score import score
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Makes a page about finished runs, see the top of this file.
+
+    Raises:
+        UserError: if an argument, a folder or a record is not what it should be, or the page cannot be written.
+    """
+    parser = arguments("sdcorr.report", "A page about a run, or about several.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of an evaluation")
+    parser.add_argument("--protocol", metavar="NAME", help=f"as the first run was scored, or {', '.join(PROTOCOLS)}")
+    parser.add_argument("--pairs", type=int, default=1000, help="the most that are shown (%(default)s)")
+    parser.add_argument("--root", metavar="PATH", help="where the data set is, if it is not where configs/dataset says")
+    parser.add_argument("--output", type=Path, metavar="FILE", help=f"of a comparison ({FILE})")
+    chosen = parse(parser, given)
+    if chosen.pairs < 0:
+        raise UserError(f"The number of pairs cannot be {chosen.pairs}: give --pairs 1000, or 0 for none.")
+    runs = [opened(run, chosen.method) for run in chosen.runs]
+    protocol = protocol_named(chosen.protocol or _scored_as(runs[0][0]))
+    console = Console(stderr=True)
+    if len(runs) > 1:
+        path = chosen.output or Path(FILE)
+        write_comparison(runs, protocol, path, alphas=chosen.alphas, samples=chosen.bootstrap)
+    elif chosen.output:
+        raise UserError("--output is of a comparison, and there is one run: its page is report.html in its folder.")
+    else:
+        path = _report(*runs[0], protocol, chosen, console)
+    print(path)
+
+
+def _report(store: PredictionStore, method: str, protocol: Protocol, chosen: Namespace, console: Console) -> Path:
+    records, summary = store.records(method), None
+    if any(pair.has_truth.any() for record in records for pair, _ in record.predictions):
+        summary = score(store, method, protocol, chosen.alphas, samples=chosen.bootstrap)
+    return write_report(
+        store,
+        method,
+        protocol,
+        summary,
+        image=_images(store.config(), chosen.root, console),
+        pairs=chosen.pairs,
+        samples=chosen.bootstrap,
+        console=console,
+    )
+
+
+def _scored_as(store: PredictionStore) -> str:
+    """The protocol of the run's own summary."""
+    try:
+        return str(json.loads((store.run_dir / "summary.json").read_text())["protocol"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "standard"
+
+
+def _images(config: dict[str, Any], root: str | None, console: Console) -> ImageReader | None:
+    """The pictures of the data set that a run's configuration names; None, and a sentence, if they are not there."""
+    dataset = config.get("dataset")
+    if not isinstance(dataset, dict) or "name" not in dataset:
+        console.print("The run does not say what it was made on, so its report has no pictures.")
+        return None
+    group = f"dataset={dataset['name']}"
+    try:
+        settings = compose("eval", group).dataset  # a run notes more than these
+        told = {name: value for name, value in dataset.items() if name in settings} | ({"root": root} if root else {})
+        return build.benchmark(compose("eval", group, *(f"dataset.{n}={json.dumps(v)}" for n, v in told.items()))).image
+    except MISTAKES as error:
+        console.print(f"{explain(error)} The report has no pictures: --root says where they are.", markup=False)
+        return None
+
+
+if __name__ == "__main__":
+    answer(main)

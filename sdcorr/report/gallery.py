@@ -1,0 +1,130 @@
+"""The pairs that a page shows, with all that it needs to show them, as plain values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from sdcorr.datasets import ImageReader
+from sdcorr.errors import UserError
+from sdcorr.report.data_urls import NO_PICTURE, Room, maps_url, picture_url
+from sdcorr.report.pairs import ALPHA, Judged
+from sdcorr.run.records import PredictionStore
+
+A_PAIR = 24_000  # characters of the file that a pair may take; 1,000 pairs keep below 25 MB with all the rest
+AT_LEAST = 1_000 * A_PAIR  # which the pictures of few pairs may fill
+FOR_MAPS = 0.35  # share of what points and names leave; pictures get what the maps leave
+MANY = 200  # pairs from which on it is said that it takes a while
+
+
+def gallery(
+    store: PredictionStore, method: str, pairs: Sequence[Judged], image: ImageReader | None, console: Console
+) -> dict[str, Any]:
+    """Everything that `report.js` needs; what can be shared by pairs is held once.
+
+    Args:
+        store: where the maps are.
+        method: whose maps are shown.
+        pairs: those to show.
+        image: reads a picture; one that cannot be read is gray, and all are if this is None.
+        console: where it is said that it takes a while.
+
+    Returns:
+        `images`: url, width and height (of the original picture) of each; `layers`; `sources`: url of the maps of each
+        source image; `names` of key-points; `alpha`; `pairs`: id, category, source and target (indices of images),
+        share of right points, mean confidence, points (source, target and true x and y, right, confidence, index of
+        the name), and `maps` where there are some: index of the source's, its row of each point, url of the target's.
+    """
+    if len(pairs) > MANY:
+        console.print(f"making the pictures of {len(pairs):,} pairs for the report", highlight=False)
+    sizes = {each.pair.source: each.pair.source_size for each in pairs}
+    sizes |= {each.pair.target: each.pair.target_size for each in pairs}
+    images = {key: index for index, key in enumerate(sizes)}
+    names = {name: index for index, name in enumerate(sorted({name for each in pairs for name in each.pair.names}))}
+    shown = [_pair(each, images, names) for each in pairs]
+    left = max(A_PAIR * len(pairs), AT_LEAST) - len(json.dumps([shown, list(names)]))
+    layers, sources = _add_maps(shown, store, method, pairs, FOR_MAPS * left)
+    left -= sum(map(len, sources)) + sum(len(each["maps"]["target"]) for each in shown if each["maps"])
+    room = Room(left, len(sizes))
+    keys = track(sizes, "report", console=console, disable=not console.is_terminal, transient=True)
+    pictures = [{"url": _picture(key, image, room), "width": sizes[key][0], "height": sizes[key][1]} for key in keys]
+    return {
+        "images": pictures,
+        "layers": layers,
+        "sources": sources,
+        "names": list(names),
+        "alpha": ALPHA,
+        "pairs": shown,
+    }
+
+
+def _add_maps(
+    shown: list[dict[str, Any]], store: PredictionStore, method: str, pairs: Sequence[Judged], characters: float
+) -> tuple[tuple[str, ...], list[str]]:
+    """Gives each pair its `maps` if it has any; the layers, and the url of the maps of each source image."""
+    units: dict[str, list[int]] = {}
+    for index, each in enumerate(pairs):
+        units.setdefault(each.pair.source, []).append(index)
+    layers: tuple[str, ...] = ()
+    sources: list[str] = []
+    room = Room(characters, len(pairs) + len(units))
+    for source, members in units.items():
+        kept = store.maps(method, source)
+        rows: dict[tuple[float, float], int] = {}  # query point -> where its map is in the source's picture
+        tiles: list[np.ndarray] = []
+        for index in members:
+            pair, maps = pairs[index].pair, kept.get(pairs[index].pair.id)
+            if maps is None or len(maps.target) != len(pairs[index].right):
+                continue
+            layers = layers or maps.layers
+            if maps.layers != layers:
+                continue
+            places = [(x, y) for x, y in pair.query_points.tolist()]
+            for place, each in zip(places, maps.source, strict=True):
+                if place not in rows:
+                    rows[place] = len(tiles)
+                    tiles.append(each)
+            target = maps_url(maps.target, room)
+            shown[index]["maps"] = {"source": len(sources), "rows": [rows[place] for place in places], "target": target}
+        if tiles:
+            sources.append(maps_url(np.stack(tiles), room))
+    return layers, sources
+
+
+def _picture(key: str, image: ImageReader | None, room: Room) -> str:
+    if image is None:
+        return NO_PICTURE
+    try:
+        return picture_url(image(key), room)
+    except UserError:
+        return NO_PICTURE
+
+
+def _pair(each: Judged, images: Mapping[str, int], names: Mapping[str, int]) -> dict[str, Any]:
+    pair, match = each.pair, each.match
+    called = [names[name] for name, seen in zip(pair.names, pair.visible, strict=True) if seen]
+    points = [
+        [*_rounded(source), *_rounded(target), *_rounded(truth), right, round(float(confidence), 3), name]
+        for source, target, truth, right, confidence, name in zip(
+            pair.query_points, match.points, pair.true_points, each.right, match.confidence, called, strict=True
+        )
+    ]
+    return {
+        "id": pair.id,
+        "category": pair.category,
+        "source": images[pair.source],
+        "target": images[pair.target],
+        "share": each.share,
+        "confidence": round(float(match.confidence.mean()), 4),
+        "points": points,
+        "maps": None,
+    }
+
+
+def _rounded(point: np.ndarray) -> list[float | None]:
+    return [round(float(value), 1) if np.isfinite(value) else None for value in point]

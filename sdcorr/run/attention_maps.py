@@ -1,0 +1,76 @@
+"""The maps behind the matches of a source image, as one small file: a byte a cell, each map over its own range.
+
+They are for looking at: nothing is scored from them, and a run without them is whole.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from sdcorr.datasets import AttentionMaps
+
+LEVELS = 255  # a byte's
+
+
+def pack(found: Mapping[str, AttentionMaps]) -> bytes:
+    """A numpy archive of attention maps by the pair's id; a source map that several pairs share is held once.
+
+    Raises:
+        ValueError: if there is none, or they differ in their layers.
+    """
+    layers = {each.layers for each in found.values()}
+    if len(layers) != 1:
+        raise ValueError(f"the attention maps of a source image must agree in their layers, not have {sorted(layers)}")
+    source, source_range = to_bytes(np.concatenate([each.source for each in found.values()]))
+    target, target_range = to_bytes(np.concatenate([each.target for each in found.values()]))
+    rows = np.concatenate((source.reshape(len(source), -1), source_range.reshape(len(source), -1).view(np.uint8)), 1)
+    _, first, which = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    file = io.BytesIO()
+    np.savez_compressed(
+        file,
+        layers=np.array(layers.pop()),
+        pairs=np.array(list(found)),
+        counts=np.array([len(each.target) for each in found.values()]),
+        source=source[first],
+        source_range=source_range[first],
+        source_of=which.reshape(-1),
+        target=target,
+        target_range=target_range,
+    )
+    return file.getvalue()
+
+
+def unpack(path: Path) -> dict[str, AttentionMaps]:
+    """The attention maps in such a file, by the pair's id; none if there is no such file, or it is torn."""
+    try:
+        with np.load(path) as archive:
+            held = dict(archive)
+        layers = tuple(held["layers"].tolist())
+        of = held["source_of"]
+        source = _from_bytes(held["source"][of], held["source_range"][of])
+        target = _from_bytes(held["target"], held["target_range"])
+        ends = np.cumsum(held["counts"])
+        return {
+            pair: AttentionMaps(layers, source[end - count : end], target[end - count : end])
+            for pair, count, end in zip(held["pairs"].tolist(), held["counts"], ends, strict=True)
+        }
+    except (OSError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile):
+        return {}
+
+
+def to_bytes(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Maps (N, L, k, k) as uint8, each over its own range, and their least and greatest values, (N, L, 2) float32."""
+    bounds = np.stack((maps.min((-2, -1)), maps.max((-2, -1))), -1).astype(np.float32)
+    spread = np.maximum(bounds[..., 1] - bounds[..., 0], np.finfo(np.float32).tiny)[..., None, None]
+    levels = (maps - bounds[..., :1, None]) / spread * LEVELS
+    return levels.round().astype(np.uint8), bounds
+
+
+def _from_bytes(levels: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    least, greatest = bounds[..., 0, None, None], bounds[..., 1, None, None]
+    return (least + levels / np.float32(LEVELS) * (greatest - least)).astype(np.float32)

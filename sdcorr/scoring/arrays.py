@@ -1,0 +1,84 @@
+"""What one method answered, as flat arrays: made once from its records, scored under any number of protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sdcorr.datasets import Pair, scorable
+from sdcorr.errors import UserError
+from sdcorr.run.records import PredictionStore, UnitRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The m answers of one method to n pairs; points of a pair follow each other, in the order of `pairs`."""
+
+    dataset: str
+    pairs: tuple[Pair, ...]  # n
+    rows: np.ndarray  # (m,) int: which pair a point belongs to
+    predicted: np.ndarray  # (m, 2) pixels of the original target image
+    truth: np.ndarray  # (m, 2) likewise
+    confidence: np.ndarray | None = None  # (m,) in [0, 1], if it was asked for
+    split: str = ""
+    seconds: float = 0.0  # time that the method took, over all ranks
+    failures: int = 0  # pairs without a prediction because of an image
+    peak_bytes: int | None = None  # the greatest memory that any source image took; None if nobody knows
+
+    @classmethod
+    def of(cls, dataset: str, predictions: Sequence[tuple[Pair, np.ndarray]], **about: Any) -> Answers:
+        """The answers to pairs of a data set, each with its V predicted points, (V, 2)."""
+        pairs = tuple(pair for pair, _ in predictions)
+        truths = [pair.true_points for pair in pairs]
+        rows = np.repeat(np.arange(len(pairs)), [len(truth) for truth in truths])
+        none = np.empty((0, 2))
+        predicted = np.concatenate([none, *(points for _, points in predictions)])
+        return cls(dataset, pairs, rows, predicted, np.concatenate([none, *truths]), **about)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The pairs' ids, (n,) str."""
+        return np.array([pair.id for pair in self.pairs])
+
+
+def collect(records: Iterable[UnitRecord]) -> Answers:
+    """The answers in the records of one method, without what has no truth to be scored by, sorted by the pair's id.
+
+    Raises:
+        UserError: if no pair has a visible point with a truth, or the records are of several data sets.
+    """
+    records = list(records)
+    scored = (scorable(*prediction) for record in records for prediction in record.predictions)
+    found = [(pair, match) for pair, match in scored if pair.visible.any()]
+    if not found:
+        raise UserError(
+            "There is nothing to score: no predicted pair has a point whose truth is known, so look at the data set."
+        )
+    origins = sorted({(record.dataset, record.split) for record in records})
+    if len(origins) > 1:
+        several = ", ".join(f"{dataset} {split}" for dataset, split in origins)
+        raise UserError(f"The records of one method are of several data sets ({several}): keep one run in a folder.")
+    ((dataset, split),) = origins
+    found.sort(key=lambda prediction: prediction[0].id)
+    return Answers.of(
+        dataset,
+        [(pair, match.points) for pair, match in found],
+        confidence=np.concatenate([match.confidence for _, match in found]),
+        split=split,
+        seconds=sum(record.seconds for record in records),
+        failures=sum(len(record.failures) for record in records),
+        peak_bytes=max((record.peak_bytes for record in records if record.peak_bytes is not None), default=None),
+    )
+
+
+def read(store: PredictionStore, method: str) -> dict[str, Answers]:
+    """The answers of every method in a run folder, `method` first.
+
+    Raises:
+        UserError: if there are no records of the method, or a record is torn.
+    """
+    names = [method, *(name for name in store.methods() if name != method)]
+    return {name: collect(store.records(name)) for name in names}

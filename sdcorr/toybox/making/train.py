@@ -1,0 +1,284 @@
+"""Train the toybox model: `python -m sdcorr.toybox.making.train vae`, then `... unet`.
+
+The autoencoder first: what its latents do not show, nobody can match. Then the UNet and the text encoder together, on
+latents that are computed once, with the plain diffusion objective on captioned drawings. Neither ever sees a key-point,
+a mask or a pair. Both stages save as they go and go on from there when the same command is run again; with a larger
+`--images` a finished one is continued.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from transformers import CLIPTokenizer
+
+from sdcorr.errors import UserError
+from sdcorr.toybox import anatomy
+from sdcorr.toybox.making.model_card import TRAINING, merge
+from sdcorr.toybox.making.pool import drawing_pool, to_unit_range
+
+EMPTY_CAPTION = 0.1  # share of training captions left empty
+MIN_SNR = 5.0  # gamma of the min-SNR loss weighting
+
+
+def trapezoid(step: int, steps: int, warm_up: int = 200, cool_down: float = 0.25) -> float:
+    """Learning-rate factor: up over `warm_up` steps, level, linearly down to 0 over the last share `cool_down`."""
+    return max(0.0, min(1.0, (step + 1) / warm_up, (steps - step) / (cool_down * steps)))
+
+
+class AutoencoderTraining(L.LightningModule):
+    """L1 on pixels, L1 on the differences of neighboring pixels (edges stay sharp), and a very small KL."""
+
+    def __init__(self, steps: int, learning_rate: float = 2e-3):
+        super().__init__()
+        self.save_hyperparameters()
+        self.vae = anatomy.build_vae()
+
+    def training_step(self, batch: tuple[torch.Tensor]) -> torch.Tensor:
+        images = to_unit_range(batch[0])  # (B, 3, S, S)
+        posterior = self.vae.encode(images).latent_dist
+        error = self.vae.decode(posterior.sample()).sample.float() - images
+        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        self.log("l1", error.abs().mean(), prog_bar=True)
+        return error.abs().mean() + edges + 1e-6 * posterior.kl().mean()
+
+    def configure_optimizers(self):
+        return _adam_with_trapezoid(self, self.hparams)
+
+
+class DiffusionTraining(L.LightningModule):
+    """v-prediction of noised latents under their captions, weighted by min-SNR; UNet and text encoder together."""
+
+    def __init__(self, steps: int, tokenizer: CLIPTokenizer, learning_rate: float = 1.5e-3):
+        super().__init__()
+        self.save_hyperparameters(ignore="tokenizer")
+        self.unet = anatomy.build_unet()
+        self.text_encoder = anatomy.build_text_encoder(tokenizer)
+        self.register_buffer("alphas", anatomy.build_scheduler().alphas_cumprod, persistent=False)
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        latents, tokens = batch  # (B, 4, 16, 16), (B, T)
+        latents = latents.float()
+        t = torch.randint(0, len(self.alphas), latents.shape[:1], device=latents.device)
+        alpha = self.alphas[t][:, None, None, None]  # (B, 1, 1, 1)
+        noise = torch.randn_like(latents)
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        context = self.text_encoder(tokens.long()).last_hidden_state  # (B, T, D)
+        error = (self.unet(noisy, t, context).sample.float() - velocity).square().mean((1, 2, 3))  # (B,)
+        snr = self.alphas[t] / (1 - self.alphas[t])
+        loss = (error * snr.clamp(max=MIN_SNR) / (snr + 1)).mean()
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self):
+        return _adam_with_trapezoid(self, self.hparams)
+
+
+def _adam_with_trapezoid(module: L.LightningModule, hparams):
+    optimizer = torch.optim.AdamW(module.parameters(), lr=hparams.learning_rate, weight_decay=1e-2, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: trapezoid(step, hparams.steps))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Batches(torch.utils.data.IterableDataset):
+    """Shuffled batches without end. Rows are gathered in one go: a per-item loader is slow with pictures this small."""
+
+    def __init__(self, *columns: np.ndarray | torch.Tensor, batch: int, seed: int):
+        self.columns, self.batch, self.seed = columns, batch, seed
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        rng = np.random.default_rng(self.seed)
+        while True:
+            order = rng.permutation(len(self.columns[0]))
+            for start in range(0, len(order) - self.batch + 1, self.batch):
+                rows = np.sort(order[start : start + self.batch])
+                yield tuple(torch.as_tensor(column[rows]) for column in self.columns)
+
+
+class CaptionedLatents(Batches):
+    """Batches of latents and tokens, one caption in ten emptied."""
+
+    def __init__(self, latents: np.ndarray, tokens: torch.Tensor, empty: torch.Tensor, batch: int, seed: int):
+        super().__init__(latents, tokens, batch=batch, seed=seed)
+        self.empty = empty  # (T,)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        rng = np.random.default_rng(self.seed + 1)
+        for latents, tokens in super().__iter__():
+            dropped = torch.as_tensor(rng.random(len(tokens)) < EMPTY_CAPTION)[:, None]
+            yield latents, torch.where(dropped, self.empty, tokens)
+
+
+class Keeper(Callback):
+    """Saves every so many steps and at the end: a checkpoint, a line of the loss, and whatever `export` writes.
+
+    Args:
+        every: steps between.
+        checkpoint: file to go on from; the losses are kept beside it.
+        export: is given the module with averaged weights, the step, and the running mean of the loss.
+    """
+
+    def __init__(self, every: int, checkpoint: Path, export: Callable[[L.LightningModule, int, float], None]):
+        self.every, self.checkpoint, self.export = every, checkpoint, export
+        self.running: float | None = None
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        loss = float(outputs["loss"].detach())
+        self.running = loss if self.running is None else 0.99 * self.running + 0.01 * loss
+        if trainer.global_step % self.every == 0:
+            self.save(trainer, module)
+
+    def on_train_end(self, trainer, module):
+        self.save(trainer, module)
+
+    def save(self, trainer, module):
+        partial = self.checkpoint.with_suffix(".partial")
+        trainer.save_checkpoint(partial)
+        os.replace(partial, self.checkpoint)
+        self.export(_averaged(trainer), trainer.global_step, self.running)
+        with self.checkpoint.with_suffix(".jsonl").open("a") as log:
+            log.write(json.dumps({"step": trainer.global_step, "loss": round(self.running, 5)}) + "\n")
+
+
+def _averaged(trainer: L.Trainer) -> L.LightningModule:
+    """The module's twin with averaged weights; Lightning keeps it to itself."""
+    averaging = next(callback for callback in trainer.callbacks if isinstance(callback, EMAWeightAveraging))
+    return averaging._average_model.module
+
+
+def fit(module: L.LightningModule, data: Batches, keeper: Keeper, steps: int, decay: float) -> None:
+    """One Lightning fit, from the last checkpoint if there is one."""
+    resume = keeper.checkpoint if keeper.checkpoint.exists() else None
+    if resume:  # with other batches and other noise than the ones it began with
+        data.seed += torch.load(resume, mmap=True, weights_only=True)["global_step"]
+        L.seed_everything(data.seed)
+    trainer = L.Trainer(
+        max_steps=steps,
+        precision="bf16-mixed",
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        gradient_clip_val=1.0,
+        accelerator="auto",
+        devices=1,
+        callbacks=[EMAWeightAveraging(decay=decay), keeper],
+    )
+    loader = torch.utils.data.DataLoader(data, batch_size=None)
+    trainer.fit(module, loader, ckpt_path=resume, weights_only=False)
+
+
+def train_vae(args: argparse.Namespace) -> None:
+    """The first stage: writes vae/."""
+    images, _ = drawing_pool(args.work / "pool", min(args.pool, args.images))
+    steps = math.ceil(args.images / args.batch)
+
+    def export(module: AutoencoderTraining, step: int, loss: float) -> None:
+        scale = latent_scale(module.vae, images[:512])
+        anatomy.save_half(module.vae, args.out / "vae", scaling_factor=scale)
+        merge(args.out / TRAINING, {"vae_images_seen": step * args.batch, "vae_loss": loss})
+
+    keeper = Keeper(args.save_every, args.work / "vae.ckpt", export)
+    data = Batches(images, batch=args.batch, seed=args.seed)
+    fit(AutoencoderTraining(steps), data, keeper, steps, decay=0.998)
+
+
+def train_unet(args: argparse.Namespace) -> None:
+    """The second stage: writes unet/, text_encoder/, tokenizer/, scheduler/ and model_index.json.
+
+    Raises:
+        UserError: if there is no autoencoder yet.
+    """
+    if not (args.out / "vae").exists():
+        raise UserError(f"There is no autoencoder in {args.out}: train it first, with the stage vae in place of unet.")
+    images, captions = drawing_pool(args.work / "pool", args.pool)
+    vae = AutoencoderKL.from_pretrained(args.out / "vae", dtype=torch.float32).eval()
+    latents = cached_latents(vae, images, args.work / "latents")
+    if (args.out / "tokenizer").exists():  # the numbers of its tokens are what the text encoder has learnt
+        tokenizer = CLIPTokenizer.from_pretrained(args.out / "tokenizer")
+    else:
+        tokenizer = anatomy.build_tokenizer(captions[:20000], args.out / "tokenizer")
+        tokenizer.save_pretrained(args.out / "tokenizer")
+    tokens = torch.cat(
+        [anatomy.tokenize(tokenizer, captions[i : i + 4096]) for i in range(0, len(captions), 4096)]
+    ).short()
+    empty = anatomy.tokenize(tokenizer, [""])[0].short()
+    anatomy.build_scheduler().save_pretrained(args.out / "scheduler")
+    anatomy.write_model_index(args.out)
+    steps = math.ceil(args.images / args.batch)
+
+    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
+    facts = {"drawings": args.pool, "seed": args.seed, "machine": machine}
+
+    def export(module: DiffusionTraining, step: int, loss: float) -> None:
+        anatomy.save_half(module.unet, args.out / "unet")
+        anatomy.save_half(module.text_encoder, args.out / "text_encoder")
+        merge(args.out / TRAINING, {"images_seen": step * args.batch, "loss": loss, **facts})
+
+    keeper = Keeper(args.save_every, args.work / "unet.ckpt", export)
+    data = CaptionedLatents(latents, tokens, empty, batch=args.batch, seed=args.seed)
+    fit(DiffusionTraining(steps, tokenizer), data, keeper, steps, decay=0.999)
+
+
+@torch.no_grad()
+def latent_scale(vae: AutoencoderKL, images: np.ndarray) -> float:
+    """The factor that gives the latents of `images` unit variance."""
+    return float(1 / vae.encode(to_unit_range(images).to(vae.device)).latent_dist.mean.float().std())
+
+
+@torch.no_grad()
+def cached_latents(vae: AutoencoderKL, images: np.ndarray, file: Path) -> np.ndarray:
+    """Latents of all training pictures, scaled, `(N, 4, 16, 16)` float16.
+
+    Computed once and kept; the file's name tells apart pools and autoencoders.
+    """
+    file = file.with_name(f"{file.name}-{len(images)}-{vae.config.scaling_factor:.6f}.npy")
+    if not file.exists():
+        rows = []
+        for start in range(0, len(images), 256):
+            with torch.autocast(vae.device.type, torch.bfloat16):
+                mean = vae.encode(to_unit_range(images[start : start + 256]).to(vae.device)).latent_dist.mean
+            rows.append((mean.float() * vae.config.scaling_factor).half().cpu().numpy())
+        partial = file.with_suffix(".partial.npy")
+        np.save(partial, np.concatenate(rows))
+        os.replace(partial, file)
+    return np.load(file)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line; `argv` in its place if it is given."""
+    parser = argparse.ArgumentParser(prog="python -m sdcorr.toybox.making.train", description="Train the toybox model.")
+    parser.add_argument("stage", choices=("vae", "unet"))
+    parser.add_argument("--images", type=int, help="how many training images are seen (vae 100,000, unet 700,000)")
+    parser.add_argument("--batch", type=int, help="images a step (vae 16, unet 64)")
+    parser.add_argument("--pool", type=int, default=150_000, help="distinct drawings to train on")
+    parser.add_argument("--save-every", type=int, default=500, help="steps between saved models")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=anatomy.MODEL_FOLDER, help="diffusers folder to write")
+    parser.add_argument("--work", type=Path, default=Path("outputs/toybox"), help="drawings, latents and checkpoints")
+    args = parser.parse_args(argv)
+    defaults = {"vae": (100_000, 16), "unet": (700_000, 64)}[args.stage]
+    args.images, args.batch = args.images or defaults[0], args.batch or defaults[1]
+    args.out.mkdir(parents=True, exist_ok=True)
+    args.work.mkdir(parents=True, exist_ok=True)
+    L.seed_everything(args.seed)
+    {"vae": train_vae, "unet": train_unet}[args.stage](args)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,165 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from sdcorr.datasets.base import Pair, group_by_source
+from sdcorr.prompt import PromptMatcher, PromptSettings
+from sdcorr.prompt.crops import Crops, LatentCache
+from sdcorr.prompt.module import fit, run
+from sdcorr.prompt.randomness import Draws, Query
+from sdcorr.prompt.speed.read_once import PictureReader, PooledCrops, ProbeOptimization, read_out
+
+SETTINGS = PromptSettings(
+    timestep=100, transfer_timestep=100, steps=6, restarts=2, sigma=4.0, crop=0.75, probe=True, crop_pool=3, heads="all"
+)
+DRAWS = Draws(0, "test", "uniform")
+PICTURE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+POINTS = torch.tensor([[20.0, 30.0], [63.0, 5.0]])
+QUERIES = [Query("a", x, y, restart) for x, y in POINTS.tolist() for restart in range(2)]
+
+
+class SpyBackbone:
+    """Counts the crops that are read, and refuses every other pass of the UNet."""
+
+    def __init__(self, backbone):
+        self._backbone, self.read = backbone, 0
+
+    def __getattr__(self, name):
+        return getattr(self._backbone, name)
+
+    def attention_queries(self, noisy, *args, **options):
+        self.read += len(noisy)
+        return self._backbone.attention_queries(noisy, *args, **options)
+
+    def attention_maps(self, *args, **options):
+        pytest.fail("the UNet is in the loop")
+
+
+@pytest.fixture
+def backbone(small_backbone) -> SpyBackbone:
+    return SpyBackbone(small_backbone)
+
+
+@pytest.fixture
+def crops(backbone) -> Crops:
+    return Crops(LatentCache(backbone), PICTURE, 48)
+
+
+@pytest.fixture
+def reading(crops, backbone):
+    return PictureReader(backbone, SETTINGS, DRAWS).read("a", crops, 100)
+
+
+def problem(backbone, crops, reading, settings=SETTINGS):
+    points = POINTS.repeat_interleave(2, 0)
+    start = DRAWS.embeddings(QUERIES, backbone.tokens, backbone.width)
+    module = ProbeOptimization(backbone, start, settings, reading)
+    return module, PooledCrops(reading, crops, points, QUERIES, settings, DRAWS)
+
+
+class TestReading:
+    def test_is_the_attention_queries_of_each_crop(self, reading, crops, backbone):
+        assert sorted(reading.starts.tolist()) == [[x, y] for x in (0, 8, 16) for y in (0, 8, 16)]
+        number = 5
+        x, y = reading.starts[number].tolist()
+        latents = backbone.encode(crops.pixels(torch.tensor([[0, x, y, 0]])))
+        noisy = backbone.add_noise(latents, DRAWS.noise([Query("a", 0, 0, 0)], number, latents.shape[1:]), 100)
+        empty = torch.zeros(1, backbone.tokens, backbone.width)
+        for layer, alone in zip(
+            reading.queries, backbone.attention_queries(noisy, 100, empty, heads="all"), strict=True
+        ):
+            torch.testing.assert_close(layer[number : number + 1], alone, rtol=1e-4, atol=1e-5)
+
+    def test_a_picture_is_read_once_a_timestep(self, backbone, crops):
+        reader = PictureReader(backbone, SETTINGS, DRAWS)
+        assert reader.read("a", crops, 100) is reader.read("a", Crops(LatentCache(backbone), PICTURE, 48), 100)
+        assert backbone.read == 9
+        reader.read("a", crops, 40)
+        reader.read("a", Crops(LatentCache(backbone), PICTURE / 2, 48), 100)  # another picture of that name
+        assert backbone.read == 27
+
+    def test_the_oldest_are_forgotten(self, backbone, crops, reading):
+        size = sum(layer.numel() * 4 for layer in reading.queries)
+        reader = PictureReader(backbone, SETTINGS, DRAWS, budget=2 * size)
+        kept = [reader.read(key, crops, 100) for key in "abac"]
+        assert kept[0] is kept[2] and reader.read("a", crops, 100) is kept[0]
+        assert reader.read("b", crops, 100) is not kept[1]
+
+
+class TestPooledCrops:
+    def test_numbers_are_those_of_the_boxes(self, backbone, crops, reading):
+        _, steps = problem(backbone, crops, reading)
+        assert len(steps) == 6
+        for step in range(6):
+            batch = steps[step]
+            assert torch.equal(reading.starts[batch["numbers"]], batch["boxes"][:, 1:3])
+            expected = (POINTS.repeat_interleave(2, 0) - batch["boxes"][:, 1:3]) * 64 / 48
+            torch.testing.assert_close(batch["centers"], expected)
+
+    def test_a_point_at_the_border_gets_the_crops_at_the_border(self, backbone, crops, reading):
+        _, steps = problem(backbone, crops, reading)
+        boxes = torch.stack([steps[step]["boxes"][2:] for step in range(6)])
+        assert set(boxes[..., 1].flatten().tolist()) == {16} and set(boxes[..., 2].flatten().tolist()) == {0}
+
+
+class TestOptimization:
+    def test_loss_falls_without_the_unet(self, backbone, crops, reading):
+        settings = replace(SETTINGS, steps=40, sigma=8.0, learning_rate=0.05)
+        read, losses = backbone.read, []
+        run(*problem(backbone, crops, reading, settings), lambda step, loss: losses.append(loss.item()))
+        assert np.mean(losses[-8:]) < 0.97 * np.mean(losses[:8])
+        assert backbone.read == read
+
+    def test_a_trainer_gives_the_same(self, backbone, crops, reading):
+        light = run(*problem(backbone, crops, reading))
+        assert torch.equal(fit(*problem(backbone, crops, reading)), light)
+
+
+def test_read_out_is_the_mean_over_crops_and_restarts(backbone, reading):
+    embeddings = torch.randn(2, 2, backbone.tokens, backbone.width, generator=torch.Generator().manual_seed(1))
+    maps = read_out(backbone, reading, embeddings, SETTINGS)
+    assert maps.shape == (2, 3, 64, 64) and not maps.requires_grad
+    sums, counts = torch.zeros(3, 64, 64), torch.zeros(64, 64)
+    for number, (x, y) in enumerate(reading.starts.tolist()):
+        for restart in range(2):
+            one = backbone.attend(
+                [q[number : number + 1] for q in reading.queries], embeddings[1:, restart], heads="all"
+            )
+            resized = [F.interpolate(m.mean(1, keepdim=True), size=(48, 48), mode="bilinear")[0, 0] for m in one]
+            sums[:, y : y + 48, x : x + 48] += torch.stack(resized)
+            counts[y : y + 48, x : x + 48] += 1
+    torch.testing.assert_close(maps[1], sums / counts, rtol=1e-4, atol=1e-6)
+
+
+def image(key: str) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(ord(key)).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+
+
+def pair(source: str, target: str) -> Pair:
+    points = POINTS.double().numpy()
+    sizes = {"source_size": (64, 64), "target_size": (64, 64)}
+    return Pair(source + target, "thing", source, target, **sizes, source_points=points, target_points=points,
+                visible=np.ones(2, bool), names=("nose", "tail"))  # fmt: skip
+
+
+def test_a_picture_costs_the_same_however_many_pairs_it_is_in(backbone):
+    pairs = [pair("a", "b"), pair("a", "c"), pair("b", "a"), pair("b", "c"), pair("c", "a")]
+    matcher = PromptMatcher(backbone, SETTINGS, "test")
+    found = {}
+    for unit in group_by_source(pairs):
+        for pair_, match in matcher.match(unit, image):
+            found[pair_.id] = match
+    assert set(found) == {"ab", "ac", "ba", "bc", "ca"}
+    assert all(match.points.shape == (2, 2) for match in found.values())
+    assert backbone.read == 3 * 9 + 1  # one to learn how much memory a query takes
+
+
+def test_a_match_does_not_depend_on_the_others(backbone):
+    (unit,), (alone,) = group_by_source([pair("a", "b"), pair("a", "c")]), group_by_source([pair("a", "c")])
+    together = {pair_.id: match for pair_, match in PromptMatcher(backbone, SETTINGS, "test").match(unit, image)}
+    ((_, match),) = PromptMatcher(backbone, SETTINGS, "test").match(alone, image)
+    np.testing.assert_allclose(match.points, together["ac"].points)

@@ -1,0 +1,54 @@
+"""Tallies, records and runs whose scores are known, for the tests of the scores."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sdcorr.datasets import Match, Pair
+from sdcorr.run.records import Failure, PredictionStore, UnitRecord
+from sdcorr.scoring.counts import Tally
+from tests.run.fakes import make_pair
+
+ALPHAS = (0.05, 0.1)
+
+# make_pair: the target's box is 40 x 100 pixels, so the standard thresholds are 5 and 10 pixels
+
+
+def missed(pair: Pair, errors: Sequence[float]) -> tuple[Pair, Match]:
+    """A match that misses each visible point by so many pixels, along x."""
+    return pair, Match(pair.true_points + np.stack([errors, np.zeros(len(errors))], axis=1), np.ones(len(errors)))
+
+
+def record(
+    predictions: Sequence[tuple[Pair, Match]],
+    method: str = "prompt",
+    failures: Sequence[Failure] = (),
+    seconds: float = 2.0,
+    dataset: str = "spair",
+    split: str = "test",
+) -> UnitRecord:
+    """A record of the first pair's source."""
+    source = predictions[0][0].source
+    return UnitRecord(dataset, split, method, source, seconds, tuple(predictions), tuple(failures))
+
+
+def random_tally(pairs: int = 50, seed: int = 0, chance: float = 0.5, ambiguous: bool = True) -> Tally:
+    """Points of two kinds in two categories, right with `chance` at the second threshold, half of it at the first."""
+    draws = np.random.default_rng(seed)
+    kinds = draws.integers(0, 6, (pairs, 2)) + [[1, 0]]
+    points = np.stack([kinds.sum(1), kinds[:, 0], kinds[:, 1]], axis=1) * [1, ambiguous, ambiguous]
+    correct = draws.binomial(kinds[..., None], [chance / 2, chance])  # (n, 2, A)
+    correct = np.stack([correct.sum(1), correct[:, 0], correct[:, 1]], axis=1)
+    ids = np.array([f"{index:05d}" for index in range(pairs)])
+    return Tally(ids, np.where(np.arange(pairs) % 3, "cat", "bus"), points, correct)
+
+
+def write_run(folder: Path, errors: Mapping[str, Sequence[float]], method: str = "prompt", **about: str) -> Path:
+    """A run folder in which a method missed the points of each pair, by its id, by so many pixels."""
+    store = PredictionStore(folder)
+    store.claim({"dataset": "made up"})
+    for id, by in errors.items():
+        category = "cat" if id < "c" else "bus"
+        store.save(record([missed(make_pair(id, points=len(by), category=category), by)], method, **about))
+    return folder
