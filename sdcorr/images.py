@@ -69,7 +69,12 @@ def image_to_tensor(image: Image.Image, size: int) -> Tensor:
     """
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
-    pixels = torch.from_numpy(np.array(image, dtype=np.uint8))  # (S, S, 3)
+    return to_tensor(image)
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """The pixels of an RGB image, (3, H, W) float32 in [0, 1]."""
+    pixels = torch.from_numpy(np.array(image, dtype=np.uint8))  # (H, W, 3)
     return pixels.permute(2, 0, 1).float().div_(255)
 
 

@@ -5,46 +5,64 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict, fields
-from functools import cache, partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import hydra
 import torch
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from lightning import Callback
+from omegaconf import DictConfig, OmegaConf
 
-from sdcorr.cli.command import compose
-from sdcorr.cli.runs import METHOD
+from sdcorr.cli.compose import compose
 from sdcorr.datasets import Benchmark
-from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.attention import resolve_layers
-from sdcorr.diffusion.precision import weights_dtype
 from sdcorr.errors import UserError
-from sdcorr.methods.image_patches import ImagePatches
-from sdcorr.methods.position import SameBoxPosition, SamePixel
-from sdcorr.methods.unet_features import UNetFeatures
-from sdcorr.prompt.matcher import PromptMatcher
-from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
-from sdcorr.prompt.settings import PromptSettings
-from sdcorr.prompt.speed.embedding_store import EmbeddingStore
-from sdcorr.run.predict import Method
+from sdcorr.methods.base import Claim, Method
+from sdcorr.methods.resources import Models, Resources, nobody_watches
+from sdcorr.prompt import PromptMatcher
 from sdcorr.toybox.anatomy import MODEL_FOLDER
 
-Solve = Callable[[PromptOptimization, RandomCrops], torch.Tensor]
-WITHOUT_EFFECT = ("queries_per_batch", "channels_last", "compile", "root")  # change speed, memory or places, no result
-MODEL_CHANGES = ("layers", "transfer_layers", "precision")  # what a variant may change of the model
-BASELINES: dict[str, Callable[[DictConfig], Method]] = {
-    "same_pixel": lambda cfg: SamePixel(),
-    "same_box_position": lambda cfg: SameBoxPosition(),
-    "image_patches": lambda cfg: ImagePatches(),
-    "unet_features": lambda cfg: UNetFeatures(whole_backbone(cfg), **cfg.baselines.unet_features),
-}
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One of the methods of an evaluation, ready to be made."""
+
+    name: str  # unique in the run: of its records, and in tables
+    kind: type[Method]
+    settings: Mapping[str, Any]
+    resources: Resources
+
+    @cached_property
+    def method(self) -> Method:
+        """The method itself; its settings are checked, its model is not loaded yet.
+
+        Raises:
+            UserError: if a setting is not legal.
+        """
+        return self.kind(self.resources, **self.settings)
+
+    def claim(self) -> Claim:
+        """All that decides what it predicts.
+
+        Raises:
+            UserError: if its model cannot be had.
+        """
+        return Claim(
+            kind=f"{self.kind.__module__}.{self.kind.__qualname__}",
+            version=self.kind.version,
+            settings={name: value for name, value in self.settings.items() if name not in self.kind.without_effect},
+            model=self.resources.model_identity() if self.kind.reads_model else None,
+        )
 
 
 def benchmark(cfg: DictConfig) -> Benchmark:
-    """The data set split that `cfg.dataset` names."""
+    """The data set split that `cfg.dataset` names.
+
+    Raises:
+        UserError: if it is not there, or is not what it should be.
+    """
     return hydra.utils.instantiate(cfg.dataset)
 
 
@@ -66,56 +84,88 @@ def device(cfg: DictConfig) -> torch.device:
     return torch.device(wanted)
 
 
-def backbone(cfg: DictConfig, **changes: Any) -> FrozenDiffusion:
-    """The frozen model of `cfg.model`, with some of MODEL_CHANGES, cut after the last layer that is read."""
-    return _load(_model(cfg, **changes), device(cfg), truncate=True)
-
-
-def whole_backbone(cfg: DictConfig) -> FrozenDiffusion:
-    """The frozen model of `cfg.model`, uncut, for features beyond the last map."""
-    return _load(_model(cfg), device(cfg), truncate=False)
-
-
-def embedding_store(cfg: DictConfig, of: FrozenDiffusion, how: PromptSettings, dataset: str) -> EmbeddingStore | None:
-    """Where embeddings are kept that were optimized with this model and these settings; None for `embeddings=null`."""
-    if not cfg.embeddings or how.probe:  # a probe's embeddings take less time to make than to read
-        return None
-    model = {"weights": of.fingerprint(), "layers": list(of.layers), "image_size": of.image_size, "tokens": of.tokens}
-    return EmbeddingStore(Path(cfg.embeddings), {"dataset": dataset, "model": model, "method": how.of_optimization()})
-
-
-def settings(cfg: DictConfig, **changes: Any) -> PromptSettings:
-    """`cfg.method`, with some settings changed.
-
-    Raises:
-        UserError: if there is no such setting or its value is not legal.
-    """
-    values = OmegaConf.to_container(cfg.method, resolve=True) | changes
-    known = [field.name for field in fields(PromptSettings)]
-    if unknown := [name for name in values if name not in known]:
-        raise UserError(f"There is no method setting '{unknown[0]}': there is {', '.join(known)}.")
-    return PromptSettings(**values)
-
-
-def matcher(
-    cfg: DictConfig, dataset: str, changes: DictConfig | None = None, solve: Solve = run, map_cells: int = 0
-) -> PromptMatcher:
-    """The method, or a variant of it.
+def resources(
+    cfg: DictConfig,
+    dataset: str,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    callbacks: Callable[[str], Sequence[Callback]] = nobody_watches,
+    map_cells: int = 0,
+    models: Models | None = None,
+) -> Resources:
+    """What a method may draw on.
 
     Args:
         cfg: of an evaluation, or of a transfer of points.
         dataset: with the images' keys, names the random draws.
-        changes: of a variant: settings, and those of MODEL_CHANGES.
-        solve: how the embeddings are optimized.
-        map_cells: cells a side of the maps that are kept with each match; 0 for none.
+        changes: of `cfg.model`, for this method alone.
+        callbacks: takes the key of a source image and gives what watches its optimization.
+        map_cells: cells a side of the attention maps to keep.
+        models: those that are loaded already.
     """
-    different = dict(OmegaConf.to_container(changes, resolve=True)) if changes else {}
-    model = {name: different.pop(name) for name in MODEL_CHANGES if name in different}
-    reads = model.pop("transfer_layers", None) or cfg.model.transfer_layers
-    of, how = backbone(cfg, **model), settings(cfg, **different)
-    reader = backbone(cfg, **(model | {"layers": list(reads)})) if reads else None
-    store = embedding_store(cfg, of, how, dataset)
-    return PromptMatcher(of, how, dataset, solve=solve, store=store, reader=reader, map_cells=map_cells)
+    model = OmegaConf.to_container(cfg.model, resolve=True)
+    assert isinstance(model, dict)
+    model = model | dict(changes or {})
+    if model["path"] == "toybox":
+        model["path"] = str(MODEL_FOLDER)
+    return Resources(
+        model,
+        dataset=dataset,
+        device=device(cfg),
+        embeddings=Path(cfg.embeddings) if cfg.embeddings else None,
+        map_cells=map_cells,
+        callbacks=callbacks,
+        models=models,
+    )
+
+
+def methods(
+    cfg: DictConfig, of: Benchmark, callbacks: Callable[[str], Sequence[Callback]] = nobody_watches
+) -> list[Entry]:
+    """The methods of an evaluation, the subject first; those that these pairs do not suit are left out with a warning.
+
+    Args:
+        cfg: of an evaluation.
+        of: what is evaluated on.
+        callbacks: takes the key of a source image and gives what watches its optimization, of the subject alone.
+
+    Raises:
+        UserError: if a setting is not legal, or the subject cannot be used on these pairs.
+    """
+    models, entries = Models(), []
+    for number, entry in enumerate(OmegaConf.to_container(cfg.methods, resolve=True)):
+        settings = dict(entry["settings"])
+        kind = hydra.utils.get_class(settings.pop("_target_"))
+        subject = number == 0
+        if reason := kind.unsuited(of.pairs):
+            if subject:
+                raise UserError(f"{entry['name']} cannot be used on {of.name}, for {reason}: choose another method.")
+            warnings.warn(f"{entry['name']} is left out, for {reason} in {of.name}.", stacklevel=1)
+            continue
+        watched = {"callbacks": callbacks, "map_cells": cfg.maps} if subject else {}
+        made = Entry(entry["name"], kind, settings, resources(cfg, of.name, entry["model"], models=models, **watched))
+        _ = made.method  # its settings are checked
+        entries.append(made)
+    return entries
+
+
+def matcher(cfg: DictConfig, dataset: str = "pictures", **watched: Any) -> PromptMatcher:
+    """The paper's method on a user's own pictures.
+
+    Args:
+        cfg: of a transfer of points, or of an evaluation.
+        dataset: with the images' keys, names the random draws.
+        watched: `callbacks` of `resources`.
+
+    Raises:
+        UserError: if the method is another than prompt embeddings, or its settings or the weights do not fit.
+    """
+    settings: dict[str, Any] = dict(OmegaConf.to_container(cfg.method, resolve=True))  # type: ignore[arg-type]
+    kind = hydra.utils.get_class(settings.pop("_target_"))
+    method = kind(resources(cfg, dataset, **watched), **settings)
+    if not hasattr(method, "matcher"):
+        raise UserError("Only prompt embeddings can be matched here: give method=prompt or method=read_once.")
+    return method.matcher
 
 
 def load(*overrides: str) -> PromptMatcher:
@@ -128,98 +178,26 @@ def load(*overrides: str) -> PromptMatcher:
     Raises:
         UserError: if an override does not fit, or the weights cannot be had.
     """
-    return matcher(compose("eval", "embeddings=null", *overrides), dataset="pictures")
+    return matcher(compose("eval", "embeddings=null", *overrides))
 
 
-def methods(cfg: DictConfig, of: Benchmark, solve: Solve = run) -> dict[str, Callable[[], Method]]:
-    """Everything that an evaluation runs, by name: the method, its variants, the baselines.
-
-    What can be wrong with the method, and with names and settings, is found here; the others' weights are loaded when
-    their turn comes.
-
-    Args:
-        cfg: the configuration of an evaluation.
-        of: what is evaluated on.
-        solve: how the method's embeddings are optimized.
-
-    Raises:
-        UserError: if a name, a layer or a setting is not known or not legal, or the weights cannot be had.
-    """
-    method = matcher(cfg, of.name, solve=solve, map_cells=cfg.maps)
-    made: dict[str, Callable[[], Method]] = {METHOD: lambda: method}
-    for changes in cfg.variants:
-        _check_variant(cfg, changes, method.backbone)
-        made[variant_name(changes)] = partial(matcher, cfg, of.name, changes)
-    for name in cfg.baselines.names:
-        if name not in BASELINES:
-            raise UserError(f"There is no baseline '{name}': choose baselines.names from {', '.join(BASELINES)}.")
-        if name == SameBoxPosition.name and not SameBoxPosition.suits(of.pairs):
-            warnings.warn(f"The baseline {name} is left out, for not every pair of {of.name} has boxes.", stacklevel=1)
-            continue
-        made[name] = partial(BASELINES[name], cfg)
-    return made
+def run_identity(cfg: DictConfig, of: Benchmark) -> dict[str, Any]:
+    """What a run is: its data set, wherever that lies. What its methods are is claimed by each."""
+    plain: dict[str, Any] = OmegaConf.to_container(cfg.dataset, resolve=True)  # type: ignore[assignment]
+    told = {name: value for name, value in plain.items() if name not in ("_target_", "root", "download")}
+    return {"dataset": {"name": of.name} | told | dict(getattr(of, "identity", {}))}
 
 
-def _check_variant(cfg: DictConfig, changes: DictConfig, of: FrozenDiffusion) -> None:
-    """Raises UserError if a variant changes what there is not; its turn may come after a day of work."""
-    settings(cfg, **{name: value for name, value in changes.items() if name not in MODEL_CHANGES})
-    for name in ("layers", "transfer_layers"):
-        if name in changes:
-            if not isinstance(changes[name], ListConfig):
-                raise UserError(f"{name} of a variant is no list of layers: give {{{name}: [{changes[name]}]}}.")
-            resolve_layers(changes[name], of.all_layers)
-    if "precision" in changes:
-        weights_dtype(changes.precision)
-
-
-def variant_name(changes: DictConfig) -> str:
-    """A variant is called by what it changes, so that its records can lie beside the method's and never be mistaken.
-
-    >>> variant_name({"restarts": 1, "layers": ["up_blocks.1.attentions.0", "up_blocks.2.attentions.0"]})
-    'restarts=1,layers=up_blocks.1.attentions.0+up_blocks.2.attentions.0'
-    """
-    plain = OmegaConf.to_container(changes) if isinstance(changes, DictConfig) else changes
-    return ",".join(
-        f"{name}={'+'.join(map(str, value)) if isinstance(value, list) else value}" for name, value in plain.items()
-    )
-
-
-def decisive(cfg: DictConfig, of: Benchmark) -> dict[str, Any]:
-    """Everything that predictions depend on, as plain values, and nothing else."""
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    groups = {
-        "dataset": {"name": of.name}
-        | {k: v for k, v in plain["dataset"].items() if k != "_target_"}
-        | dict(getattr(of, "identity", {})),
-        "model": plain["model"],
-        "method": asdict(settings(cfg)),
-        "baselines": {name: value for name, value in plain["baselines"].items() if name != "names"},
-    }
-    return {
-        group: {name: value for name, value in values.items() if name not in WITHOUT_EFFECT}
-        for group, values in groups.items()
-    }
-
-
-def run_folder(cfg: DictConfig, config: dict[str, Any]) -> Path:
-    """`cfg.run_dir`, or a stable folder named by data set, model and configuration."""
+def run_folder(cfg: DictConfig, of: Benchmark, subject: Entry) -> Path:
+    """`cfg.run_dir`, or a stable folder named by data set, model and the subject's settings."""
     if cfg.run_dir:
-        return Path(cfg.run_dir)
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
-    return Path("outputs") / "-".join(
-        [config["dataset"]["name"], str(config["dataset"].get("split", "all")), cfg.model.name, digest]
-    )
-
-
-def _model(cfg: DictConfig, **changes: Any) -> tuple[tuple[str, Any], ...]:
-    """What `FrozenDiffusion.load` is told, as something that can be compared."""
-    told = OmegaConf.to_container(cfg.model, resolve=True) | changes
-    told = {name: value for name, value in told.items() if name not in ("name", "transfer_layers")}
-    path = str(MODEL_FOLDER) if told["path"] == "toybox" else told["path"]
-    return tuple(sorted((told | {"path": path, "layers": tuple(told["layers"])}).items()))
-
-
-@cache
-def _load(model: tuple[tuple[str, Any], ...], where: torch.device, truncate: bool) -> FrozenDiffusion:
-    told = dict(model)
-    return FrozenDiffusion.load(told.pop("path"), device=where, truncate=truncate, **told)
+        return Path(cfg.run_dir).expanduser()
+    identity = run_identity(cfg, of)
+    claim: dict[str, Any] = {"kind": subject.kind.__qualname__, "settings": dict(subject.settings)}
+    claim["settings"] = {k: v for k, v in claim["settings"].items() if k not in subject.kind.without_effect}
+    if subject.kind.reads_model:
+        claim["model"] = subject.resources.model_settings()
+    digest = hashlib.sha256(json.dumps(identity | claim, sort_keys=True).encode()).hexdigest()[:8]
+    split = str(identity["dataset"].get("split", "all"))
+    made_with = cfg.model.name if subject.kind.reads_model else subject.name
+    return Path("outputs") / "-".join([of.name, split, made_with, digest])

@@ -9,94 +9,84 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
-import hydra
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sdcorr.cli.checks import check
+from sdcorr.cli.compose import CONFIGS, compose, jobs
 from sdcorr.errors import UserError
 
+__all__ = ["CONFIGS", "Arguments", "answer", "command", "compose", "explain"]
+
 MISTAKES = (UserError, HydraException, OmegaConfBaseException)
+MULTIRUN = ("-m", "--multirun")  # flags as Hydra has them
+CONFIG = ("--cfg", "-c")
 os.environ.setdefault("WANDB_SILENT", "true")  # wandb reads it when it is imported, which is later
-CONFIGS = Path(__file__).parents[2] / "configs"
+
+Function = Callable[[DictConfig, Sequence[str]], int | None]
 
 
-def _each(name: str, values: Sequence[Any]) -> ListConfig:
-    """Variants that have one of the values each; `${each:layers,${model.layers}}` suits whatever model is chosen."""
-    return OmegaConf.create([{name: [value]} for value in values or ()])
-
-
-OmegaConf.register_new_resolver("each", _each, replace=True)
-
-
-def command(config_name: str, function: Callable[[DictConfig], None]) -> None:
+def command(config_name: str, function: Function, argv: Sequence[str] | None = None) -> int:
     """Compose `configs/<config_name>.yaml` with the command line's overrides and call `function` with it.
 
-    Prints `error: <one sentence>` to stderr and exits with 2 if something is wrong with what the user asked for.
-    `SDCORR_TRACEBACK=1` shows the traceback as well.
+    With `--multirun`, once for each combination of `a=1,2`; with `--cfg`, prints the configuration instead.
+
+    Args:
+        config_name: `eval` or `train`.
+        function: takes the configuration and its overrides, and returns an exit code (None: 0).
+        argv: the command line; by default that of this process.
+
+    Returns:
+        The exit code: the greatest of the function's; 2 after `error: <one sentence>` on stderr if something is wrong
+        with what the user asked for (`SDCORR_TRACEBACK=1` shows the traceback as well); 130 if it was interrupted.
     """
-    for library in ("lightning.pytorch", "lightning.fabric", "diffusers", "transformers"):
-        logging.getLogger(library).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    warnings.formatwarning = lambda message, *where: f"warning: {message}\n"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra's exceptions reach us instead of being printed with advice
-    mistakes: list[Exception] = []
+    _quiet_libraries()
+    words = list(sys.argv[1:] if argv is None else argv)
+    flags = [word for word in words if word.startswith("-")]
+    overrides = [word for word in words if not word.startswith("-") and word != "job"]
+    return guarded(lambda: _command(config_name, function, flags, overrides))
 
-    def task(cfg: DictConfig) -> None:
-        try:
-            check(cfg)
-            function(cfg)
-        except MISTAKES as error:  # caught in here, since Hydra prints a line of its own about what leaves the task
-            mistakes.append(error)
 
-    try:
-        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(task)()
-    except MISTAKES as error:
-        mistakes.append(error)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on where it was", file=sys.stderr)
-        sys.exit(130)
-    if mistakes:
-        _complain(mistakes[0])
+def _command(config_name: str, function: Function, flags: Sequence[str], overrides: Sequence[str]) -> int:
+    if unknown := next((flag for flag in flags if flag not in (*MULTIRUN, *CONFIG)), None):
+        raise UserError(f"There is no option {unknown}: settings are given as key=value, and --multirun tries several.")
+    codes = []
+    for job in jobs(overrides) if set(flags) & set(MULTIRUN) else [overrides]:
+        cfg = compose(config_name, *job)
+        if set(flags) & set(CONFIG):
+            print(OmegaConf.to_yaml(cfg))
+        else:
+            codes.append(function(cfg, job) or 0)
+    return max(codes, default=0)
 
 
 class Arguments(argparse.ArgumentParser):
     """A parser whose complaints are a UserError, for commands without a configuration."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> None:  # type: ignore[override]
         """Raises the complaint as one sentence."""
         raise UserError(f"{message[:1].upper()}{message[1:]}: `{self.prog} --help` says what there is.")
 
 
-def answer(task: Callable[[], None]) -> None:
-    """Do a task without a configuration; a mistake of the user ends as it does in `command`."""
+def answer(task: Callable[[], int | None]) -> None:
+    """Do a task without a configuration and end the process; a mistake of the user ends as it does in `command`."""
     warnings.formatwarning = lambda message, *where: f"warning: {message}\n"
+    sys.exit(guarded(lambda: task() or 0))
+
+
+def guarded(task: Callable[[], int]) -> int:
+    """The exit code of a task; 2 after one sentence for a user's mistake, 130 if it was interrupted."""
     try:
-        task()
-    except UserError as error:
-        _complain(error)
+        return task()
+    except MISTAKES as error:
+        if os.environ.get("SDCORR_TRACEBACK"):
+            traceback.print_exception(error)
+        print(f"error: {explain(error)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
-        sys.exit(130)
-
-
-def compose(config_name: str, *overrides: str) -> DictConfig:
-    """The configuration that a command would get, for notebooks and tests.
-
-    Raises:
-        UserError: if an override does not fit.
-    """
-    try:
-        with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            cfg = hydra.compose(config_name, list(overrides))
-        check(cfg)
-        return cfg
-    except MISTAKES as error:
-        raise UserError(explain(error)) from None
+        return 130
 
 
 def explain(error: Exception) -> str:
@@ -107,20 +97,21 @@ def explain(error: Exception) -> str:
         return f"There is no {group} '{choice}': choose {group}= one of {known}."
     if isinstance(error, InstantiationException) and isinstance(error.__cause__, UserError):
         return explain(error.__cause__)
-    if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
+    if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, Exception):
         return explain(error.__cause__)
     key = getattr(error, "full_key", None)
     if type(error).__name__ == "ConfigAttributeError" and key:
         parent = getattr(error, "parent_node", None)
-        known = f": there is {', '.join(map(str, parent))}" if isinstance(parent, DictConfig) else ""
+        names = [str(name) for name in parent if name != "_target_"] if isinstance(parent, DictConfig) else []
+        known = f": there is {', '.join(names)}" if names else ""
         return f"There is no setting '{key}'{known}."
     if type(error).__name__ == "MissingMandatoryValue" and key:
         return f"Say {key}=...: it has no default."
     return " ".join(str(error).split())
 
 
-def _complain(error: Exception) -> None:
-    if os.environ.get("SDCORR_TRACEBACK"):
-        traceback.print_exception(error)
-    print(f"error: {explain(error)}", file=sys.stderr)
-    sys.exit(2)
+def _quiet_libraries() -> None:
+    for library in ("lightning.pytorch", "lightning.fabric", "diffusers", "transformers"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.formatwarning = lambda message, *where: f"warning: {message}\n"

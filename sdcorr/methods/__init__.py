@@ -1,5 +1,7 @@
-"""Simple ways to find a point in another image, with the same interface as the method: what it must beat.
+"""Ways to find a point of one image in another, one file each: the paper's method, and what it is compared with.
 
-`same_pixel` and `same_box_position` look at no picture, `image_patches` only at colors, and `unet_features`
-at the features of the same frozen model without any optimization.
+`prompt` is the paper, and `read_once` the paper without the UNet in its loop. `same_pixel` and `same_box_position` look
+at no picture, `image_patches` only at colors, `unet_features` at the features of the frozen model, `vision` at those of
+any other network. `base` says what a method is, `resources` what it may draw on; methods that compare features share
+`features`, `layout` and `peaks`.
 """

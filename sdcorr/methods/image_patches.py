@@ -9,11 +9,14 @@ from PIL import Image
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit
+from sdcorr.errors import UserError
+from sdcorr.methods.base import Method
+from sdcorr.methods.resources import Resources
 
 FLAT = 0.01  # a patch whose gray values spread less than this (of 1) has nothing in it to recognize
 
 
-class ImagePatches:
+class ImagePatches(Method):
     """The place in the target whose surroundings correlate best with those of the query point.
 
     Both images are scaled to the same longer side. Around every pixel of the target the normalized
@@ -21,13 +24,21 @@ class ImagePatches:
     mean is greatest.
 
     Args:
+        resources: not used.
         side: longer side of the scaled images, pixels.
         sizes: sides of the square patches, odd, pixels of the scaled images.
+
+    Raises:
+        UserError: if a size is not legal.
     """
 
-    name = "image_patches"
-
-    def __init__(self, side: int = 96, sizes: Sequence[int] = (7, 13, 25)) -> None:
+    def __init__(self, resources: Resources, side: int = 96, sizes: Sequence[int] = (7, 13, 25)) -> None:
+        if not isinstance(side, int) or side < 1:
+            raise UserError(f"side={side} of image_patches is not legal: give a number of pixels, such as 96.")
+        if not sizes or any(not isinstance(size, int) or size < 1 or size % 2 == 0 for size in sizes):
+            raise UserError(
+                f"sizes={list(sizes)} of image_patches is not legal: give odd numbers, such as [7, 13, 25]."
+            )
         self.side, self.sizes = side, tuple(sizes)
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:

@@ -1,17 +1,20 @@
 """Rules that do not look at the pictures: what a data set gives away by how its objects are placed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from sdcorr.datasets import Box, ImageReader, Match, Pair, SourceUnit
 from sdcorr.errors import UserError
+from sdcorr.methods.base import Method
+from sdcorr.methods.resources import Resources
 
 
-class SamePixel:
+class SamePixel(Method):
     """The same relative position in the target image. A rule has no doubts: its confidence is always 1."""
 
-    name = "same_pixel"
+    def __init__(self, resources: Resources) -> None:
+        super().__init__()
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match, without reading an image."""
@@ -20,15 +23,17 @@ class SamePixel:
             yield pair, _certain(move_between_boxes(pair.query_points, source, target))
 
 
-class SameBoxPosition:
+class SameBoxPosition(Method):
     """The same relative position in the object's box; it knows the target's box, which no method is told."""
 
-    name = "same_box_position"
+    def __init__(self, resources: Resources) -> None:
+        super().__init__()
 
-    @staticmethod
-    def suits(pairs: Iterable[Pair]) -> bool:
-        """Whether every pair has both boxes."""
-        return all(pair.source_box is not None and pair.target_box is not None for pair in pairs)
+    @classmethod
+    def unsuited(cls, pairs: Sequence[Pair]) -> str | None:
+        """Whether a pair lacks a box."""
+        missing = sum(pair.source_box is None or pair.target_box is None for pair in pairs)
+        return f"{missing:,} of {len(pairs):,} pairs have no boxes" if missing else None
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match, without reading an image.
@@ -39,7 +44,7 @@ class SameBoxPosition:
         for pair in unit.pairs:
             if pair.source_box is None or pair.target_box is None:
                 raise UserError(
-                    f"The baseline {self.name} needs boxes and pair {pair.id} has none: leave it out for this data set."
+                    f"same_box_position needs boxes and pair {pair.id} has none: leave it out of methods=[...] here."
                 )
             yield pair, _certain(move_between_boxes(pair.query_points, pair.source_box, pair.target_box))
 

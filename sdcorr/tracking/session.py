@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger
@@ -16,10 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from wandb.errors import Error as WandbError
 
 import sdcorr
-from sdcorr.datasets import Benchmark
 from sdcorr.errors import UserError
-from sdcorr.prompt import PromptMatcher
 
+REACHED_IN = 5.0  # seconds; W&B itself tries for a minute and a half
 DATA_DIR = "WANDB_DATA_DIR"
 MODES = ("auto", "online", "offline")
 LIBRARIES = ("torch", "diffusers", "transformers", "lightning", "numpy", "wandb")
@@ -53,7 +55,7 @@ def make_logger(
         raise UserError(f"There is no logger.mode={cfg.logger.mode}: choose one of {', '.join(MODES)}.")
     mode = os.environ.get("WANDB_MODE") or cfg.logger.mode
     if mode == "auto":
-        mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
+        mode = _mode_that_works()
     folder.mkdir(parents=True, exist_ok=True)
     every_tag = [str(tag)[:LONGEST_TAG] for tag in (*tags, *(cfg.logger.tags or ())) if tag]
     config = OmegaConf.to_container(cfg, resolve=True) | {"facts": {**facts, **_surroundings()}}
@@ -77,35 +79,25 @@ def make_logger(
     return WandbLogger(experiment=run, save_dir=folder, project=cfg.logger.project)
 
 
-def evaluation_logger(
-    cfg: DictConfig, folder: Path, benchmark: Benchmark, matcher: PromptMatcher, processes: int
-) -> WandbLogger | None:
-    """The logger of an evaluation, see `make_logger`.
-
-    Args:
-        cfg: composed, of `eval.py`.
-        folder: of the run.
-        benchmark: what is evaluated on.
-        matcher: the method.
-        processes: how many work on it.
-    """
-    if not cfg.logger.name:
-        return None
-    backbone = matcher.backbone
-    facts = {
-        "pairs": len(benchmark.pairs),
-        "points": sum(int(pair.visible.sum()) for pair in benchmark.pairs),
-        "source_images": len({pair.source for pair in benchmark.pairs}),
-        "weights": backbone.fingerprint(),
-        "image_size": backbone.image_size,
-        "layers": list(backbone.layers),
-        "device": str(backbone.device),
-        "processes": processes,
-    }
-    kind = "probe" if matcher.settings.probe else "prompt"
-    tags = [benchmark.name, benchmark.split, cfg.model.name, kind, "ablation" if cfg.variants else ""]
-    group = f"{benchmark.name}-{benchmark.split}"
-    return make_logger(cfg, folder, group=group, job_type="evaluation", tags=tags, facts=facts)
+def _mode_that_works() -> str:
+    """`online` after `wandb login` if W&B can be reached, else `offline`; a warning says why it is not online then."""
+    try:
+        if not wandb.login(prompt=False, verify=False):
+            return "offline"
+    except WandbError as error:  # of a key that cannot be one
+        warnings.warn(f"W&B is used offline, for its login is not valid ({error}).", stacklevel=4)
+        return "offline"
+    server = urlsplit(wandb.setup().settings.base_url)
+    port = server.port or {"http": 80}.get(server.scheme, 443)
+    try:
+        socket.create_connection((server.hostname or "", port), timeout=REACHED_IN).close()
+    except OSError:
+        warnings.warn(
+            f"W&B is used offline, for {server.hostname} cannot be reached; `wandb sync` uploads the run later.",
+            stacklevel=4,
+        )
+        return "offline"
+    return "online"
 
 
 @contextmanager

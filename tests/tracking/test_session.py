@@ -67,3 +67,25 @@ def test_no_logger_and_none_that_there_is(tmp_path) -> None:
     with pytest.raises(UserError, match="no logger.mode=cloud: choose one of auto, online, offline"):
         tracking.make_logger(compose("eval", "logger.mode=cloud"), tmp_path, group="g", job_type="test")
     assert wandb.run is None and not list(tmp_path.iterdir())
+
+
+class TestAuto:
+    """`logger.mode=auto` is online only where that works, and does not wait for what cannot be reached."""
+
+    def mode(self, monkeypatch: pytest.MonkeyPatch, tmp_path, key: str, address: str = "http://127.0.0.1:9") -> str:
+        monkeypatch.setenv("WANDB_API_KEY", key)
+        monkeypatch.setenv("WANDB_BASE_URL", address)
+        wandb.teardown()
+        logger = tracking.make_logger(compose("eval"), tmp_path, group="g", job_type="test")
+        mode = "offline" if logger.experiment.offline else "online"
+        tracking.finish(logger)
+        wandb.teardown()
+        return mode
+
+    def test_a_key_that_cannot_be_one(self, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+        with pytest.warns(UserWarning, match="login is not valid"):
+            assert self.mode(monkeypatch, tmp_path, "abc") == "offline"
+
+    def test_a_server_that_cannot_be_reached(self, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+        with pytest.warns(UserWarning, match="127.0.0.1 cannot be reached"):
+            assert self.mode(monkeypatch, tmp_path, "a" * 40) == "offline"

@@ -1,0 +1,241 @@
+"""From the words of a command line to a configuration: Hydra's groups and overrides, and what a choice brings along.
+
+What a choice brings, weakest first:
+
+    configs/method/<name>.yaml                 the method's own defaults
+    configs/model/<name>.yaml, under methods   settings that suit the model
+    a preset                                   a yaml in configs/method with `defaults: [<method>, _self_]`
+    configs/experiment/<name>.yaml
+    the command line
+
+A data set of photographs brings `model=sd14` with it, unless a model is named. `methods` lists what an evaluation runs:
+names of configs/method, or a method with other settings, `{method: prompt, restarts: 1, model: {layers: [...]}}`;
+without `method` these are changes of the first, the subject. `method.NAME=VALUE` sets the subject's settings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+
+from sdcorr.cli.checks import check
+from sdcorr.errors import UserError
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+PHOTOGRAPHS_NEED = "sd14"  # the model that a data set of photographs brings with it
+WITH_THE_DEFAULT_MODEL = ("toybox", "folder")  # data sets that bring no model: drawings, and nobody knows what
+ENTRY_KEYS = ("method", "name", "model")  # of an entry of `methods`, beside settings
+LONGEST_NAME = 60
+
+
+def _one_each(name: str, values: Sequence[Any] | None) -> ListConfig:
+    """The subject, and it with one of the values each; `${one_each:model.layers,${model.layers}}` in an experiment."""
+    group, _, key = name.rpartition(".")
+    changes = [{key: [value]} for value in values or ()]
+    return OmegaConf.create(["prompt", *({group: each} if group else each for each in changes)])
+
+
+OmegaConf.register_new_resolver("one_each", _one_each, replace=True)
+
+
+def compose(config_name: str, *overrides: str) -> DictConfig:
+    """The configuration that a command gets.
+
+    Args:
+        config_name: `eval` or `train`, a file in configs/.
+        overrides: as on the command line, without sweeps.
+
+    Returns:
+        The configuration. In `methods`, every entry is a mapping of `name` (unique, a legal file name), `method` (a
+        name in configs/method), `settings` (all of them, with `_target_`) and `model` (what it changes of `model`).
+
+    Raises:
+        UserError, HydraException, OmegaConfBaseException: if an override does not fit; `command.explain` makes a
+            sentence of it.
+    """
+    said = OverridesParser.create().parse_overrides(list(overrides))
+    _check_one_subject(said)
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        choices = [override for override in said if _is_choice(override)]
+        plain = hydra.compose(config_name, [str(each.input_line) for each in choices], return_hydra_config=True)
+        implied = list(_implied(plain, {str(each.key_or_group) for each in choices}))
+        cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
+    chosen = dict(cfg.hydra.runtime.choices)
+    with open_dict(cfg):
+        del cfg["hydra"]
+        _apply_model(cfg, chosen["method"], _said_of_the_method(said, chosen))
+        if "methods" in cfg:
+            cfg.methods = _entries(cfg, chosen["method"])
+    check(cfg)
+    return cfg
+
+
+def _check_one_subject(said: Sequence[Override]) -> None:
+    """Raises UserError if `method=` and `methods=` of one command line name different subjects."""
+    named = {str(each.key_or_group): each.value() for each in said if str(each.key_or_group) in ("method", "methods")}
+    first = (named.get("methods") or [None])[0] if isinstance(named.get("methods"), list) else None
+    if "method" in named and isinstance(first, str) and first != named["method"]:
+        raise UserError(
+            f"method={named['method']} and methods=[{first},...] name different subjects: give one of them."
+        )
+
+
+def jobs(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of each run of a sweep (`a=1,2`), as Hydra's basic sweeper orders them."""
+    (batch,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(list(overrides)), None)
+    return [list(job) for job in batch]
+
+
+def choices_of(group: str) -> list[str]:
+    """The names that a group of the configuration has, sorted."""
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def _is_choice(override: Override) -> bool:
+    """Whether it chooses a file of a group, or the methods: what decides what else is composed."""
+    key = str(override.key_or_group)
+    return key == "methods" or (CONFIGS / key).is_dir()
+
+
+def _implied(cfg: DictConfig, named: set[str]) -> Iterator[str]:
+    """The choices that others bring with them.
+
+    Args:
+        cfg: composed of the choices alone.
+        named: groups that the user has chosen from.
+    """
+    chosen = cfg.hydra.runtime.choices
+    if "methods" in cfg and "method" not in named and (first := _method_of(cfg.methods, "")) not in ("", chosen.method):
+        yield f"method={first}"
+    dataset = chosen.get("dataset")
+    if dataset and "model" not in named and dataset not in WITH_THE_DEFAULT_MODEL:
+        yield f"model={PHOTOGRAPHS_NEED}"
+
+
+def _method_of(methods: Any, default: str) -> str:
+    """The name in configs/method of the first of `methods`; `default` where it names none."""
+    first = methods[0] if isinstance(methods, ListConfig) and len(methods) else default
+    return str(first.get("method", default)) if isinstance(first, DictConfig) else str(first)
+
+
+def _lineage(method: str) -> list[str]:
+    """A method of configs/method, after those whose settings it starts from: `read_once` -> prompt, read_once.
+
+    Raises:
+        UserError: if there is no such method.
+    """
+    known = choices_of("method")
+    if method not in known:
+        raise UserError(f"There is no method '{method}': choose methods from {', '.join(known)}.")
+    parents = [each for each in _file(method).get("defaults", ()) if each != "_self_"]
+    return [*(name for parent in parents for name in _lineage(parent)), method]
+
+
+def _file(method: str) -> DictConfig:
+    return OmegaConf.load(CONFIGS / "method" / f"{method}.yaml")  # type: ignore[return-value]
+
+
+def _own(method: str) -> DictConfig:
+    """What the method's file says itself."""
+    return OmegaConf.masked_copy(_file(method), [key for key in _file(method) if key != "defaults"])
+
+
+def _said_of_the_method(said: Sequence[Override], chosen: Mapping[str, str | None]) -> set[str]:
+    """The subject's settings that an experiment or the command line gives."""
+    keys = {str(each.key_or_group).removeprefix("method.") for each in said if str(each.key_or_group)[:7] == "method."}
+    if experiment := chosen.get("experiment"):
+        keys |= set(OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml").get("method", ()))
+    return keys
+
+
+def _apply_model(cfg: DictConfig, method: str, said: set[str]) -> None:
+    """Put the settings that suit the model into `cfg.method`, where nothing with a better right has said another."""
+    for key, value in _suiting(cfg.model, method).items():
+        if key not in said:
+            cfg.method[key] = value
+
+
+def _suiting(model: DictConfig, method: str) -> dict[str, Any]:
+    """The settings that suit a model, without those that a preset has its own opinion about."""
+    root, *presets = _lineage(method)
+    own = {key for preset in presets for key in _own(preset)}
+    found: dict[str, Any] = {}
+    for name in (root, *presets):
+        found |= {key: value for key, value in (model.get("methods") or {}).get(name, {}).items() if key not in own}
+    return found
+
+
+def _entries(cfg: DictConfig, subject: str) -> ListConfig:
+    """The methods of an evaluation, spelled out; see `compose`.
+
+    Raises:
+        UserError: if an entry is not legal or names an unknown method or setting, or two have one name.
+    """
+    if not isinstance(cfg.methods, ListConfig) or not cfg.methods:
+        raise UserError(f"methods={cfg.methods} is not a list of methods: give for example [prompt,same_pixel].")
+    listed: list[Any] = OmegaConf.to_container(cfg.methods, resolve=True)  # type: ignore[assignment]
+    first = listed[0]
+    if isinstance(first, dict):
+        first = first | {"method": subject}
+    rest = [each for each in listed[1:] if each != subject]  # `method=` may have moved one of the others to the front
+    entries = [_entry(cfg, each, subject) for each in (subject if isinstance(first, str) else first, *rest)]
+    names = [entry["name"] for entry in entries]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"Two of the methods are called {twice}: give one another name, as {{..., name: NAME}}.")
+    return OmegaConf.create(entries)
+
+
+def _entry(cfg: DictConfig, entry: Any, subject: str) -> dict[str, Any]:
+    if not isinstance(entry, str | dict) or not entry:
+        raise UserError(
+            f"methods has the entry {entry!r}, which is not a method: give one of {', '.join(choices_of('method'))}, "
+            "or settings that differ from the first method's, such as {restarts: 1}."
+        )
+    entry = {"method": entry} if isinstance(entry, str) else entry
+    method = str(entry.get("method", subject))
+    _lineage(method)  # complains of a name that does not exist
+    settings = OmegaConf.to_container(cfg.method, resolve=True) if method == subject else _settings(cfg.model, method)
+    assert isinstance(settings, dict)
+    changes = {key: value for key, value in entry.items() if key not in ENTRY_KEYS}
+    if unknown := next((key for key in changes if key not in settings), None):
+        known = ", ".join(key for key in settings if key != "_target_")
+        raise UserError(f"There is no setting '{unknown}' of {method}: there is {known or 'none'}.")
+    model = entry.get("model") or {}
+    if unknown := next((key for key in model if key not in cfg.model or key in ("name", "path", "methods")), None):
+        raise UserError(f"A method cannot change model.{unknown}: it can change layers, transfer_layers and precision.")
+    settings |= changes
+    if "parts" in settings:  # of a method that is made of others
+        settings["parts"] = [_entry(cfg, part, subject)["settings"] for part in settings["parts"]]
+    return {
+        "name": str(entry.get("name") or _name(method, changes | model)),
+        "method": method,
+        "settings": settings,
+        "model": dict(model),
+    }
+
+
+def _settings(model: DictConfig, method: str) -> dict[str, Any]:
+    """All settings of a method on a model."""
+    root, *presets = _lineage(method)
+    merged = OmegaConf.merge(_own(root), _suiting(model, method), *(_own(preset) for preset in presets))
+    return OmegaConf.to_container(merged, resolve=True)  # type: ignore[return-value]
+
+
+def _name(method: str, changes: Mapping[str, Any]) -> str:
+    """What an entry is called if it does not say: by its method and what it changes. Nobody reads it back.
+
+    >>> _name("prompt", {"restarts": 1})
+    'prompt_restarts_1'
+    """
+    words = [method]
+    for key, value in changes.items():
+        words += [key, "+".join(map(str, value)) if isinstance(value, list) else str(value)]
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", "_".join(words))

@@ -1,0 +1,117 @@
+"""Nearest neighbors of a network's features: what all methods that compare features share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.methods.layout import Layout
+from sdcorr.methods.maps import MapMethod, ScoreMaps
+from sdcorr.methods.peaks import Peaks, returning
+
+CHANNELS_AT_ONCE = 64  # bounds the memory of features at full image size: 64 MB at 512 x 512 pixels
+KEPT = 64  # pictures whose features are kept, since a picture is the target of many sources
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """A picture's features on a grid that covers the canvas of its layout."""
+
+    values: Tensor  # (C, h, w) float32
+    layout: Layout
+
+
+class FeatureMethod(MapMethod):
+    """The place in the target whose features have the greatest cosine with those of the query point.
+
+    A subclass reads the features of a picture. The confidence is the cosine, 0 if negative.
+    """
+
+    def __init__(self, peaks: Peaks, enlarged: int | None = None) -> None:
+        """
+        Args:
+            peaks: how a point is read from a map.
+            enlarged: side of the square, in pixels, that maps are enlarged to before; None: the features' own grid.
+        """
+        self.peaks, self.enlarged = peaks, enlarged
+        self._kept = lru_cache(maxsize=KEPT)(self.read)
+
+    @abstractmethod
+    def read(self, key: str, image: ImageReader) -> Features:
+        """The features of the picture of that key; its random draws belong to the key."""
+
+    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
+        """Yields every pair of the unit with its match."""
+        for target, maps in self.maps(unit, image):
+            inside = None if _covers(maps.layout) else maps.layout.inside(maps.values.shape)
+            cells, scores = self.peaks.find(maps.values, inside)
+            points = maps.layout.from_grid(cells, maps.values.shape)
+            yield target.pair, Match(points, scores.clip(0, 1))
+
+    def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
+        """Yields every target of the unit with the cosines of its query points all over it."""
+        source = self._kept(unit.source, image)
+        cells = source.layout.to_grid(unit.points, source.values.shape)
+        queries = features_at(source.values, torch.from_numpy(cells).float())  # (P, C)
+        for target in unit.targets:
+            features = self._kept(target.pair.target, image)
+            shape = (self.enlarged, self.enlarged) if self.enlarged else tuple(features.values.shape[-2:])
+            asked = list(target.points)
+            maps = cosine_maps(queries[asked], features.values, shape)
+            if self.peaks.localization == "mutual":
+                on_grid = _enlarge(features.values, shape)
+                maps = returning(maps, on_grid, source.values, torch.from_numpy(cells[asked]), self.peaks.window)
+            yield target, ScoreMaps(maps, features.layout, "cosine")
+
+
+def features_at(features: Tensor, cells: Tensor) -> Tensor:
+    """Features between cells, bilinear.
+
+    Args:
+        features: (C, h, w).
+        cells: (P, 2) xy in cells, the center of the first being (0.5, 0.5).
+
+    Returns:
+        (P, C).
+    """
+    sides = torch.tensor([features.shape[-1], features.shape[-2]])
+    grid = (cells / sides * 2 - 1).to(features)[None, None]  # (1, 1, P, 2)
+    sampled = F.grid_sample(features[None], grid, padding_mode="border", align_corners=False)  # (1, C, 1, P)
+    return sampled[0, :, 0].T
+
+
+def cosine_maps(queries: Tensor, features: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Cosines of queries with features enlarged bilinearly, but never all of them at once.
+
+    The scalar product is linear, so it is taken first and enlarged after; only the norm needs the enlarged features.
+
+    Args:
+        queries: (V, C).
+        features: (C, h, w) of the target.
+        shape: (H, W) of the maps.
+
+    Returns:
+        (V, H, W) in [-1, 1], to rounding.
+    """
+    products = _enlarge(torch.einsum("vc,chw->vhw", F.normalize(queries, dim=1), features), shape)
+    squares = torch.zeros(shape, device=features.device)
+    for part in features.split(CHANNELS_AT_ONCE):
+        squares += _enlarge(part, shape).square().sum(0)
+    return products / squares.sqrt().clamp(min=1e-12)
+
+
+def _enlarge(maps: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if tuple(maps.shape[-2:]) == tuple(shape):
+        return maps
+    return F.interpolate(maps[None], size=shape, mode="bilinear", align_corners=False)[0]
+
+
+def _covers(layout: Layout) -> bool:
+    return layout.box == (0, 0, *layout.canvas)

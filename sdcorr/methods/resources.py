@@ -1,0 +1,115 @@
+"""What methods may draw on: the frozen model, stored embeddings, callbacks. Nothing is loaded before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback
+
+from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion.fingerprint import identity
+from sdcorr.prompt.speed.embedding_store import EmbeddingStore
+
+WITHOUT_EFFECT = ("name", "methods", "channels_last", "compile")  # model settings that change no result
+
+
+def nobody_watches(source: str) -> list[Callback]:
+    """The callbacks of an optimization that nobody watches: none."""
+    return []
+
+
+class Models:
+    """Loads frozen models, each once: several methods of a run share one."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, FrozenDiffusion] = {}
+
+    def load(self, path: str, device: torch.device, **settings: Any) -> FrozenDiffusion:
+        """The model of `FrozenDiffusion.load`, kept for the next who asks for the same."""
+        key = repr((path, str(device), sorted(settings.items())))
+        if key not in self._loaded:
+            self._loaded[key] = FrozenDiffusion.load(path, device=device, **settings)
+        return self._loaded[key]
+
+
+class Resources:
+    """What one method may draw on.
+
+    Attributes:
+        dataset: name of the data set; with the images' keys, it names the random draws.
+        device: where the model lives.
+        map_cells: cells a side of the attention maps to keep with each match; 0 for none.
+        callbacks: takes the key of a source image and gives the Lightning callbacks that watch its optimization.
+    """
+
+    def __init__(
+        self,
+        model: Mapping[str, Any],
+        *,
+        dataset: str,
+        device: torch.device | str = "cpu",
+        embeddings: Path | None = None,
+        map_cells: int = 0,
+        callbacks: Callable[[str], Sequence[Callback]] = nobody_watches,
+        models: Models | None = None,
+    ):
+        """
+        Args:
+            model: `cfg.model` as plain values: path, layers and so on, see `FrozenDiffusion.load`.
+            dataset: name of the data set.
+            device: where the model is to live.
+            embeddings: the folder of all stored embeddings; None: none are stored.
+            map_cells: cells a side of the attention maps to keep.
+            callbacks: takes the key of a source image and gives what watches its optimization.
+            models: those that are loaded already.
+        """
+        self.dataset, self.device = dataset, torch.device(device)
+        self.map_cells, self.callbacks = map_cells, callbacks
+        self._model, self._embeddings = dict(model), embeddings
+        self._models = models or Models()
+
+    def backbone(self, truncate: bool = True) -> FrozenDiffusion:
+        """The frozen model; cut after the last layer that is read, unless `truncate` is false.
+
+        Raises:
+            UserError: if the weights cannot be had, or it has not what the settings ask for.
+        """
+        return self._load(self._model["layers"], truncate)
+
+    def reader(self) -> FrozenDiffusion | None:
+        """The same model with the layers that are read at a target, if these are others."""
+        layers = self._model.get("transfer_layers")
+        return self._load(layers, truncate=True) if layers else None
+
+    def model_settings(self) -> dict[str, Any]:
+        """What is asked of the model, as far as it decides a result: its name or path, its layers and so on."""
+        return {name: value for name, value in self._model.items() if name not in WITHOUT_EFFECT}
+
+    def model_identity(self) -> dict[str, Any]:
+        """All that decides the model's part in a result: its weights, its configurations, what is read of it.
+
+        Raises:
+            UserError: if the model cannot be had.
+        """
+        settings = {name: value for name, value in self.model_settings().items() if name not in ("path", "revision")}
+        return settings | identity(self._model["path"], self._model.get("revision"))
+
+    def embedding_store(self, settings: Mapping[str, Any]) -> EmbeddingStore | None:
+        """Where embeddings are kept that were optimized with this model and these settings; None: nowhere.
+
+        Args:
+            settings: of the method, those that an embedding depends on.
+        """
+        if self._embeddings is None:
+            return None
+        model = {name: value for name, value in self.model_identity().items() if name != "transfer_layers"}
+        return EmbeddingStore(self._embeddings, {"dataset": self.dataset, "model": model, "method": dict(settings)})
+
+    def _load(self, layers: Sequence[str], truncate: bool) -> FrozenDiffusion:
+        told = {
+            name: value for name, value in self._model.items() if name not in ("name", "methods", "transfer_layers")
+        }
+        return self._models.load(**told | {"layers": tuple(layers)}, device=self.device, truncate=truncate)

@@ -1,0 +1,117 @@
+"""Nearest neighbor of any frozen vision network's features: DINOv2, DINOv3, ViT, ConvNeXt, ResNet, Swin, a callable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sdcorr.datasets import ImageReader
+from sdcorr.errors import UserError
+from sdcorr.images import to_tensor
+from sdcorr.methods.features import FeatureMethod, Features
+from sdcorr.methods.layout import Fit, check_fit, lay_out
+from sdcorr.methods.peaks import Localization, Peaks
+from sdcorr.methods.resources import Resources
+from sdcorr.vision import Network, load_network
+
+
+class Vision(FeatureMethod):
+    """Features of some layers of a network, each of unit length, joined on one grid.
+
+    Args:
+        resources: where the device is had from.
+        network: hub id, path of a folder, or `package.module:callable`; see `sdcorr.vision.load_network`.
+        revision: branch, tag or commit on the hub.
+        layers: numbers of the hidden states that are read, from the end where negative; 0 is the embedding.
+        side: of the picture that the network sees, pixels: both sides for `squash` and `pad`, the longer for `aspect`.
+        fit: how the picture is laid out: `squash`, `pad` or `aspect`.
+        grid: cells of the longer side of the grid that all layers are brought to; None: the finest layer's own.
+        mean, std: of the pixels, for each channel; None: the model's own.
+        localization, window, temperature: see `Peaks`; cells of the grid.
+
+    Raises:
+        UserError: if a setting is not legal.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        network: str,
+        layers: Sequence[int],
+        side: int,
+        fit: Fit = "squash",
+        grid: int | None = None,
+        revision: str | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        localization: Localization = "argmax",
+        window: int = 7,
+        temperature: float = 0.05,
+    ) -> None:
+        for name, value in (("side", side), ("grid", grid)):
+            if not (value is None and name == "grid") and (type(value) is not int or value < 1):
+                raise UserError(f"{name}={value} of vision is not legal: give a whole number from 1.")
+        if not network:
+            raise UserError("vision needs method.network=...: a hub id, a folder, or package.module:callable.")
+        if not layers or any(type(layer) is not int for layer in layers):
+            raise UserError(f"layers={layers} of vision is not legal: give numbers of hidden states, such as [-1].")
+        check_fit("vision", fit)
+        peaks = Peaks(localization, window, temperature)
+        peaks.check("vision")
+        super().__init__(peaks)
+        self.device = resources.device
+        self.layers, self.side, self.fit, self.grid = tuple(layers), side, fit, grid
+        self._asked: dict[str, Any] = {"name": network, "revision": revision, "mean": mean, "std": std}
+
+    @cached_property
+    def network(self) -> Network:
+        """The frozen network."""
+        return load_network(**self._asked).to(self.device)
+
+    def prepare(self) -> None:
+        """Loads the network.
+
+        Raises:
+            UserError: if it cannot be had, or is no network for pictures.
+        """
+        _ = self.network
+
+    def model_identity(self) -> Mapping[str, Any]:
+        """What the network is."""
+        return self.network.identity
+
+    def read(self, key: str, image: ImageReader) -> Features:
+        """The features of a picture, every layer's of unit length at each cell."""
+        canvas, layout = lay_out(image(key), self.side, self.fit, self.network.stride)
+        pixels = to_tensor(canvas)[None].to(self.device)
+        maps = self.network(pixels, self.layers)
+        return Features(join(maps, self._shape(maps, layout.canvas))[0], layout)
+
+    def _shape(self, maps: Sequence[Tensor], canvas: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) of the grid."""
+        if self.grid is None:
+            return max((tuple(each.shape[-2:]) for each in maps), key=lambda shape: shape[0] * shape[1])  # type: ignore
+        width, height = (max(1, round(self.grid * side / max(canvas))) for side in canvas)
+        return height, width
+
+
+def join(maps: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
+    """Feature maps of several layers as one: each brought to one grid bilinearly, of unit length there, side by side.
+
+    Args:
+        maps: of each layer (B, C_l, h_l, w_l).
+        shape: (h, w) of the grid.
+
+    Returns:
+        (B, sum of C_l, h, w).
+    """
+    on_grid = [
+        each if each.shape[-2:] == shape else F.interpolate(each, shape, mode="bilinear", align_corners=False)
+        for each in maps
+    ]
+    return torch.cat([F.normalize(each, dim=1) for each in on_grid], dim=1)
