@@ -1,18 +1,28 @@
 """sdcorr: a point in one image, the same point in another, from a frozen diffusion model, and an honest score for it.
 
-import sdcorr
+    import sdcorr
 
-matcher = sdcorr.load("model=toybox")  # or model=sd14
-embeddings = matcher.optimize(image, points, "a")  # RGB picture, (P, 2) pixels -> (P, restarts, tokens, width)
-maps = matcher.transfer(other, embeddings, points, "a", "b")  # (P, layers, S, S)
-match = matcher.localize(maps, other.size)  # match.points (P, 2) pixels of `other`, match.confidence (P,)
+    match = sdcorr.match("a.jpg", "b.jpg", [[120, 80], [40, 200]], "model=sd14")
+    print(match.points, match.confidence)  # (P, 2) pixels of b.jpg as you see it, (P,)
+
+The three steps behind it, for those who want to see or change what happens in between:
+
+    matcher = sdcorr.load("model=sd14")  # settings as on the command line
+    a, b = sdcorr.read_picture("a.jpg"), sdcorr.read_picture("b.jpg")
+    embeddings = matcher.optimize(a, points, "a")  # RGB picture, (P, 2) pixels -> (P, restarts, tokens, width)
+    maps = matcher.transfer(b, embeddings, points, "a", "b")  # (P, layers, S, S)
+    match = matcher.localize(maps, b.size)
 """
 
 from importlib import import_module
 from typing import Any
 
+__version__ = "0.1.0"
+
 _HOMES = {  # imported when they are first used: scoring a finished run should not wait for diffusers
     "load": "sdcorr.cli.build",
+    "match": "sdcorr.api",
+    "read_picture": "sdcorr.images",
     "FrozenDiffusion": "sdcorr.diffusion",
     "Match": "sdcorr.datasets",
     "Pair": "sdcorr.datasets",

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from sdcorr.errors import UserError
+
+GivenPicture: TypeAlias = str | Path | Image.Image | np.ndarray  # what `read_picture` takes
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -55,6 +58,46 @@ def read_image(path: str | Path, look: Callable[[Image.Image], Image.Image] = to
         raise UserError(f"{path} is not an image that Pillow can read: replace the file.") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"The image {path} is damaged ({error}): replace the file.") from error
+
+
+def read_picture(given: GivenPicture) -> Image.Image:
+    """A user's picture, in whatever form, as one sees it.
+
+    Args:
+        given: the path of an image file; a PIL image of any mode; or an array (H, W), (H, W, 3) or (H, W, 4), gray,
+            RGB or RGBA, of uint8, uint16, or floats from 0 to 1.
+
+    Returns:
+        RGB, of 8 bits: upright as its EXIF says, transparent parts on white.
+
+    Raises:
+        UserError: if it cannot be read or is none of these.
+    """
+    if isinstance(given, str | Path):
+        return read_image(Path(given).expanduser(), as_seen)
+    try:
+        return as_seen(given if isinstance(given, Image.Image) else _from_array(np.asarray(given)))
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow reads the pixels of an opened file only now
+        raise UserError(f"This picture cannot be used ({error}): give another, or the path of its file.") from error
+
+
+def _from_array(pixels: np.ndarray) -> Image.Image:
+    """An array as an image with 8 bits in each channel.
+
+    Raises:
+        ValueError: if its shape, its type or its values are not those of a picture.
+    """
+    if pixels.size == 0 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
+        raise ValueError(f"it has the shape {pixels.shape}, not (H, W), (H, W, 3) or (H, W, 4)")
+    if pixels.dtype == np.uint16:
+        pixels = (pixels // 257).astype(np.uint8)
+    elif pixels.dtype.kind == "f":
+        if not ((pixels >= 0) & (pixels <= 1)).all():  # NaN fails too
+            raise ValueError("it is made of floats, which are not all from 0 to 1")
+        pixels = (255 * pixels).round().astype(np.uint8)
+    elif pixels.dtype != np.uint8:
+        raise ValueError(f"it is made of {pixels.dtype}, not of uint8, uint16 or floats")
+    return Image.fromarray(np.ascontiguousarray(pixels))
 
 
 def image_to_tensor(image: Image.Image, size: int) -> Tensor:

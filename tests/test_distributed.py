@@ -13,14 +13,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from unittest.mock import Mock
 
-import hydra
 import pytest
 import torch
-from hydra.core.hydra_config import HydraConfig
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from omegaconf import OmegaConf
 
-from sdcorr.cli.command import CONFIGS
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
 from sdcorr.prompt.module import run
@@ -239,22 +236,19 @@ def trainer(**changes: object):
 def test_processes_that_cannot_be_had(changes, complaint, monkeypatch) -> None:
     for name, value in torchrun(0, 2, 1).items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match=complaint), launch(trainer(**changes)):
+    with pytest.raises(UserError, match=complaint), launch(trainer(**changes), []):
         pass
 
 
 def test_the_other_processes_of_a_sweep_do_their_own_job_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = ["trainer=ddp", "method.seed=1"]
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        job = hydra.compose("eval", ["hydra.mode=MULTIRUN", *overrides], return_hydra_config=True)
-    monkeypatch.setattr(HydraConfig.instance(), "cfg", job)
     monkeypatch.setattr(sys, "argv", ["eval.py", "--multirun", "trainer=ddp", "method.seed=0,1"])
     popen, environment = Mock(), dict(os.environ)
     monkeypatch.setattr(subprocess, "Popen", popen)
     monkeypatch.setattr("lightning.fabric.Fabric.launch", Mock(side_effect=RuntimeError("enough")))
-    with pytest.raises(UserError, match="enough"), launch(trainer(devices=3)):
+    with pytest.raises(UserError, match="enough"), launch(trainer(devices=3), overrides):
         pass
-    assert [call.args for call in popen.call_args_list] == 2 * [([sys.executable, "eval.py", *overrides],)]
+    assert [call.args for call in popen.call_args_list] == 2 * [([sys.executable, "-m", "sdcorr", "eval", *overrides],)]
     assert [call.kwargs["env"]["LOCAL_RANK"] for call in popen.call_args_list] == ["1", "2"]
     assert popen.return_value.terminate.call_count == 2  # they do not outlive the first
     assert dict(os.environ) == environment

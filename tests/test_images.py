@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from sdcorr.errors import UserError
-from sdcorr.images import image_to_tensor, read_image
+from sdcorr.images import image_to_tensor, read_image, read_picture
 
 
 class TestReadImage:
@@ -56,3 +56,61 @@ class TestImageToTensor:
         tensor = image_to_tensor(image, 4)
         assert tensor.shape == (3, 4, 4)
         assert tensor[0, :, 0].tolist() == [1] * 4 and tensor[0, :, 3].tolist() == [0] * 4
+
+
+class TestReadPicture:
+    """All forms of one picture: tests/test_api.py."""
+
+    @pytest.mark.parametrize(
+        "pixels, expected",
+        [
+            (np.full((3, 5), 65535, np.uint16), (255, 255, 255)),
+            (np.full((3, 5, 3), 257, np.uint16), (1, 1, 1)),
+            (np.full((3, 5, 3), 0.5), (128, 128, 128)),
+            (np.full((3, 5), 0.999, np.float16), (255, 255, 255)),
+            (np.full((3, 5, 4), [255, 0, 0, 51], np.uint8), (255, 204, 204)),  # a fifth of red on white
+            (np.full((5, 3, 3), [1, 2, 3], np.uint8).transpose(1, 0, 2), (1, 2, 3)),
+        ],
+    )
+    def test_arrays(self, pixels, expected):
+        image = read_picture(pixels)
+        assert image.mode == "RGB" and image.size == (5, 3) and image.getpixel((4, 2)) == expected
+
+    @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB", "I;16"])
+    def test_every_mode_of_pillow_that_has_a_range(self, mode):
+        image = read_picture(Image.new(mode, (5, 3)))
+        assert image.mode == "RGB" and image.size == (5, 3)
+
+    @pytest.mark.parametrize("mode", ["I", "F"])
+    def test_pixels_without_a_range(self, mode):
+        with pytest.raises(UserError, match="32 bits"):
+            read_picture(Image.new(mode, (5, 3)))
+
+    @pytest.mark.parametrize(
+        "pixels, complaint",
+        [
+            (np.zeros((3, 5, 2), np.uint8), r"shape \(3, 5, 2\)"),
+            (np.zeros((1, 3, 5, 3), np.uint8), "shape"),
+            (np.zeros((0, 5, 3), np.uint8), "shape"),
+            (np.zeros((3, 5), np.int64), "int64, not of uint8, uint16 or floats"),
+            (np.zeros((3, 5), bool), "bool"),
+            (np.full((3, 5), np.nan), "from 0 to 1"),
+            (np.full((3, 5), 255.0), "from 0 to 1"),
+            (None, "shape"),
+        ],
+    )
+    def test_arrays_that_are_no_picture(self, pixels, complaint):
+        with pytest.raises(UserError, match=f"This picture cannot be used .*{complaint}"):
+            read_picture(pixels)
+
+    def test_a_file_that_was_opened_and_is_cut_short(self, tmp_path):
+        path = tmp_path / "cut.png"
+        Image.effect_noise((64, 64), 90).save(path)
+        path.write_bytes(path.read_bytes()[:1000])
+        with pytest.raises(UserError, match="This picture cannot be used"):
+            read_picture(Image.open(path))
+
+    def test_home(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        Image.new("RGB", (5, 3)).save(tmp_path / "a.png")
+        assert read_picture("~/a.png").size == (5, 3)

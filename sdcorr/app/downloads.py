@@ -10,37 +10,37 @@ import numpy as np
 import torch
 
 from sdcorr.app.matching import Found
-from sdcorr.cli.match_files import Errand, Result, embeddings_file, matches_picture, points_record
+from sdcorr.pictures import MatchRequest, MatchResult, embeddings_file, matches_picture, points_record
 from sdcorr.prompt.settings import PromptSettings
 
 
-def result(found: Sequence[Found]) -> Result:
+def result(found: Sequence[Found]) -> MatchResult:
     """Matches as the command line holds them; the heat map is the combined one, k cells a side."""
-    return Result(
+    return MatchResult(
         torch.stack([each.embedding for each in found]),
         (Found.match(found),),
         (np.stack([each.target_maps[-1] for each in found]).astype(np.float32),),
     )
 
 
-def points_table(errand: Errand, result: Result) -> str:
+def points_table(request: MatchRequest, result: MatchResult) -> str:
     """A row a point, in pixels of the pictures as one sees them."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(["source_x", "source_y", "target_x", "target_y", "confidence"])
     match = result.matches[0]
-    for start, end, sure in zip(errand.points, match.points, match.confidence, strict=True):
+    for start, end, sure in zip(request.points, match.points, match.confidence, strict=True):
         writer.writerow([*start.tolist(), *end.round(3).tolist(), round(float(sure), 4)])
     return file.getvalue()
 
 
-Writer = Callable[[Errand, Result, str, PromptSettings], str | bytes]
+Writer = Callable[[MatchRequest, MatchResult, str, PromptSettings], str | bytes]
 DOWNLOADS: dict[str, tuple[str, Writer]] = {  # file -> media type, and what makes its content
-    "points.json": ("application/json", lambda errand, found, model, how: points_record(errand, found, model=model)),
-    "points.csv": ("text/csv", lambda errand, found, model, how: points_table(errand, found)),
-    "matches.png": ("image/png", lambda errand, found, model, how: matches_picture(errand, found)),
+    "points.json": ("application/json", lambda request, found, model, how: points_record(request, found, model=model)),
+    "points.csv": ("text/csv", lambda request, found, model, how: points_table(request, found)),
+    "matches.png": ("image/png", lambda request, found, model, how: matches_picture(request, found)),
     "embeddings.safetensors": (
         "application/octet-stream",
-        lambda errand, found, model, how: embeddings_file(errand, found, model=model, settings=how),
+        lambda request, found, model, how: embeddings_file(request, found, model=model, settings=how),
     ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdcorr.cli.match_files import Picture, name_picture
+from sdcorr.pictures import Picture, name_picture
 from sdcorr.toybox.dataset import drawing
 
 # Name -> keys of source and target. Chosen for variety; they are about as hard as the whole split.

@@ -13,8 +13,8 @@ from torch import Tensor
 from sdcorr.app.jobs import Job
 from sdcorr.cli import build
 from sdcorr.cli.command import compose
-from sdcorr.cli.match_files import Picture
 from sdcorr.datasets import Match
+from sdcorr.pictures import Picture
 from sdcorr.prompt.maps import shrink
 from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, run

@@ -29,8 +29,8 @@ from sdcorr.app.jobs import Canceled, Job, Jobs
 from sdcorr.app.matching import METHODS, Found, Matching
 from sdcorr.app.refusal import Refusal
 from sdcorr.app.sessions import FoundKey, Held, Session, Sessions
-from sdcorr.cli.match_files import Errand, Picture, check_points
 from sdcorr.errors import UserError
+from sdcorr.pictures import MatchRequest, Picture, check_points
 
 MOST_POINTS = 32
 MOST_QUESTION_BYTES = 64 * 2**10  # of a request that is no picture
@@ -133,10 +133,10 @@ class Server:
         Who closes the connection cancels the work.
         """
         session = self._session(request)
-        method, errand = await self._question(request, session)
-        keys = _keys(method, errand)
+        method, asked = await self._question(request, session)
+        keys = _keys(method, asked)
         missing = [row for row, key in enumerate(keys) if key not in session.found]
-        source, target, points = errand.source, errand.targets[0], errand.points[missing]
+        source, target, points = asked.source, asked.targets[0], asked.points[missing]
         job = missing and self.jobs.submit(
             session.id, lambda job: self._matching.find(job, method, source, target, points)
         )
@@ -163,7 +163,7 @@ class Server:
     async def _watch(self, job: Job) -> AsyncIterator[dict]:
         """How far a job is, from time to time, until it has ended."""
         ended = asyncio.wrap_future(job.future)
-        ended.add_done_callback(lambda ended: ended.canceled() or ended.exception())  # raised by the job's own future
+        ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # raised by the job's own future
         told = None
         while not ended.done():
             ahead = self.jobs.ahead(job)
@@ -178,14 +178,14 @@ class Server:
         file = request.path_params["file"]
         if file not in downloads.DOWNLOADS:
             raise Refusal(f"There is no such file: choose one of {', '.join(downloads.DOWNLOADS)}.", 404)
-        method, errand = await self._question(request, session)
+        method, asked = await self._question(request, session)
         try:
-            found = [session.found[key] for key in _keys(method, errand)]
+            found = [session.found[key] for key in _keys(method, asked)]
         except KeyError:
             raise Refusal("Not every point has its match yet: wait until it has, then download.", 409) from None
         media_type, write = downloads.DOWNLOADS[file]
         how = self._matching.settings(method)
-        content = await run_in_threadpool(write, errand, downloads.result(found), self._matching.model, how)
+        content = await run_in_threadpool(write, asked, downloads.result(found), self._matching.model, how)
         return Response(
             content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{file}"'}
         )
@@ -199,7 +199,7 @@ class Server:
         width, height = held.picture.image.size
         return {"name": name, "url": f"/pictures/{name}", "width": width, "height": height}
 
-    async def _question(self, request: Request, session: Session) -> tuple[str, Errand]:
+    async def _question(self, request: Request, session: Session) -> tuple[str, MatchRequest]:
         """The method, the pictures and the points that a request names."""
         body = await _body(request, MOST_QUESTION_BYTES, lambda: Refusal("This request is too long.", 413))
         try:
@@ -213,11 +213,11 @@ class Server:
         source, target = (session.picture(name).picture for name in names)
         if isinstance(points, list) and len(points) > MOST_POINTS:
             raise Refusal(f"These are {len(points)} points: {MOST_POINTS} at a time is the most.")
-        return method, Errand(source, check_points(points, source), (target,))
+        return method, MatchRequest(source, check_points(points, source), (target,))
 
 
-def _keys(method: str, errand: Errand) -> list[FoundKey]:
-    return [(method, errand.source.key, errand.targets[0].key, x, y) for x, y in errand.points.tolist()]
+def _keys(method: str, asked: MatchRequest) -> list[FoundKey]:
+    return [(method, asked.source.key, asked.targets[0].key, x, y) for x, y in asked.points.tolist()]
 
 
 def _match_of(key: FoundKey, found: Found) -> dict:

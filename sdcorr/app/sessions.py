@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sdcorr.app.matching import Found
 from sdcorr.app.refusal import Refusal
-from sdcorr.cli.match_files import Picture
+from sdcorr.pictures import Picture
 
 MOST_SESSIONS = 64
 MOST_PICTURES = 12  # of a session

@@ -8,8 +8,8 @@ import re
 from PIL import Image, UnidentifiedImageError
 
 from sdcorr.app.refusal import Refusal
-from sdcorr.cli.match_files import Picture, name_picture
 from sdcorr.images import as_seen
+from sdcorr.pictures import Picture, name_picture
 
 MOST_BYTES = 20 * 2**20
 MOST_PIXELS = 40_000_000

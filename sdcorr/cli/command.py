@@ -9,17 +9,13 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
-from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from sdcorr.cli.compose import CONFIGS, compose, jobs
+from sdcorr.cli.compose import MISTAKES, compose, explain, jobs
 from sdcorr.errors import UserError
 
-__all__ = ["CONFIGS", "Arguments", "answer", "command", "compose", "explain"]
-
-MISTAKES = (UserError, HydraException, OmegaConfBaseException)
 MULTIRUN = ("-m", "--multirun")  # flags as Hydra has them
 CONFIG = ("--cfg", "-c")
 os.environ.setdefault("WANDB_SILENT", "true")  # wandb reads it when it is imported, which is later
@@ -64,7 +60,7 @@ def _command(config_name: str, function: Function, flags: Sequence[str], overrid
 class Arguments(argparse.ArgumentParser):
     """A parser whose complaints are a UserError, for commands without a configuration."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
         """Raises the complaint as one sentence."""
         raise UserError(f"{message[:1].upper()}{message[1:]}: `{self.prog} --help` says what there is.")
 
@@ -87,27 +83,6 @@ def guarded(task: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         return 130
-
-
-def explain(error: Exception) -> str:
-    """One sentence for an exception of ours, of Hydra or of OmegaConf."""
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        known = ", ".join(sorted(error.options or ())) or "nothing"
-        return f"There is no {group} '{choice}': choose {group}= one of {known}."
-    if isinstance(error, InstantiationException) and isinstance(error.__cause__, UserError):
-        return explain(error.__cause__)
-    if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, Exception):
-        return explain(error.__cause__)
-    key = getattr(error, "full_key", None)
-    if type(error).__name__ == "ConfigAttributeError" and key:
-        parent = getattr(error, "parent_node", None)
-        names = [str(name) for name in parent if name != "_target_"] if isinstance(parent, DictConfig) else []
-        known = f": there is {', '.join(names)}" if names else ""
-        return f"There is no setting '{key}'{known}."
-    if type(error).__name__ == "MissingMandatoryValue" and key:
-        return f"Say {key}=...: it has no default."
-    return " ".join(str(error).split())
 
 
 def _quiet_libraries() -> None:

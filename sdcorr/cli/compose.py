@@ -17,19 +17,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from sdcorr.cli.checks import check
+from sdcorr.cli.configs import CONFIGS, choices
+from sdcorr.cli.paths import expand, spelled
 from sdcorr.errors import UserError
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+MISTAKES = (UserError, HydraException, OmegaConfBaseException)
 PHOTOGRAPHS_NEED = "sd14"  # the model that a data set of photographs brings with it
 WITH_THE_DEFAULT_MODEL = ("toybox", "folder")  # data sets that bring no model: drawings, and nobody knows what
 ENTRY_KEYS = ("method", "name", "model")  # of an entry of `methods`, beside settings
@@ -58,24 +61,52 @@ def compose(config_name: str, *overrides: str) -> DictConfig:
         name in configs/method), `settings` (all of them, with `_target_`) and `model` (what it changes of `model`).
 
     Raises:
-        UserError, HydraException, OmegaConfBaseException: if an override does not fit; `command.explain` makes a
-            sentence of it.
+        UserError: if an override does not fit.
     """
+    try:
+        return _composed(config_name, spelled(overrides))
+    except MISTAKES as error:
+        raise UserError(explain(error)) from None
+
+
+def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
     said = OverridesParser.create().parse_overrides(list(overrides))
     _check_one_subject(said)
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        choices = [override for override in said if _is_choice(override)]
-        plain = hydra.compose(config_name, [str(each.input_line) for each in choices], return_hydra_config=True)
-        implied = list(_implied(plain, {str(each.key_or_group) for each in choices}))
+        chosen = [override for override in said if _is_choice(override)]
+        plain = hydra.compose(config_name, [str(each.input_line) for each in chosen], return_hydra_config=True)
+        implied = list(_implied(plain, {str(each.key_or_group) for each in chosen}))
         cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
-    chosen = dict(cfg.hydra.runtime.choices)
+    groups = dict(cfg.hydra.runtime.choices)
     with open_dict(cfg):
         del cfg["hydra"]
-        _apply_model(cfg, chosen["method"], _said_of_the_method(said, chosen))
+        _apply_model(cfg, groups["method"], _said_of_the_method(said, groups))
         if "methods" in cfg:
-            cfg.methods = _entries(cfg, chosen["method"])
+            cfg.methods = _entries(cfg, groups["method"])
+    expand(cfg)
     check(cfg)
     return cfg
+
+
+def explain(error: Exception) -> str:
+    """One sentence for an exception of ours, of Hydra or of OmegaConf."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        known = ", ".join(sorted(error.options or ())) or "nothing"
+        return f"There is no {group} '{choice}': choose {group}= one of {known}."
+    if isinstance(error, InstantiationException) and isinstance(error.__cause__, UserError):
+        return explain(error.__cause__)
+    if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, Exception):
+        return explain(error.__cause__)
+    key = getattr(error, "full_key", None)
+    if type(error).__name__ == "ConfigAttributeError" and key:
+        parent = getattr(error, "parent_node", None)
+        names = [str(name) for name in parent if name != "_target_"] if isinstance(parent, DictConfig) else []
+        known = f": there is {', '.join(names)}" if names else ""
+        return f"There is no setting '{key}'{known}."
+    if type(error).__name__ == "MissingMandatoryValue" and key:
+        return f"Say {key}=...: it has no default."
+    return " ".join(str(error).split())
 
 
 def _check_one_subject(said: Sequence[Override]) -> None:
@@ -92,11 +123,6 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
     """The overrides of each run of a sweep (`a=1,2`), as Hydra's basic sweeper orders them."""
     (batch,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(list(overrides)), None)
     return [list(job) for job in batch]
-
-
-def choices_of(group: str) -> list[str]:
-    """The names that a group of the configuration has, sorted."""
-    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
 
 
 def _is_choice(override: Override) -> bool:
@@ -132,7 +158,7 @@ def _lineage(method: str) -> list[str]:
     Raises:
         UserError: if there is no such method.
     """
-    known = choices_of("method")
+    known = choices("method")
     if method not in known:
         raise UserError(f"There is no method '{method}': choose methods from {', '.join(known)}.")
     parents = [each for each in _file(method).get("defaults", ()) if each != "_self_"]
@@ -196,7 +222,7 @@ def _entries(cfg: DictConfig, subject: str) -> ListConfig:
 def _entry(cfg: DictConfig, entry: Any, subject: str) -> dict[str, Any]:
     if not isinstance(entry, str | dict) or not entry:
         raise UserError(
-            f"methods has the entry {entry!r}, which is not a method: give one of {', '.join(choices_of('method'))}, "
+            f"methods has the entry {entry!r}, which is not a method: give one of {', '.join(choices('method'))}, "
             "or settings that differ from the first method's, such as {restarts: 1}."
         )
     entry = {"method": entry} if isinstance(entry, str) else entry

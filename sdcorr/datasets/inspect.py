@@ -1,9 +1,9 @@
 """The dataset card: what the data on this disk hold, beside what is known of the published ones.
 
-    python -m sdcorr.datasets.inspect dataset=spair dataset.split=val dataset.root=FOLDER
+    sdcorr inspect dataset=spair dataset.split=val dataset.root=FOLDER
 
-It takes the settings of `eval.py` and any data set, with `broken`, `expected` and `folder` if it has them. What differs
-from the published numbers is marked; points outside their image, which no reader changes, are counted.
+It is for any data set, with `broken`, `expected` and `folder` if it has them. What differs from the published numbers
+is marked; points outside their image, which no reader changes, are counted.
 """
 
 import hashlib
@@ -11,13 +11,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import hydra
 import numpy as np
-from omegaconf import DictConfig
 
-from sdcorr.cli.command import command
 from sdcorr.datasets.base import Benchmark, Pair
 
 SHOWN = 5  # at most so many of a list
@@ -134,13 +130,3 @@ def _range(values: Sequence[float]) -> str:
 def _some(count: int, names: Sequence[str]) -> str:
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{count:,}" + (f" ({'; '.join(names[:SHOWN])}{more})" if names else "")
-
-
-def main(cfg: DictConfig) -> None:
-    """Print the card of the data set that the configuration names."""
-    benchmark: Any = hydra.utils.instantiate(cfg.dataset)
-    print(card(benchmark))
-
-
-if __name__ == "__main__":
-    command("eval", main)

@@ -45,7 +45,7 @@ BY_CLASS = {
 EXPECTED = {"trn": {"pairs": 2940}, "val": {"pairs": 308}, "test": {"pairs": 299, "points": 2414, "images": 506}}
 POINTS = ("XA", "YA", "XB", "YB")
 MIRRORED = "@mirrored"  # ends the key of a mirrored picture
-AGAIN = "get the data set again with `python -m sdcorr.datasets.fetch.prepare pfpascal`"
+AGAIN = "get the data set again with `sdcorr prepare pfpascal`"
 LIST_AGAIN = AGAIN.replace("data set", "list")
 SAME = 0.01  # pixels within which a list's point and an annotation's are the same
 

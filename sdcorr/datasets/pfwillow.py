@@ -64,7 +64,7 @@ class PFWillow:
         if len(row.cells) != COLUMNS:
             raise UserError(
                 f"{row.where} has {len(row.cells)} columns instead of {COLUMNS}, two images and {POINTS} points in "
-                f"each: get the list again with `python -m sdcorr.datasets.fetch.prepare {self.name}`."
+                f"each: get the list again with `sdcorr prepare {self.name}`."
             )
         source, target = (_key(cell) for cell in row.cells[:2])
         points = np.array(row.floats(row.cells[2:], self.name)).reshape(2, 2, POINTS)  # (image, axis, point)

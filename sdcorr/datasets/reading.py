@@ -24,7 +24,7 @@ Broken = tuple[tuple[str, str], ...]  # (pair id, one sentence saying why it is 
 
 def get_it(name: str) -> str:
     """What to do about a data set that is not there, or not whole."""
-    return f"get it with `python -m sdcorr.datasets.fetch.prepare {name}`, or say where it is with dataset.root=FOLDER"
+    return f"get it with `sdcorr prepare {name}`, or say where it is with dataset.root=FOLDER"
 
 
 def find_folder(root: str | Path, inner: Sequence[str], is_home: Callable[[Path], bool], title: str, name: str) -> Path:

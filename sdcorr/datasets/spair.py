@@ -9,7 +9,7 @@ put in its place are understood. Annotations list only points that are seen in b
 are kept as they are. An image may belong to two categories, so its key is `<category>/<image>`. Nothing is mirrored.
 
 Two versions of the archive are about, and what differs is not documented: the dataset card has a digest of the
-annotations (`python -m sdcorr.datasets.inspect dataset=spair`), which tells runs on one from runs on the other.
+annotations (`sdcorr inspect dataset=spair`), which tells runs on one from runs on the other.
 """
 
 import json

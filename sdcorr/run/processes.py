@@ -17,16 +17,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.fabric.strategies import DDPStrategy
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
+import sdcorr
 from sdcorr.errors import UserError
 
 STRATEGIES = ("auto", "ddp")
@@ -55,13 +55,14 @@ class Ranks:
 
 
 @contextmanager
-def launch(trainer: DictConfig) -> Iterator[Ranks]:
+def launch(trainer: DictConfig, overrides: Sequence[str]) -> Iterator[Ranks]:
     """The processes that `cfg.trainer` asks for; those started here end with the block.
 
     A CUDA device of its own becomes each rank's current one, so `cuda` means that.
 
     Args:
         trainer: accelerator, devices (on each machine), num_nodes and strategy.
+        overrides: of the evaluation's configuration; processes that are started here get the same.
 
     Raises:
         UserError: if they cannot be had, or others were started from outside.
@@ -73,7 +74,7 @@ def launch(trainer: DictConfig) -> Iterator[Ranks]:
         return
     started: list[subprocess.Popen] = []
     try:
-        fabric = _launched(trainer, devices, nodes, started)
+        fabric = _launched(trainer, overrides, devices, nodes, started)
         if fabric.global_rank:
             warnings.simplefilter("ignore")  # the first rank says the same
         yield Ranks(fabric.global_rank, fabric.world_size, tuple(started))
@@ -84,7 +85,9 @@ def launch(trainer: DictConfig) -> Iterator[Ranks]:
             process.wait()
 
 
-def _launched(trainer: DictConfig, devices: int, nodes: int, started: list[subprocess.Popen]) -> Fabric:
+def _launched(
+    trainer: DictConfig, overrides: Sequence[str], devices: int, nodes: int, started: list[subprocess.Popen]
+) -> Fabric:
     """What Fabric has found out; `started` gets the processes that are started here, if any."""
     before = {name: os.environ.get(name) for name in _ADDRESS}
     try:
@@ -93,7 +96,7 @@ def _launched(trainer: DictConfig, devices: int, nodes: int, started: list[subpr
         environment = fabric.strategy.cluster_environment
         if not environment.creates_processes_externally:
             os.environ |= _address(environment.main_address, environment.main_port, environment.node_rank())
-            _start(devices, started)
+            _start(devices, overrides, started)
         elif _PARENT in os.environ:
             _end_with(int(os.environ[_PARENT]))
         fabric.launch()
@@ -163,22 +166,20 @@ def _restore(environment: dict[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def _start(devices: int, started: list[subprocess.Popen]) -> None:
-    """Starts the other ranks on this machine: the same command, as Lightning would.
+def _start(devices: int, overrides: Sequence[str], started: list[subprocess.Popen]) -> None:
+    """Starts the other ranks on this machine.
 
     Lightning's own launcher kills all when one has died, and repeats a whole sweep (`--multirun`) in each process.
     """
-    environment = os.environ | {_PARENT: str(os.getpid()), "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, sys.argv[0], *_overrides()]
+    here = [str(Path(sdcorr.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]  # a clone need not be installed
+    environment = os.environ | {
+        _PARENT: str(os.getpid()),
+        "PYTHONPATH": os.pathsep.join(filter(None, here)),
+        "PYTHONWARNINGS": "ignore",
+    }
+    command = [sys.executable, "-m", "sdcorr", "eval", *overrides]
     for rank in range(1, devices):
         started.append(subprocess.Popen(command, env=environment | {"LOCAL_RANK": str(rank)}))
-
-
-def _overrides() -> Sequence[str]:
-    """The command line, or that of this job of a sweep."""
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        return HydraConfig.get().overrides.task
-    return sys.argv[1:]
 
 
 def _end_with(parent: int) -> None:

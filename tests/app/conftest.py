@@ -9,9 +9,9 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
-from sdcorr.app.__main__ import listen
 from sdcorr.app.matching import Matching
 from sdcorr.app.server import Server
+from sdcorr.app.serving import listen
 from tests.browser import browser  # noqa: F401
 
 

@@ -9,10 +9,10 @@ from PIL import Image
 from safetensors.torch import load
 from starlette.testclient import TestClient
 
+from sdcorr import pictures
 from sdcorr.app.examples import EXAMPLES
 from sdcorr.app.matching import Matching
 from sdcorr.app.server import MOST_POINTS, Server
-from sdcorr.cli import match_files
 from sdcorr.toybox.dataset import drawing
 from tests.app.conftest import new_page
 
@@ -50,9 +50,9 @@ def test_the_matches_are_those_of_the_command_line(client: TestClient, matching:
     import sdcorr
 
     points = [[20.5, 30.25], [40, 20]]
-    source, target = (match_files.name_picture(drawing(key).image, key) for key in EXAMPLES["fish"])
-    errand = match_files.Errand(source, np.array(points), (target,))
-    expected = match_files.carry(sdcorr.load("model=toybox", "method=probe"), errand).matches[0]
+    source, target = (pictures.name_picture(drawing(key).image, key) for key in EXAMPLES["fish"])
+    request = pictures.MatchRequest(source, np.array(points), (target,))
+    expected = pictures.match_pictures(sdcorr.load("model=toybox", "method=probe"), request).matches[0]
     question = example(client, points=points[:1])
     client.post("/api/match", json=question)  # the points come one by one, as they are clicked
     found = last(client.post("/api/match", json=question | {"points": points}))["matches"]

@@ -6,7 +6,7 @@ from PIL import Image
 from sdcorr.app import sessions
 from sdcorr.app.refusal import Refusal
 from sdcorr.app.sessions import Held, Sessions
-from sdcorr.cli.match_files import name_picture
+from sdcorr.pictures import name_picture
 
 
 def held(side: int = 10) -> Held:

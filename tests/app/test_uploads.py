@@ -11,6 +11,7 @@ from PIL import Image
 from sdcorr.app import uploads
 from sdcorr.app.refusal import Refusal
 from sdcorr.app.uploads import read_upload, shown
+from sdcorr.pictures import read_request
 
 LEFT_RED = np.zeros((20, 40, 3), np.uint8)
 LEFT_RED[:, :20, 0] = 255  # red | black
@@ -81,11 +82,9 @@ def test_bad_files_are_refused_in_a_sentence(name: str) -> None:
 
 
 def test_a_picture_has_the_command_lines_key(tmp_path) -> None:
-    from sdcorr.cli.match_files import read_errand
-
     (tmp_path / "a.png").write_bytes(encoded(RGB))
     path = str(tmp_path / "a.png")
-    assert read_upload(encoded(RGB)).key == read_errand(path, [[1, 1]], path).source.key
+    assert read_upload(encoded(RGB)).key == read_request(path, [[1, 1]], [path]).source.key
 
 
 def test_large_pictures_are_shown_smaller() -> None:

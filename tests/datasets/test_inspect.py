@@ -1,15 +1,11 @@
 import json
-import runpy
-import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
 from sdcorr.datasets.inspect import card, counts, digest, outside
 from sdcorr.toybox.dataset import Toybox
-from tests.datasets.fixtures import ROOT, spair_tree
 from tests.run.fakes import FakeBenchmark, make_pair
 
 
@@ -86,15 +82,3 @@ class TestDigest:
 def test_outside_by_the_pixel_area_convention():
     points = np.array([[0, 0], [10, 5], [10, 6], [10.01, 2], [3, 20], [3, 20.5], [-0.5, 1]])
     assert outside(points, (10, 20)) == (3, 3)
-
-
-def test_the_command(tmp_path, monkeypatch, capfd):
-    spair_tree(tmp_path / "data/SPair-71k")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["card", "dataset=spair", "dataset.categories=aeroplane"])
-    GlobalHydra.instance().clear()
-    with pytest.warns(UserWarning, match="lists 2 pairs here"):
-        runpy.run_path(str(ROOT / "sdcorr/datasets/inspect.py"), run_name="__main__")
-    found = lines(capfd.readouterr().out)
-    assert found["data set"] == "spair, split test" and found["pairs of aeroplane"] == "2 (published: 690)"
-    assert found["flag truncation"] == "target 2"

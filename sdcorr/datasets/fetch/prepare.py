@@ -1,4 +1,4 @@
-"""Get a data set ready: `python -m sdcorr.datasets.fetch.prepare pfwillow`, or `--list` for what there is.
+"""Get a data set ready: what `sdcorr prepare pfwillow` does.
 
 Downloads it (the official address first), checks it, unpacks it beside its place and renames it, so that the folder
 appears whole or not at all. A command that was stopped at any moment is simply run again. `--from` takes an archive
@@ -25,10 +25,9 @@ from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock, Timeout
 
-from sdcorr.cli.command import Arguments, answer
 from sdcorr.datasets.fetch.archives import check_archive, is_web_page, unpack
 from sdcorr.datasets.fetch.download import bar, download, place
-from sdcorr.datasets.fetch.sources import SOURCES, Address, Extra, Source, by_hand, catalog
+from sdcorr.datasets.fetch.sources import Address, Extra, Source, by_hand
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
 
@@ -253,28 +252,3 @@ def _sentence(error: OSError, root: Path) -> str:
     if error.errno in (errno.EINVAL, errno.EILSEQ) and ":" in str(error.filename):
         return f"The file system of {root} has no room for a colon in a name, as in {what}: choose another --root."
     return f"Cannot read or write {what}: mend that, or choose another --root, and run the same command again."
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line; `argv` in its place if it is given."""
-    parser = Arguments(prog="python -m sdcorr.datasets.fetch.prepare", description="Get a data set ready.")
-    parser.add_argument("name", nargs="?", metavar="NAME", help=f"one of {', '.join(SOURCES)}")
-    parser.add_argument("--root", type=Path, default=Path("data"), help="the folder that its folder belongs in (data)")
-    help_ = "an archive, and pair lists if need be, that you have: files, or URLs"
-    parser.add_argument("--from", dest="given", nargs="+", default=(), metavar="FILE_OR_URL", help=help_)
-    parser.add_argument("--sha256", default="", metavar="HEX", help="refuse any archive but the one with this checksum")
-    parser.add_argument("--keep", action="store_true", help="leave the downloaded archive in ROOT/downloads")
-    parser.add_argument("--list", action="store_true", help="show the data sets, their terms and addresses")
-    args = parser.parse_args(argv)
-    if args.list:
-        print(catalog(args.root))
-        return
-    if args.name not in SOURCES:
-        wrong = "Say which data set" if args.name is None else f"There is no data set {args.name!r}"
-        raise UserError(f"{wrong}: choose one of {', '.join(SOURCES)}.")
-    folder = Preparation(SOURCES[args.name], args.root, args.keep, args.sha256).run(args.given)
-    print(f"ready: python eval.py dataset={args.name} dataset.root={folder}")
-
-
-if __name__ == "__main__":
-    answer(main)

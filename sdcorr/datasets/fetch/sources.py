@@ -189,7 +189,7 @@ def by_hand(source: Source) -> str:
         if extra.needed:
             lines.append(f"and, unless the archive has one, a pair list from one of these as {extra.names[0]}:")
             lines += [f"    {address.url}" for address in extra.addresses]
-    return "\n".join([*lines, f"then run: python -m sdcorr.datasets.fetch.prepare {source.name} --from FILE [FILE]"])
+    return "\n".join([*lines, f"then run: sdcorr prepare {source.name} --from FILE [FILE]"])
 
 
 def catalog(root: Path) -> str:

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from gdown.parse_url import parse_url
 
+from sdcorr.cli.prepare import main
 from sdcorr.datasets.fetch import prepare
-from sdcorr.datasets.fetch.prepare import main
 from sdcorr.datasets.fetch.sources import SOURCES, catalog
 
 

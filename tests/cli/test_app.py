@@ -1,6 +1,5 @@
-"""`python -m sdcorr.app`: what it says to mistakes. That it serves is seen in test_page.py."""
+"""`sdcorr app`: what it says to mistakes. That it serves is seen in test_page.py."""
 
-import builtins
 import os
 import signal
 import socket
@@ -10,7 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from sdcorr.app.__main__ import listen, main
+from sdcorr.app.serving import listen
+from sdcorr.cli.app import main
 from sdcorr.errors import UserError
 
 MISTAKES = {
@@ -38,19 +38,6 @@ def test_a_busy_port() -> None:
         port = other.getsockname()[1]
         with pytest.raises(UserError, match=f"port {port}.*--port"):
             main(["--port", str(port)])
-
-
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name.split(".")[0] == "uvicorn":
-            raise ModuleNotFoundError("No module named 'uvicorn'", name="uvicorn")
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(UserError, match=r"uvicorn.*pip install -e .*\[app\]"):
-        main(["--port", "0"])
 
 
 def test_it_serves_until_it_is_interrupted(capsys: pytest.CaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""A user's own pictures: points of one, carried to others, and written down."""
+"""A user's own pictures: points of one found in others, and written down."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import ListConfig, OmegaConf
 from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
@@ -22,7 +21,7 @@ from sdcorr import visualize
 from sdcorr.datasets import Match
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
-from sdcorr.images import as_seen, read_image
+from sdcorr.images import GivenPicture, read_picture
 from sdcorr.prompt.localize import combine_layers
 from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
@@ -30,13 +29,15 @@ from sdcorr.prompt.settings import PromptSettings
 
 @dataclass(frozen=True)
 class Picture:
-    path: Path
-    image: Image.Image  # RGB, turned upright as its EXIF says: the picture as one sees it
+    """A picture, what it is called, and a key that names its pixels."""
+
+    path: Path  # where it came from; only ever written down
+    image: Image.Image  # RGB, as one sees it: turned upright as its EXIF says
     key: str  # named by its pixels, so that a renamed picture gives the same result
 
 
 @dataclass(frozen=True)
-class Errand:
+class MatchRequest:
     """What is asked for: the matches of `points`, `(P, 2)` pixels of the source as one sees it, in every target."""
 
     source: Picture
@@ -45,87 +46,84 @@ class Errand:
 
 
 @dataclass(frozen=True)
-class Result:
+class MatchResult:
+    """What was found."""
+
     embeddings: Tensor  # (P, R, T, D)
     matches: tuple[Match, ...]  # for each target, in its pixels as one sees it
     maps: tuple[np.ndarray, ...]  # for each target (P, S, S), the combined attention maps
 
 
-def read_errand(source: str, points: Any, target: Any) -> Errand:
+def read_request(source: GivenPicture, points: Any, targets: Sequence[GivenPicture]) -> MatchRequest:
     """Read the pictures and check the points.
 
     Args:
-        source: path of a picture.
-        points: `[[x, y], ...]`, in pixels of the source as one sees it.
-        target: path of a picture, or a list of paths.
+        source: the picture with the points, in any form that `read_picture` takes.
+        points: (P, 2), a sequence or an array of `[x, y]` in pixels of the source as one sees it.
+        targets: one picture or more, in which the points are to be found.
 
     Raises:
-        UserError: if a picture cannot be read, there is no point, or one is no pair of numbers or outside the source.
+        UserError: if a picture cannot be read, there is no target or no point, or a point is not a pair of numbers or
+            is outside the source.
     """
-    first = name_picture(read_image(source, as_seen), source)
-    paths = target if isinstance(target, list | ListConfig) else [target]
-    if not paths:
-        raise UserError("There is no target: give target=b.jpg, or several as target='[b.jpg,c.jpg]'.")
-    plain = OmegaConf.to_container(points) if isinstance(points, ListConfig) else points
-    return Errand(
-        first, check_points(plain, first), tuple(name_picture(read_image(path, as_seen), path) for path in paths)
-    )
+    first = _picture(source, "source")
+    if not len(targets):
+        raise UserError("There is no target: name the picture in which the points are to be found, or several.")
+    return MatchRequest(first, check_points(points, first), tuple(_picture(target, "target") for target in targets))
 
 
-def claim_folder(run_dir: str) -> Path:
-    """Make the run folder and check that it can be written, before any work is done.
+def claim_folder(path: str) -> Path:
+    """Make the folder of the results and check that it can be written, before any work is done.
 
     Raises:
         UserError: if it cannot.
     """
-    folder = Path(run_dir)
+    folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.write_text("")
-        probe.unlink()
+        trial = folder / f".writable-{os.getpid()}"
+        trial.write_text("")
+        trial.unlink()
     except OSError as error:
-        raise UserError(
-            f"Cannot write to {folder} ({error.strerror}): choose another folder with run_dir=PATH."
-        ) from None
+        raise UserError(f"Cannot write to {folder} ({error.strerror}): choose another folder.") from None
     return folder
 
 
-def carry(matcher: PromptMatcher, errand: Errand) -> Result:
+def match_pictures(matcher: PromptMatcher, request: MatchRequest) -> MatchResult:
     """Optimize the points' embeddings on the source and find them in every target."""
-    source, points = errand.source, errand.points
+    source, points = request.source, request.points
     embeddings = matcher.optimize(source.image, points, source.key)
     matches, maps = [], []
-    for target in errand.targets:
+    for target in request.targets:
         layers = matcher.transfer(target.image, embeddings, points, source.key, target.key)  # (P, L, S, S)
         matches.append(matcher.localize(layers, target.image.size))
         maps.append(combine_layers(layers, matcher.settings.combination).cpu().numpy())
-    return Result(embeddings, tuple(matches), tuple(maps))
+    return MatchResult(embeddings, tuple(matches), tuple(maps))
 
 
-def write(folder: Path, errand: Errand, result: Result, *, model: str, settings: PromptSettings) -> None:
+def write(folder: Path, request: MatchRequest, result: MatchResult, *, model: str, settings: PromptSettings) -> None:
     """Write embeddings.safetensors, points.json and matches.png; each appears whole or not at all.
 
     Raises:
         UserError: if the disk is full or the folder cannot be written.
     """
-    write_whole(folder / "embeddings.safetensors", embeddings_file(errand, result, model=model, settings=settings))
-    write_whole(folder / "matches.png", matches_picture(errand, result))
-    write_whole(folder / "points.json", points_record(errand, result, model=model))
+    write_whole(folder / "embeddings.safetensors", embeddings_file(request, result, model=model, settings=settings))
+    write_whole(folder / "matches.png", matches_picture(request, result))
+    write_whole(folder / "points.json", points_record(request, result, model=model))
 
 
-def embeddings_file(errand: Errand, result: Result, *, model: str, settings: PromptSettings) -> bytes:
+def embeddings_file(request: MatchRequest, result: MatchResult, *, model: str, settings: PromptSettings) -> bytes:
     """The content of embeddings.safetensors: `embeddings` (P, R, T, D), and in its metadata what made them."""
-    made_by = {"model": model, "settings": json.dumps(asdict(settings)), "points": json.dumps(errand.points.tolist())}
+    made_by = {"model": model, "settings": json.dumps(asdict(settings)), "points": json.dumps(request.points.tolist())}
     return save({"embeddings": result.embeddings.contiguous().cpu()}, metadata=made_by)
 
 
-def matches_picture(errand: Errand, result: Result) -> bytes:
+def matches_picture(request: MatchRequest, result: MatchResult) -> bytes:
     """The content of matches.png: the pictures, their points joined, and the heat map behind every match."""
     figure = visualize.matches_with_heat(
-        errand.source.image,
-        [target.image for target in errand.targets],
-        errand.points,
+        request.source.image,
+        [target.image for target in request.targets],
+        request.points,
         [match.points for match in result.matches],
         result.maps,
         [match.confidence for match in result.matches],
@@ -135,13 +133,13 @@ def matches_picture(errand: Errand, result: Result) -> bytes:
     return file.getvalue()
 
 
-def points_record(errand: Errand, result: Result, *, model: str) -> str:
+def points_record(request: MatchRequest, result: MatchResult, *, model: str) -> str:
     """The content of points.json: the matches in original pixels, with their confidence."""
     record = {
         "source": {
-            "image": str(errand.source.path),
-            "size": errand.source.image.size,
-            "points": errand.points.tolist(),
+            "image": str(request.source.path),
+            "size": request.source.image.size,
+            "points": request.points.tolist(),
         },
         "targets": [
             {
@@ -150,7 +148,7 @@ def points_record(errand: Errand, result: Result, *, model: str) -> str:
                 "points": match.points.round(3).tolist(),
                 "confidence": match.confidence.round(4).tolist(),
             }
-            for target, match in zip(errand.targets, result.matches, strict=True)
+            for target, match in zip(request.targets, result.matches, strict=True)
         ],
         "model": model,
         "units": "pixels, x to the right, y down; the center of the top-left pixel is (0.5, 0.5)",
@@ -158,10 +156,10 @@ def points_record(errand: Errand, result: Result, *, model: str) -> str:
     return json.dumps(record, indent=1) + "\n"
 
 
-def lines(errand: Errand, result: Result) -> Iterator[str]:
-    """What the terminal shows: one line a point and target."""
-    for target, match in zip(errand.targets, result.matches, strict=True):
-        for start, end, sure in zip(errand.points, match.points, match.confidence, strict=True):
+def lines(request: MatchRequest, result: MatchResult) -> Iterator[str]:
+    """What the terminal shows: one line per point and target."""
+    for target, match in zip(request.targets, result.matches, strict=True):
+        for start, end, sure in zip(request.points, match.points, match.confidence, strict=True):
             found = f"{target.path.name} ({end[0]:.1f}, {end[1]:.1f})"
             yield f"({start[0]:g}, {start[1]:g}) -> {found}, confidence {sure:.2f}"
 
@@ -178,17 +176,21 @@ def name_picture(image: Image.Image, path: str | Path) -> Picture:
 
 
 def check_points(points: Any, source: Picture) -> np.ndarray:
-    """Points as an array `(P, 2)`.
+    """Points as an array.
 
     Args:
-        points: `[[x, y], ...]`, in pixels of the source as one sees it.
+        points: (P, 2), a sequence or an array of `[x, y]` in pixels of the source as one sees it.
         source: the picture.
 
+    Returns:
+        (P, 2) float64.
+
     Raises:
-        UserError: if there is no point, or one is no pair of numbers or outside the source.
+        UserError: if there is no point, or one is not a pair of finite numbers or is outside the source.
     """
     width, height = source.image.size
-    shape = "give points='[[x,y],...]' in pixels of the source picture"
+    shape = "give points as [[x,y],...] in pixels of the source picture"
+    points = points.tolist() if hasattr(points, "tolist") else points
     if not isinstance(points, Sequence) or isinstance(points, str):
         raise UserError(f"points={points!r} is not a list of points: {shape}.")
     if not points:
@@ -203,3 +205,9 @@ def check_points(points: Any, source: Picture) -> np.ndarray:
                 f"give x from 0 to {width} and y from 0 to {height}."
             )
     return np.array(points, dtype=np.float64)
+
+
+def _picture(given: GivenPicture, unnamed: str) -> Picture:
+    """A picture of any form; `unnamed` is what one is called that did not come from a file."""
+    path = given if isinstance(given, str | Path) else getattr(given, "filename", "")
+    return name_picture(read_picture(given), path or unnamed)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sdcorr.datasets.fetch.prepare import main
+from sdcorr.cli.prepare import main
 from sdcorr.datasets.fetch.sources import SOURCES
 from sdcorr.datasets.pfwillow import PFWillow
 from sdcorr.errors import UserError
@@ -15,8 +15,8 @@ from tests.datasets.fetch.server import FileServer
 from tests.datasets.fetch.test_archives import tree, write_tar, write_zip
 from tests.datasets.fetch.test_prepare import LIST, only
 
-RELEASED = Path(__file__).parents[2] / "golden" / "data" / "fake_datasets"  # small trees in the data sets' formats
-COMMAND = [sys.executable, "-m", "sdcorr.datasets.fetch.prepare"]
+RELEASED = Path(__file__).parents[1] / "golden" / "data" / "fake_datasets"  # small trees in the data sets' formats
+COMMAND = [sys.executable, "-m", "sdcorr", "prepare"]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ class TestCommand:
         path = write_tar(tmp_path / "a.tar.gz", willow_files().items())
         main(["pfwillow", "--root", str(root), "--from", str(path)])
         out = capsys.readouterr().out
-        assert out.endswith(f"ready: python eval.py dataset=pfwillow dataset.root={root / 'PF-WILLOW'}\n")
+        assert out.endswith(f"ready: sdcorr eval dataset=pfwillow dataset.root={root / 'PF-WILLOW'}\n")
         assert hashlib.sha256(path.read_bytes()).hexdigest() in out and SOURCES["pfwillow"].terms in out
 
     def test_what_it_makes_of_the_official_archive_and_list_is_what_the_loader_reads(self, root, tmp_path):

@@ -1,0 +1,112 @@
+"""What `--help` says of the commands whose settings are composed from configs/: what they do, examples, choices."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from sdcorr.cli.configs import CONFIGS, choices, groups
+
+_EVALUATION = """\
+usage: sdcorr eval [group=choice ...] [key=value ...] [--multirun] [--cfg job]
+
+Predict, save, score: finds the annotated points of a data set's pairs, keeps what was found in a run folder, and prints
+PCK with 95 % intervals beside other methods on the same pairs. The run folder's path is the last line that is printed;
+its report.html shows everything. A run that was stopped goes on where it was: give the same command again.
+
+examples:
+  sdcorr eval                                                 28 pairs of drawings; minutes on two CPU cores
+  sdcorr eval dataset=spair dataset.root=FOLDER model=sd14    SPair-71k with Stable Diffusion 1.4
+  sdcorr eval --multirun method.restarts=1,5                  two runs, one after the other
+"""
+_EVALUATION_SETTINGS = {
+    "dataset.root=FOLDER": "where a data set is, if it is not in data/",
+    "dataset.split=SPLIT": "which part of it; the toybox has demo, val and test",
+    "model.path=PATH": "another Stable Diffusion 1.x or 2.x: a folder in the diffusers layout, or a hub id",
+    "method.restarts=N": "embeddings for each point; fewer are faster, more are better",
+    "run_dir=FOLDER": "of the run; by default below outputs/, named by what decides it",
+    "protocol=NAME": "how it is scored; `sdcorr score` can do that later, under all of them",
+    "logger=none": "no run of Weights & Biases",
+}
+_TRANSFER = """\
+usage: python train.py source=PICTURE points=[[X,Y],...] target=PICTURE [group=choice ...] [key=value ...]
+
+Find points of one picture in others. `sdcorr match` does the same and takes file names as they are; here, names with
+spaces, commas, brackets and the like need quotes within quotes.
+
+examples:
+  python train.py source=a.jpg points='[[120,80],[40,200]]' target=b.jpg model=sd14
+  python train.py source='"a (1).jpg"' points='[[120,80]]' target='["b.jpg","c, too.jpg"]' run_dir=outputs/cats
+"""
+MATCH = """\
+Find points of one picture in others. Prints each match with its confidence, and writes points.json (the matches, in
+pixels of the pictures as you see them), matches.png (to look at) and embeddings.safetensors into a folder.
+
+examples:
+  sdcorr match a.jpg b.jpg --points 120,80 40,200 model=sd14
+  sdcorr match a.jpg b.jpg c.jpg --points 120,80 --out outputs/cats model=sd14 method=probe
+"""
+MATCH_SETTINGS = {
+    "model=sd14": "Stable Diffusion 1.4, which photographs need; the default knows nothing but drawings",
+    "method=probe": "much faster, a little less accurate",
+    "model.path=PATH": "another Stable Diffusion 1.x or 2.x: a folder in the diffusers layout, or a hub id",
+    "method.restarts=N": "embeddings for each point; fewer are faster, more are better",
+    "embeddings=null": "keep no embeddings, by which the same points need no optimization for other targets",
+    "logger=wandb": "log the optimization to Weights & Biases",
+}
+APP = """\
+Serves a page on which you click points of one picture and see their matches in another, with the attention maps behind
+them. Only this machine reaches it unless you give --host; there is no password.
+
+examples:
+  sdcorr app                                  at http://127.0.0.1:7860, with examples that the small model knows
+  sdcorr app model=sd14 --port 8000 --open    Stable Diffusion 1.4, for photographs
+"""
+APP_GROUPS = ("method", "model")
+APP_SETTINGS = {setting: what for setting, what in MATCH_SETTINGS.items() if setting.startswith(APP_GROUPS)}
+_INSPECTION = """\
+usage: sdcorr inspect dataset=NAME [dataset.root=FOLDER] [dataset.split=SPLIT] [key=value ...]
+
+Counts what a data set on this disk holds: pairs, images, points, points outside their image, boxes, categories. What
+differs from the published counts is marked.
+
+examples:
+  sdcorr inspect dataset=pfwillow
+  sdcorr inspect dataset=spair dataset.split=val dataset.root=FOLDER
+"""
+
+
+def evaluation() -> str:
+    """Of `sdcorr eval` and `python eval.py`."""
+    return f"{_EVALUATION}\n{settings('eval', _EVALUATION_SETTINGS)}"
+
+
+def transfer() -> str:
+    """Of `python train.py`."""
+    return f"{_TRANSFER}\n{settings('train', MATCH_SETTINGS)}"
+
+
+def inspection() -> str:
+    """Of `sdcorr inspect`."""
+    names = ", ".join(choices("dataset"))
+    return f"{_INSPECTION}\ndata sets: {names}\nThe settings of each, with their defaults: {CONFIGS / 'dataset'}\n"
+
+
+def settings(config_name: str, useful: Mapping[str, str], shown: Collection[str] | None = None) -> str:
+    """How a command is set: the groups with their choices, the settings that are used most, where all are.
+
+    Args:
+        config_name: `eval` or `train`.
+        useful: settings as one would write them, and what each does.
+        shown: the groups that matter to the command; by default all.
+    """
+    chosen = {group: default for group, default in groups(config_name).items() if shown is None or group in shown}
+    lines = ["choices, each of which stands for a file of settings:"]
+    lines += [f"  {group + '=':<12}{_named(group, default)}" for group, default in chosen.items()]
+    lines += ["", "settings that are used often; lists are written '[1,2]', and null means none:"]
+    lines += [f"  {setting:<22}{what}" for setting, what in useful.items()]
+    lines += ["", f"All settings and what they mean: {CONFIGS / config_name}.yaml, and the folders beside it."]
+    return "\n".join(lines) + "\n"
+
+
+def _named(group: str, default: str | None) -> str:
+    return ", ".join(f"{name} (default)" if name == default else name for name in choices(group))

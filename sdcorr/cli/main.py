@@ -1,0 +1,96 @@
+"""The command `sdcorr`: finds the subcommand and calls it. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from sdcorr import __version__
+
+HELP = ("-h", "--help")
+
+
+class Command(NamedTuple):
+    """A subcommand. Functions are named as module:function, and imported when they are called."""
+
+    function: str  # takes the words after the subcommand; returns an exit code, or None for 0
+    summary: str
+    help: str | None = None  # returns the text of --help, where the function itself would import torch first
+
+
+COMMANDS = {
+    "match": Command("sdcorr.cli.match:main", "find points of one picture in others"),
+    "app": Command("sdcorr.cli.app:main", "the same in the browser: click on points and see their matches"),
+    "eval": Command(
+        "sdcorr.cli.evaluate:main",
+        "run a method on a data set, keep what it predicts, and score it",
+        "sdcorr.cli.help:evaluation",
+    ),
+    "score": Command("sdcorr.scoring.score:main", "score a finished run under other protocols"),
+    "compare": Command("sdcorr.scoring.compare:main", "is one run better than another, on the pairs that both have?"),
+    "report": Command("sdcorr.report.__main__:main", "make a run's report.html again, or a page that compares runs"),
+    "prepare": Command("sdcorr.cli.prepare:main", "download a benchmark, check it and unpack it"),
+    "inspect": Command(
+        "sdcorr.cli.inspect:main",
+        "count what a data set on this disk holds, beside the published counts",
+        "sdcorr.cli.help:inspection",
+    ),
+}
+UNLISTED = {  # what has a script of its own
+    "train": Command("sdcorr.cli.transfer:main", "match, with everything as key=value", "sdcorr.cli.help:transfer"),
+}
+_LIST = "\n".join(f"  {name:<9} {command.summary}" for name, command in COMMANDS.items())
+OVERVIEW = f"""\
+usage: sdcorr COMMAND ...
+
+A point in one picture, the same point in another, found by a frozen diffusion model; and an honest score for it.
+
+{_LIST}
+
+`sdcorr COMMAND --help` explains a command, `sdcorr --version` says which version this is. For a start:
+
+  sdcorr eval                                                   a small model on drawings, both come with sdcorr
+  sdcorr match a.jpg b.jpg --points 120,80 40,200 model=sd14    Stable Diffusion on your own photographs
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Call a subcommand.
+
+    Args:
+        argv: the words after `sdcorr`; by default those of this process.
+
+    Returns:
+        The exit code: 2 after one sentence on stderr if something is wrong with what was asked for.
+    """
+    name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if name in HELP:
+        print(OVERVIEW, end="")
+        return 0
+    if name == "--version":
+        print(f"sdcorr {__version__}")
+        return 0
+    command = (COMMANDS | UNLISTED).get(name)
+    if command is None:
+        print(f"error: {_unknown(name)}", file=sys.stderr)
+        return 2
+    if command.help and set(rest) & set(HELP):
+        print(_function(command.help)(), end="")
+        return 0
+    from sdcorr.cli.command import guarded  # not at the top: it imports Hydra
+
+    return guarded(lambda: _function(command.function)(rest) or 0)
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(COMMANDS)}."
+    return f"There is no command '{name}': {advice}"

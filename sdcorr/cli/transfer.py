@@ -1,0 +1,55 @@
+"""What `sdcorr match` and `python train.py` do: optimize the points' prompt embeddings, find them in each target.
+
+A Lightning Trainer optimizes. The folder `run_dir` gets embeddings.safetensors, points.json (pixels of the pictures as
+one sees them) and matches.png.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from rich.console import Console
+
+from sdcorr import pictures, tracking
+from sdcorr.cli import build
+from sdcorr.cli.command import command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python train.py`; returns its exit code.
+
+    Args:
+        argv: overrides of configs/train.yaml; by default those of this process.
+    """
+    return command("train", lambda cfg, overrides: transfer(cfg, request(cfg)), argv)
+
+
+def request(cfg: DictConfig) -> pictures.MatchRequest:
+    """What `source`, `points` and `target` of a configuration ask for.
+
+    Raises:
+        UserError: if a picture cannot be read or a point is not legal.
+    """
+    points = OmegaConf.to_container(cfg.points) if isinstance(cfg.points, ListConfig) else cfg.points
+    targets = list(cfg.target) if isinstance(cfg.target, ListConfig) else [cfg.target]
+    return pictures.read_request(cfg.source, points, targets)
+
+
+def transfer(cfg: DictConfig, asked: pictures.MatchRequest) -> None:
+    """Find points in pictures, and write down what was found; see configs/train.yaml for what can be set.
+
+    Raises:
+        UserError: if a setting does not fit, the weights cannot be had or the folder cannot be written.
+    """
+    console = Console()
+    solve = tracking.Fit(asked.targets[0].image, cfg.logger)
+    matcher = build.matcher(cfg, dataset="pictures", solve=solve)
+    folder = pictures.claim_folder(cfg.run_dir)
+    solve.logger = tracking.make_logger(cfg, folder, group="pictures", job_type="transfer", tags=[cfg.model.name])
+    result = pictures.match_pictures(matcher, asked)
+    pictures.write(folder, asked, result, model=cfg.model.path, settings=matcher.settings)
+    tracking.finish(solve.logger)
+    for line in pictures.lines(asked, result):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print(folder)
