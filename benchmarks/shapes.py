@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.utils import logging
 
 from sdcorr.cli import build
-from sdcorr.cli.command import compose
+from sdcorr.cli.compose import compose
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.precision import Precision, weights_dtype
 from sdcorr.errors import UserError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sdcorr.cli import build
-from sdcorr.cli.command import compose
+from sdcorr.cli.compose import compose
 from sdcorr.datasets import SourceUnit, group_by_source
 from sdcorr.methods.position import SamePixel
 from sdcorr.prompt import PromptMatcher

@@ -13,7 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args, load_sweep_config
 
 from sdcorr.cli import build
-from sdcorr.cli.command import CONFIGS, compose
+from sdcorr.cli.compose import compose
+from sdcorr.cli.configs import CONFIGS
 
 SWEEPS = sorted((CONFIGS / "sweeps").glob("*.yaml"))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sdcorr.app.jobs import Job
 from sdcorr.cli import build
-from sdcorr.cli.command import compose
+from sdcorr.cli.compose import compose
 from sdcorr.datasets import Match
 from sdcorr.pictures import Picture
 from sdcorr.prompt.maps import shrink

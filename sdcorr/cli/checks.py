@@ -37,12 +37,6 @@ def _are_thresholds(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(map(_is_threshold, value))
 
 
-def _are_variants(value: Any) -> bool:
-    """Different ones, for each has a folder of its own, which is named by what it changes."""
-    fit = isinstance(value, list) and all(isinstance(changes, dict) and changes for changes in value)
-    return fit and all(changes not in value[:index] for index, changes in enumerate(value))
-
-
 def _is_cells(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MOST_CELLS
 
@@ -73,10 +67,6 @@ KINDS: dict[str, Kind] = {
     "model.tokens": _or_null(_whole(1)),
     "model.channels_last": SWITCH,
     "model.compile": SWITCH,
-    "variants": (_are_variants, "a list of different changes, such as [{restarts: 1}, {noise: uniform}]"),
-    "baselines.names": (_is_list_of_text, "a list of baselines, such as [same_pixel]"),
-    "baselines.unet_features.timestep": _whole(0),
-    "baselines.unet_features.draws": _whole(1),
     "alphas": (_are_thresholds, "a list of numbers above 0, such as [0.05, 0.1]"),
     "bootstrap": _whole(0),
     "maps": (_is_cells, f"the cells a side of the maps to keep, 0 to {MOST_CELLS}"),

@@ -16,7 +16,8 @@ from typing import Any
 from rich.console import Console
 
 from sdcorr.cli import build
-from sdcorr.cli.command import MISTAKES, answer, compose, explain
+from sdcorr.cli.command import answer
+from sdcorr.cli.compose import MISTAKES, compose, explain
 from sdcorr.cli.runs import arguments, opened, parse
 from sdcorr.datasets import ImageReader
 from sdcorr.errors import UserError

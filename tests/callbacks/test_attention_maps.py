@@ -8,7 +8,7 @@ import wandb
 
 from sdcorr import tracking
 from sdcorr.callbacks import AttentionMapLogger
-from sdcorr.cli.command import compose
+from sdcorr.cli.compose import compose
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.module import fit

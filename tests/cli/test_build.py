@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sdcorr.cli import build
-from sdcorr.cli.command import CONFIGS, compose
+from sdcorr.cli.compose import compose
+from sdcorr.cli.configs import CONFIGS
 from sdcorr.errors import UserError
 from sdcorr.prompt import PromptSettings
 from sdcorr.toybox.dataset import Toybox

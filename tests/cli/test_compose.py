@@ -13,7 +13,7 @@ from sdcorr.errors import UserError
 
 MISTAKES = {
     "a method that does not exist": (["methods=[magic]"], "no method 'magic'.*same_pixel"),
-    "no list": (["methods=prompt"], r"not a list of methods.*methods=\[prompt,same_pixel\]"),
+    "no list": (["methods=prompt"], r"methods=prompt is not a list of methods.*\[prompt,same_pixel\]"),
     "an empty list": (["methods=[]"], "not a list of methods"),
     "a setting that does not exist": (["methods=[prompt,{restart: 1}]"], "no setting 'restart' of prompt.*restarts"),
     "a setting of another method": (["methods=[prompt,{method: unet_features, steps: 3}]"], "'steps' of unet_features"),

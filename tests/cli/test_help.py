@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from sdcorr.cli import help
-from sdcorr.cli.command import compose
+from sdcorr.cli.compose import compose
 from sdcorr.cli.configs import CONFIGS, choices, groups
 
 TEXTS = {"eval": help.evaluation(), "train": help.transfer()}

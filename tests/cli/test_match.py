@@ -8,7 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from sdcorr.cli import match
-from sdcorr.cli.command import compose
+from sdcorr.cli.compose import compose
 from sdcorr.cli.main import main
 from sdcorr.errors import UserError
 from sdcorr.toybox.dataset import drawing

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from sdcorr.cli.checks import KINDS
-from sdcorr.cli.command import compose
+from sdcorr.cli.compose import compose
 from sdcorr.cli.paths import PATHS, expand, override, override_list, spelled, typed
 from sdcorr.errors import UserError
 

@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from sdcorr.cli import build
-from sdcorr.cli.command import compose
+from sdcorr.cli.compose import compose
 from sdcorr.datasets import Pair
 from sdcorr.report.page import write_report
 from sdcorr.run.predict import predict

@@ -7,7 +7,7 @@ import wandb
 
 from sdcorr import tracking
 from sdcorr.cli import build
-from sdcorr.cli.command import compose
+from sdcorr.cli.compose import compose
 from sdcorr.errors import UserError
 from tests.tracking.conftest import evaluate, runs
 
