@@ -68,7 +68,7 @@ def bird(c: Canvas, p: Paint) -> None:
     tip = root + p.near(0.62, 0.25) * turn(tail)
     c.add("tail", limb(root, tip, 0.16, p.near(0.36, 0.3)), p.color("tail", *BRIGHT))
     c.key_point("tail", root + 0.8 * (tip - root), "tail")
-    c.add("body", oval(0, rx, ry, lean), p.color("body", *BRIGHT, "brown", "gray", "white"))
+    c.add("body", oval(0, rx, ry, lean), p.color("body", *BRIGHT, "brown", "grey", "white"))
     p.markings("body", 0, rx, ry, lean)
     head = along * complex(0.78 * rx, -0.7 * ry) + p.near(0.2, 0.5) * turn(p.angle(-1.1, 0.5))
     r = p.near(0.28, 0.12)
@@ -103,7 +103,7 @@ def fish(c: Canvas, p: Paint) -> None:
         tip = base + p.near(0.42, 0.25) * turn(side * np.pi / 2 + side * p.angle(0.55, 0.3))
         c.add("fins", np.array([base + 0.24, tip, base - 0.2 - side * 0.05j]), fins)
         c.key_point(name, base + 0.45 * (tip - base), "fins")
-    c.add("body", oval(0, rx, ry), p.color("body", *BRIGHT, "gray", "white"))
+    c.add("body", oval(0, rx, ry), p.color("body", *BRIGHT, "grey", "white"))
     p.markings("body", complex(-0.1, 0), 0.8 * rx, ry)
     mouth = complex(rx * 0.94, p.near(0.1, 0.6) * ry)
     c.add("mouth", oval(mouth, 0.13, 0.1), p.color("mouth", "pink", "red"))
@@ -119,7 +119,7 @@ def fish(c: Canvas, p: Paint) -> None:
 def cat(c: Canvas, p: Paint) -> None:
     rx, ry = p.near(0.72, 0.15), p.near(0.62, 0.12)
     yaw = p.angle(0, 0.26)  # the face turns: everything on it moves to one side
-    fur = p.color("fur", "orange", "gray", "black", "white", "brown")
+    fur = p.color("fur", "orange", "grey", "black", "white", "brown")
     for name, side in (("left ear", -1), ("right ear", 1)):
         base = turn(-np.pi / 2 + side * p.angle(0.75, 0.12)) * 0.92
         base = complex(base.real * rx, base.imag * ry) - 0.3 * yaw
@@ -185,7 +185,7 @@ def crab(c: Canvas, p: Paint) -> None:
 @thing("vehicle", look_alikes=("front wheel", "rear wheel"))
 def car(c: Canvas, p: Paint) -> None:
     length, height = p.near(0.9, 0.1), p.near(0.3, 0.2)
-    body = p.color("body", *BRIGHT, "white", "gray")
+    body = p.color("body", *BRIGHT, "white", "grey")
     roof = -height - p.near(0.38, 0.2)
     front, back = p.near(0.4, 0.25) * length, -p.near(0.62, 0.25) * length
     slope = p.near(0.24, 0.4)
@@ -215,13 +215,13 @@ def car(c: Canvas, p: Paint) -> None:
     c.add("taillight", oval(rear, 0.08, 0.12), p.color("taillight", "red", "orange"))
     c.key_point("taillight", rear, "taillight")
     handle = complex(p.angle(-0.12, 0.08), -height * 0.35)
-    c.add("handle", limb(handle - 0.11, handle + 0.11, 0.09), p.color("handle", "black", "gray"))
+    c.add("handle", limb(handle - 0.11, handle + 0.11, 0.09), p.color("handle", "black", "grey"))
     c.key_point("handle", handle, "handle")
     r = p.near(0.24, 0.15)
     for name, x in (("front wheel", p.near(0.58, 0.1)), ("rear wheel", -p.near(0.58, 0.1))):
         hub = complex(x * length, 0.2)
         c.add(name, oval(hub, r, r), p.color(name, "black"))
-        c.add(name, oval(hub, 0.5 * r, 0.5 * r), p.shade("gray", 0.3))
+        c.add(name, oval(hub, 0.5 * r, 0.5 * r), p.shade("grey", 0.3))
         c.key_point(name, hub, name)
 
 
@@ -245,7 +245,7 @@ def teapot(c: Canvas, p: Paint) -> None:
         c.add("handle", limb(a, b + 0.2 * (b - a), 0.12), handle)
     c.key_point("handle", ring[len(ring) // 2], "handle")
     foot = limb(complex(-0.55 * rx, 0.93 * ry), complex(0.55 * rx, 0.93 * ry), 0.18)
-    c.add("base", foot, p.color("base", "black", "brown", "gray"))
+    c.add("base", foot, p.color("base", "black", "brown", "grey"))
     c.key_point("base", complex(0, 1.02 * ry), "base")
     c.add("body", oval(0, rx, ry), p.color("body", *BRIGHT, "white"))
     p.markings("body", 0, 0.9 * rx, 0.8 * ry)
@@ -261,7 +261,7 @@ def teapot(c: Canvas, p: Paint) -> None:
 @thing("household")
 def lamp(c: Canvas, p: Paint) -> None:
     base = p.color("base", "black", "brown", "blue")
-    arm = p.color("arm", "gray", "white")
+    arm = p.color("arm", "grey", "white")
     lower, upper = p.angle(-np.pi / 2 - 0.35, 0.45), p.angle(-np.pi / 2 + 0.75, 0.5)
     elbow = p.near(0.8, 0.15) * turn(lower)
     head = elbow + p.near(0.68, 0.2) * turn(upper)

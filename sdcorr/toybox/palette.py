@@ -18,7 +18,7 @@ COLORS: dict[str, Color] = {
     "pink": (240, 146, 178),
     "brown": (132, 86, 50),
     "white": (244, 244, 238),
-    "gray": (146, 148, 152),
+    "grey": (146, 148, 152),  # so spelled in the captions that the shipped model learned from
     "black": (38, 38, 44),
 }
 ANY = tuple(COLORS)

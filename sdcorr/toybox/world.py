@@ -89,7 +89,7 @@ def _pose(canvas: Canvas, thing: Thing, rng: np.random.Generator) -> Pose:
 
 def _ground(rng: np.random.Generator) -> tuple[str, np.ndarray]:
     """A pale, gently shaded ground. Returns its color's name and `(SIZE, SIZE, 3)` uint8."""
-    name = str(rng.choice(["green", "blue", "yellow", "pink", "gray", "white"]))
+    name = str(rng.choice(["green", "blue", "yellow", "pink", "grey", "white"]))
     pale = paler(rgb(name), rng.uniform(0.45, 0.65))
     direction = turn(rng.uniform(0, 2 * np.pi))
     y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
@@ -117,7 +117,7 @@ def _occluder(rng: np.random.Generator, box: tuple[float, float, float, float]) 
     x0, y0, x1, y1 = box
     longest = max(x1 - x0, y1 - y0)
     center = complex(x0 + u * (x1 - x0), y0 + v * (y1 - y0))
-    color = COLORS[str(rng.choice(["green", "gray", "brown"]))]
+    color = COLORS[str(rng.choice(["green", "grey", "brown"]))]
     corners = int(rng.choice([4, 6, 24]))
     outline = oval(center, longest * (0.1 + 0.09 * rx), longest * (0.07 + 0.09 * ry), np.pi * angle, corners)
     return [(outline, color)]

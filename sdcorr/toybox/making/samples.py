@@ -81,7 +81,7 @@ def recolored(caption: str, seed: int) -> str:
     another order. One in a thousand of these does, so what the model draws for them it has put together itself.
 
     >>> recolored("a cat on pink orange fur white left eye", seed=0)
-    'a cat on pink gray fur brown left eye'
+    'a cat on pink grey fur brown left eye'
     """
     rng = np.random.default_rng(seed)
     start, _, rest = caption.partition(" on ")
