@@ -1,1 +1,1 @@
-"""A page on which one clicks points of a picture and sees their matches in another: `python -m sdcorr.app`."""
+"""A page in the browser: click points on one picture and see their matches on another (`python -m sdcorr.app`)."""
