@@ -186,7 +186,7 @@ def idea(
         matched: `(2,)` the match in pixels of the target.
         maps: `before` and `after` the optimization on the source, `target` on the target; each `(h, w)`.
     """
-    figure = Figure(figsize=(10.5, 2.75), layout="constrained")
+    figure = Figure(figsize=(10.5, 2.45), layout="constrained")
     axes = figure.subplots(1, 5)
     show(axes[0], source, "1. a query point")
     show(axes[1], heat(source, maps["before"]), "2. attention of a random\nprompt embedding")
