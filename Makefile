@@ -1,35 +1,53 @@
-# make demo: everything from a fresh clone to a PCK table.   make test: the test suite.
+# make demo: everything from a fresh clone to a PCK table.   make test: all tests; make test-fast: those that take seconds.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint format env figures clean
+.PHONY: demo test test-fast lint types format docs env env-dev figures clean
 
+# What runs the program, and what works on it besides.
 env: .venv/ready
+env-dev: .venv/ready-dev
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(PIP) "$$(grep '^torch==' constraints.txt)"
+	$(PIP) --constraint constraints.txt --editable "."
+	@touch $@
+
+.venv/ready-dev: .venv/ready
+	$(PIP) --constraint constraints.txt --editable ".[dev,docs]"
 	@touch $@
 
 demo: env
 	$(BIN)/python eval.py
 
-test: env
+test: env-dev
 	$(BIN)/python -m pytest
 
-lint: env
+test-fast: env-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: env-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: env
+types: env-dev
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+format: env-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# All that the README shows of the model that ships, of the page and of a report (these two need Chromium), and the model's card.
-# curve.png needs runs of states of the model from while it was trained, python -m sdcorr.toybox.making.curve RUN ...; the plot of
-# speed is drawn by what measures it, python benchmarks/waterfall.py (its head has the command).
-figures: env
+# The site, with warnings as errors: outputs/docs/index.html.
+docs: env-dev
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs outputs/docs
+	@echo outputs/docs/index.html
+
+# All figures of the model that ships, of the page and of a report (these two need Chromium), and the model's card.
+# curve.png needs evaluations of the model at several stages of its training, python -m sdcorr.toybox.making.curve RUN ...;
+# the plot of speed is drawn by the benchmark that measures it, python benchmarks/waterfall.py (its head has the command).
+figures: env-dev
 	$(BIN)/python -m sdcorr.toybox.making.showcase
 	$(BIN)/python eval.py run_dir=outputs/figures logger=none
 	$(BIN)/python -m docs.screenshots outputs/figures

@@ -1,11 +1,12 @@
-"""What is saved beyond the exact savings, and what it costs in accuracy.
+"""How much time the approximations save, and what they cost in accuracy.
 
     python eval.py experiment=approximations dataset.split=test     (any data set and model; on a quiet machine)
     python benchmarks/approximations.py RUN_FOLDER
 
 Reads the run's summary.json, in which the method and its variants were timed and scored on the same pairs, and writes
 benchmarks/results/approximations-<data set>.md and .png: speed-up and change of PCK@0.10, with the 95 % interval of
-the paired difference (bootstrap over pairs). Seconds are those of matching: no baselines, no start of the program.
+the paired difference (bootstrap over pairs). Only the seconds of matching count, not those of other methods or of
+starting the program.
 """
 
 import json
@@ -22,7 +23,7 @@ SCORE = "pck@0.10/per_point"
 
 
 def rows(summary: dict) -> list[dict]:
-    """The method first, then its variants (anything that is compared by a setting, so has "=" in its name)."""
+    """List the method, then its variants (methods whose name has a setting with "=")."""
     full = {"name": "full method", "seconds": summary["seconds"], "score": summary[SCORE], "change": (0.0, 0.0, 0.0)}
     names = [key.split("/")[1] for key in summary if key.startswith("baseline/") and key.endswith("/seconds")]
     return [full] + [
@@ -39,7 +40,7 @@ def rows(summary: dict) -> list[dict]:
 
 
 def markdown(found: list[dict]) -> str:
-    """The table, in percent."""
+    """Write the table, in percent."""
     lines = ["| variant | speed-up | PCK@0.10 | change |", "|---|---|---|---|"]
     for row in found:
         change, low, high = (100 * value for value in row["change"])
@@ -50,7 +51,7 @@ def markdown(found: list[dict]) -> str:
 
 
 def plot(found: list[dict]) -> Figure:
-    """Change of PCK against speed-up."""
+    """Draw the change of PCK against the speed-up."""
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
     axes.axhline(0, color="gray", linewidth=0.8)
@@ -69,7 +70,7 @@ def plot(found: list[dict]) -> Figure:
 
 
 def main() -> None:
-    """Read the run, write the table and the plot."""
+    """Read the run, and write the table and the plot."""
     if len(sys.argv) != 2:
         sys.exit("error: name one run folder: python benchmarks/approximations.py outputs/...")
     folder = Path(sys.argv[1])

@@ -1,4 +1,4 @@
-"""The ways to do the work that are compared: the computation as released, savings added one by one, the library."""
+"""The computations that are compared: as released, with savings added one by one, and the library."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Bar:
-    """One way to do the work: the computation as released with some savings, or the library."""
+    """One bar of the plot: the computation as released with some savings, or the library."""
 
     name: str
     savings: Savings | None  # None: the library
@@ -39,7 +39,7 @@ class Bar:
 
     @property
     def parts(self) -> bool:
-        """Whether the work falls into equal parts, a target and a point each."""
+        """Whether the work consists of equal parts, one per target and point."""
         return self.savings is not None and not self.savings.once_per_source and not self.savings.one_batch
 
     @property
@@ -53,7 +53,7 @@ AS_RELEASED = Bar("as released", Savings())
 
 
 def ladder(precisions: Sequence[Precision] = ()) -> list[Bar]:
-    """As released, the savings switched on one after the other, the library; and the library less precisely."""
+    """List all bars: as released, the savings switched on one after the other, the library, and it at `precisions`."""
     bars, savings = [AS_RELEASED], Savings()
     for field, name in _NAMES.items():
         savings = replace(savings, **{field: True})
@@ -62,7 +62,7 @@ def ladder(precisions: Sequence[Precision] = ()) -> list[Bar]:
 
 
 def sampled(visits: Sequence[Visit], sample: int) -> list[Visit]:
-    """So many of the visits, evenly spread; all of them if `sample` is 0."""
+    """Choose `sample` of the visits, evenly spread; all of them if it is 0."""
     if not 0 < sample < len(visits):
         return list(visits)
     return [visits[index * len(visits) // sample] for index in range(sample)]
@@ -74,15 +74,15 @@ def solve(
     """Do a bar's work.
 
     Args:
-        bar: which way.
+        bar: which computation.
         backbone: loaded for it.
         settings: of the method.
-        unit: what is to be matched.
-        sample: how many of its equal parts are done, if it has such; 0: all.
+        unit: source, points and targets to match.
+        sample: how many of the bar's equal parts to do, if it has any; 0: all.
         work: counts what the network does.
 
     Returns:
-        The answer, and how many times more work the whole would have been.
+        The answer, and how many times as much work the whole is.
     """
     if bar.savings is None:
         with watched(backbone, work):
@@ -94,7 +94,7 @@ def solve(
 
 
 def solve_by_library(backbone: FrozenDiffusion, settings: PromptSettings, unit: SourceUnit) -> Answer:
-    """`PromptMatcher.match`, with what it finds on the way."""
+    """Run `PromptMatcher.match`, and keep its embeddings and maps."""
     embeddings: list[Tensor] = []
     maps: list[Tensor] = []
 
@@ -119,7 +119,7 @@ def solve_by_library(backbone: FrozenDiffusion, settings: PromptSettings, unit: 
 
 
 def passes(bar: Bar, settings: PromptSettings, unit: SourceUnit, sample: int) -> int:
-    """Forward passes of the UNet that a bar's work has, one query each."""
+    """Count the forward passes of the UNet, of one query each, in a bar's work."""
     points, targets = len(unit.points), len(unit.targets)
     optimized = points if bar.savings is None or bar.savings.once_per_source else points * targets
     share = min(1.0, sample / (points * targets)) if bar.parts and sample else 1.0
@@ -127,10 +127,10 @@ def passes(bar: Bar, settings: PromptSettings, unit: SourceUnit, sample: int) ->
     return round(settings.restarts * (optimized * settings.steps + crops) * share)
 
 
-class progress(Progress):  # noqa: N801  (reads as a function)
-    """A bar on the terminal that follows the work that it gives."""
+class progress(Progress):
+    """A progress bar on the terminal for the work that it hands out."""
 
-    def __init__(self, name: str, total: int):
+    def __init__(self, name: str, total: int) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         super().__init__(*columns, console=Console(stderr=True))
         self._task = self.add_task(name, total=total)

@@ -1,7 +1,9 @@
 """Attention as the released code computes it: every layer forms its matrix, and the UNet runs to its end.
 
-Both can be switched off one by one, to see what each costs.
+Each of the two can be switched off, to see what it costs.
 """
+
+from contextlib import suppress
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +16,13 @@ from sdcorr.prompt.settings import PromptSettings
 
 
 class _LastMapRead(Exception):
-    """Raised inside the UNet where it shall stop."""
+    """Raised inside the UNet to stop it."""
 
 
 class _Attend:
     """A diffusers attention processor for one layer of the UNet."""
 
-    def __init__(self, settings: PromptSettings, *, explicit: bool, reads: bool, stop: bool):
+    def __init__(self, settings: PromptSettings, *, explicit: bool, reads: bool, stop: bool) -> None:
         self.settings = settings
         self.explicit, self.reads, self.stop = explicit, reads, stop
         self.map: Tensor | None = None  # (B, heads that are read, h, w), of the last pass
@@ -57,19 +59,18 @@ def _shares(query: Tensor, key: Tensor, scale: float) -> Tensor:
 
 
 class MapReader:
-    """Reads the maps of a model's layers through processors of our own.
+    """Reads the maps of a model's layers through attention processors of its own.
 
-    The model is taken over: give it to nobody else afterwards.
+    The model's processors are replaced, so do not use it elsewhere afterwards.
+
+    Args:
+        backbone: the model; if it is truncated, `stop` must be true.
+        settings: which heads and which token are read.
+        explicit: whether every attention layer, the VAE's too, forms its matrix.
+        stop: whether the UNet stops after the last layer that is read.
     """
 
-    def __init__(self, backbone: FrozenDiffusion, settings: PromptSettings, *, explicit: bool, stop: bool):
-        """
-        Args:
-            backbone: the model; if it is truncated, `stop` must be true.
-            settings: which heads and which token are read.
-            explicit: whether every attention layer, the VAE's too, forms its matrix.
-            stop: whether the UNet stops after the last layer that is read.
-        """
+    def __init__(self, backbone: FrozenDiffusion, settings: PromptSettings, *, explicit: bool, stop: bool) -> None:
         if explicit:
             backbone.vae.set_attn_processor(AttnProcessor())  # diffusers' own that forms the matrix
         self._unet = backbone.unet
@@ -83,20 +84,18 @@ class MapReader:
         self._readers = [processors[name] for name in layers]
 
     def read(self, noisy: Tensor, timestep: int, embeddings: Tensor) -> list[Tensor]:
-        """Cross-attention maps of one token, differentiable in the embeddings.
+        """Read the cross-attention maps of one token, differentiable in the embeddings.
 
         Args:
             noisy: (B, C, h, w) latents with noise.
             timestep: of the schedule.
-            embeddings: (B, T, D), one a latent.
+            embeddings: (B, T, D), one for each latent.
 
         Returns:
             For each of the model's layers (B, heads, h_l, w_l).
         """
-        try:
+        with suppress(_LastMapRead):
             self._unet(noisy, torch.full((), timestep, device=noisy.device), embeddings, return_dict=False)
-        except _LastMapRead:
-            pass
         maps = [reader.map for reader in self._readers]
         for reader in self._readers:
             reader.map = None  # the graph goes with the loss

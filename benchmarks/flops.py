@@ -1,14 +1,15 @@
 """What a matched point costs in FLOPs: `python benchmarks/flops.py`, in two minutes, with no GPU and no weights.
 
 FLOPs of the network's parts are counted by torch on the meta device, on the model that the library runs (1 MAC = 2
-FLOPs; matrix products and convolutions, attention among them). How often each part runs is counted by running the
-library itself, `PromptMatcher.match` with all its draws and caches, with a stand-in for the network and points all over
-the picture; the maps of a target have their maximum at the point that is looked for. The computation as released does
-one step after the other, for every pair anew, with the whole UNet and an encoding each.
+FLOPs; matrix products and convolutions, including attention). How often each part runs is counted by running the
+library itself, `PromptMatcher.match` with all its draws and caches, on a stand-in for the network, with points all over
+the image and with maps whose maximum is at the true point. The computation as released does every step separately and
+again for every pair, each with an encoding and the whole UNet.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from unittest import mock
@@ -29,8 +30,8 @@ from sdcorr.diffusion.attention import cross_attention_layers, module_path
 from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
 
-H200_FLOPS = 790e12  # a second: bf16 matrix products as measured on one, not the data sheet's
-SHARE = 0.4  # of it that the method is meant to reach
+H200_FLOPS = 790e12  # per second: bf16 matrix products as measured on one, not the data sheet's figure
+SHARE = 0.4  # fraction of it that the method should reach
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,13 @@ class PartFlops:
 
 @dataclass(frozen=True)
 class Case:
-    """A benchmark's typical class of images, each the source for all or some of the others."""
+    """A benchmark's typical class of images, each of which is the source for some or all of the others."""
 
     name: str
-    images: int  # of a class
-    targets: int  # a source
-    points: int  # query points a source, seen in every target
-    total: int  # pair-points of the whole benchmark
+    images: int  # per class
+    targets: int  # per source
+    points: int  # query points per source, visible in every target
+    total: int  # matches of the whole benchmark, one per point and pair
 
 
 # PF-Willow (test_pairs.csv): all 900 ordered pairs of 10 classes of 10 images with 10 points. SPair-71k (test): 12,234
@@ -73,11 +74,11 @@ CASES = (Case("PF-Willow", 10, 9, 10, 9_000), Case("SPair-71k", 26, 25, 8, 88_32
 
 
 class _FirstCrossAttention(Exception):
-    """Raised inside the UNet when it comes to its first cross-attention."""
+    """Raised inside the UNet when it reaches its first cross-attention."""
 
 
 def part_flops(model: Model) -> PartFlops:
-    """Counted on the meta device, at batch 1."""
+    """Count the FLOPs of the network's parts on the meta device, at batch size 1."""
     cut = load(model, "meta")
     whole = load(model, "meta", truncate=False)
     noisy = torch.zeros(1, cut.latent_channels, cut.latent_size, cut.latent_size, device="meta")
@@ -102,40 +103,39 @@ def _count_prelude(backbone: FrozenDiffusion, noisy: Tensor, embedding: Tensor) 
 
     first = module_path(cross_attention_layers(backbone.unet)[0])
     backbone.unet.get_submodule(first).register_forward_pre_hook(stop)
-    with FlopCounterMode(display=False) as count:
-        try:
-            backbone.unet(noisy, torch.zeros((), device="meta"), embedding)
-        except _FirstCrossAttention:
-            pass
+    with FlopCounterMode(display=False) as count, suppress(_FirstCrossAttention):
+        backbone.unet(noisy, torch.zeros((), device="meta"), embedding)
     return count
 
 
 class _KnownPeaks:
-    """In the place of `MapCanvas`: maps that nobody looks at, whose maxima are told before."""
+    """Replaces `MapCanvas`: maps that nobody reads, with maxima that are given in advance."""
 
-    told: Iterator[Tensor]  # for one batch after the other (rows, 2) pixels
+    told: Iterator[Tensor]  # for each batch in turn (rows, 2) pixels
 
-    def __init__(self, rows: int, layers: int, size: int, device: torch.device):
+    def __init__(self, rows: int, layers: int, size: int, device: torch.device) -> None:
         self._maps = torch.zeros(rows, layers, 1, 1)
         self._peaks = next(self.told)
 
     def paste(self, maps: Sequence[Tensor], starts: Tensor, side: int) -> None:
-        """Nothing to add up."""
+        """Do nothing."""
 
     def mean(self) -> Tensor:
+        """Return empty maps."""
         return self._maps
 
     def peaks(self) -> Tensor:
+        """Return the given maxima, (rows, 2) pixels."""
         return self._peaks
 
 
 def _no_pixels(images: Tensor, boxes: Tensor, side: int) -> Tensor:
-    """In the place of `crop_images`: the shape of the crops."""
+    """Replaces `crop_images`: only the shape of the result is right."""
     return images[:1].expand(len(boxes), *images.shape[1:])
 
 
 def units_of(case: Case, size: int, seed: int = 0) -> tuple[list[SourceUnit], dict[str, Image.Image]]:
-    """A class's units of work and pictures, all of it random: S x S pixels, points uniform over the picture."""
+    """Make the units of work and the images of a class, all random: S x S pixels, points uniform over the image."""
     random = np.random.default_rng(seed)
     names = [f"{case.name}-{index}" for index in range(case.images)]
     pictures = {name: Image.fromarray(random.integers(256, size=(size, size, 3), dtype=np.uint8)) for name in names}
@@ -160,15 +160,15 @@ def units_of(case: Case, size: int, seed: int = 0) -> tuple[list[SourceUnit], di
 
 
 def library_calls(case: Case, settings: PromptSettings, *, across: bool, found: bool = True) -> dict[str, float]:
-    """How often the library runs each part of the network for one pair-point, by kind, as `StandIn` counts.
+    """Count how often the library runs each part of the network for one match, by kind, as `StandIn` counts.
 
     Args:
         case: whose images are matched.
         settings: of the method.
-        across: one matcher for all images of the class, so that latents outlive a unit of work; else one a unit, for
-            the first unit alone.
-        found: that the maxima of a target's maps are at the points that are looked for; else anywhere, for every
-            query another place, which is the most that can be encoded.
+        across: whether one matcher serves all images of the class, so that latents outlive a unit of work; otherwise
+            only the first unit is matched.
+        found: whether the maxima of a target's maps are at the true points; otherwise they are anywhere, at another
+            place for every query, which is the most that may have to be encoded.
     """
     model = StandIn(tokens=2, width=1, grids=(16,))
     settings = replace(settings, queries_per_batch=case.points * settings.restarts)
@@ -184,7 +184,7 @@ def library_calls(case: Case, settings: PromptSettings, *, across: bool, found: 
 
 
 def _peaks(units: Sequence[SourceUnit], restarts: int, size: int, found: bool) -> Iterator[Tensor]:
-    """Where the maxima of each target's maps are, for all its points and restarts, (P * R, 2) pixels."""
+    """Yield the maxima of each target's maps, for all its points and restarts, (P * R, 2) pixels."""
     generator = torch.Generator().manual_seed(0)
     for unit in units:
         for target in unit.targets:
@@ -193,13 +193,13 @@ def _peaks(units: Sequence[SourceUnit], restarts: int, size: int, found: bool) -
 
 
 def released_calls(settings: PromptSettings) -> dict[str, float]:
-    """The same for the computation as released: every pair-point on its own, an encoding for every forward pass."""
+    """Count the same for the computation as released: every match separately, one encoding per forward pass."""
     steps, crops = settings.restarts * settings.steps, settings.restarts * settings.transfer_crops
     return {"steps": steps, "crops": crops, "encodes": steps + crops}
 
 
 def hours(flops: float) -> float:
-    """On one H200, if the method reaches its share of the matrix rate."""
+    """Estimate the hours on one H200, if the method reaches SHARE of the matrix rate."""
     return flops / (H200_FLOPS * SHARE) / 3600
 
 
@@ -211,16 +211,16 @@ Counted by `torch.utils.flop_counter` on the meta device: matrix products and co
 
 {points}
 
-A point in a pair is one match. Steps (forward and backward), crops (forward, at transfer) are for one embedding each,
-encodes for one crop. Counts of the library are those of a run of it, with points all over the picture and a stand-in
-for the network, whose maps have their maxima where the points are (maxima anywhere: for every query elsewhere);
+A point in a pair is one match. A step (forward and backward) and a crop (forward, at transfer) are for one embedding,
+an encode is for one crop. The library's counts are from a run of it with points all over the image and a stand-in for
+the network, whose maps have their maxima at the true points (maxima anywhere: at another place for every query);
 a source has, {classes}.
 Hours are an estimate from FLOPs, not a measurement: all pair-points ({totals}) on one H200 at {rate}.
 """
 
 
 def report(model: Model, cases: Sequence[Case]) -> tuple[dict[str, object], str]:
-    """Everything counted: as plain values, and as a page."""
+    """Count everything, and return it as plain values and as a page."""
     parts = part_flops(model)
     pieces = {
         "UNet forward, whole": parts.whole,
@@ -258,7 +258,7 @@ def report(model: Model, cases: Sequence[Case]) -> tuple[dict[str, object], str]
 
 
 def main() -> None:
-    """The command."""
+    """Read the command line, count, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="sd14", help="sd14, golden, toybox or a folder")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")

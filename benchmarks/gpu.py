@@ -1,12 +1,13 @@
-"""One command for a GPU: `python benchmarks/gpu.py [--model sd14|golden|toybox|FOLDER] [--device cuda]`.
+"""All measurements on a GPU in one command: `python benchmarks/gpu.py [--model sd14|golden|toybox|FOLDER]`.
 
 Measures the rate of a large bf16 matrix product; then the optimization loop as a user runs it, in every combination of
 precision, memory layout and compilation; then, with the fastest one and the method's own number of steps, `run` (what
 an evaluation uses), `fit` under a Lightning Trainer with its loader and a logger, and the transfer. Prints the best
-flags, points an hour, what share of the matrix rate the counted FLOPs reach (bar: 40 %), what share of `fit` is not the
-network (bar: under 3 %), and hours for PF-Willow and SPair-71k. Results are saved after every measurement.
+flags, points per hour, the fraction of the matrix rate that the counted FLOPs reach (bar: 40 %), the fraction of `fit`
+that is not the network (bar: under 3 %), and hours for PF-Willow and SPair-71k. Results are saved after every
+measurement.
 
-`--overhead` measures only what is beside the network, with a stand-in for it: that works on a CPU.
+`--overhead` measures only what happens besides the network, with a stand-in for it; that works on a CPU.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
 
 OVERHEAD_BAR = 0.03
-_OTHER = "target-1"  # the picture of the warm-up, so that no latent is there before it is timed
+_OTHER = "target-1"  # the warm-up uses another picture, so that no latent is cached before the timed run
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ class Flags:
     compile: bool
 
     def __str__(self) -> str:
-        """As `eval.py` takes them."""
+        """Write them as `eval.py` takes them."""
         return " ".join(f"model.{name}={str(value).lower()}" for name, value in asdict(self).items())
 
 
 def matrix_rate(device: torch.device, size: int, seconds: float = 2.0) -> float:
-    """FLOP a second of a bf16 matrix product, size x size, for about so many seconds."""
+    """Measure the FLOP per second of a bf16 matrix product, size x size, for about `seconds`."""
     a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     for _ in range(2):  # the first one wakes the device
         once = seconds_of(lambda: a @ b, device)
@@ -60,10 +61,10 @@ def matrix_rate(device: torch.device, size: int, seconds: float = 2.0) -> float:
 def optimizer(
     backbone: FrozenDiffusion, settings: PromptSettings, points: int, parts: PartFlops, solve: Solve
 ) -> Callable[[], dict[str, float | None]]:
-    """A function that optimizes a source's points with `PromptMatcher.optimize` and says what it took.
+    """Make a function that optimizes a source's points with `PromptMatcher.optimize` and returns what it took.
 
-    The points were optimized once on another picture by then, which wakes the device and compiles. The function's first
-    call has the VAE's work in it, later ones find all latents in the cache.
+    The points are first optimized once on another picture, which wakes the device and compiles the model. The first
+    call of the function includes the VAE's work; later calls find all latents in the cache.
     """
     matcher = PromptMatcher(backbone, settings, DATASET, solve=solve)
     places = make_unit(points, 1).points
@@ -80,7 +81,7 @@ def optimizer(
 
 
 def try_flags(model: Model, flags: Flags, args: argparse.Namespace, parts: PartFlops) -> dict[str, Any]:
-    """The optimization with some flags: what it took, or why it did not work."""
+    """Time the optimization with some flags; returns what it took, or why it failed."""
     settings = replace(model.settings, steps=args.sweep_steps)
     try:
         backbone = load(model, args.device, **asdict(flags))
@@ -95,7 +96,7 @@ def try_flags(model: Model, flags: Flags, args: argparse.Namespace, parts: PartF
 
 
 def measure_best(model: Model, flags: Flags, args: argparse.Namespace, parts: PartFlops) -> dict[str, Any]:
-    """Everything about one combination of flags, with the method's own number of steps."""
+    """Measure everything for one combination of flags, with the method's own number of steps."""
     backbone = load(model, args.device, **asdict(flags))
     settings = model.settings
     with solvers(args.logger) as ways:
@@ -128,7 +129,7 @@ def measure_best(model: Model, flags: Flags, args: argparse.Namespace, parts: Pa
 
 
 def _tidy() -> None:
-    """Give the memory of a model back, and forget what was compiled for it."""
+    """Free the memory of a model, and forget what was compiled for it."""
     torch._dynamo.reset()
     gc.collect()
     if torch.cuda.is_available():
@@ -136,7 +137,7 @@ def _tidy() -> None:
 
 
 def sweep_page(trials: Sequence[Mapping[str, Any]], rate: float, args: argparse.Namespace) -> str:
-    """The table of the combinations."""
+    """Write the table of all combinations."""
     rows = []
     for trial in trials:
         flags = [str(trial["precision"]), *("yes" if trial[name] else "no" for name in ("channels_last", "compile"))]
@@ -146,30 +147,34 @@ def sweep_page(trials: Sequence[Mapping[str, Any]], rate: float, args: argparse.
         each = 1000 * trial["seconds"] / (args.sweep_steps * args.points * args.restarts)
         memory = f"{trial['peak_bytes'] / 2**30:.1f}" if trial["peak_bytes"] is not None else "?"
         rows.append([*flags, f"{each:.2f}", f"{trial['rate'] / 1e12:.2f}", f"{trial['rate'] / rate:.1%}", memory])
-    head = ("precision", "channels_last", "compile", "ms a query's step", "TFLOP/s", "of matrix rate", "peak GB")
+    head = ("precision", "channels_last", "compile", "ms per query and step", "TFLOP/s", "of matrix rate", "peak GB")
     return markdown(head, rows)
 
 
 def best_page(best: Mapping[str, Any], flags: Flags, rate: float) -> str:
-    """What is said of the best combination."""
+    """Describe the best combination."""
     reached = best["run"]["rate"] / rate
     beside = best["overhead"]["fit"]
     lines = [
         f"Best flags: `{flags}`.",
-        f"- run: {best['run']['rate'] / 1e12:.2f} TFLOP/s, {reached:.1%} of the matrix rate "
-        f"(bar {SHARE:.0%}: {_verdict(reached >= SHARE)}); {best['points_an_hour']:,.0f} points an hour.",
-        f"- fit under a Trainer with a logger: {best['fit, latents there']['rate'] / 1e12:.2f} TFLOP/s; "
-        f"{beside:.1%} of it is not the network (bar {OVERHEAD_BAR:.0%}: {_verdict(beside < OVERHEAD_BAR)}); "
-        f"of run, {best['overhead']['run']:.1%}.",
+        (
+            f"- run: {best['run']['rate'] / 1e12:.2f} TFLOP/s, {reached:.1%} of the matrix rate "
+            f"(bar {SHARE:.0%}: {_verdict(reached >= SHARE)}); {best['points_an_hour']:,.0f} points per hour."
+        ),
+        (
+            f"- fit under a Trainer with a logger: {best['fit, latents there']['rate'] / 1e12:.2f} TFLOP/s; "
+            f"{beside:.1%} of it is not the network (bar {OVERHEAD_BAR:.0%}: {_verdict(beside < OVERHEAD_BAR)}); "
+            f"of run, {best['overhead']['run']:.1%}."
+        ),
         "- extrapolated, one device: "
         + ", ".join(f"{name} {hours:,.2f} hours" for name, hours in best["hours"].items())
-        + " (optimized once a source point, then transferred; sources as benchmarks/flops.py describes them).",
+        + " (each source point optimized once, then transferred; sources as benchmarks/flops.py describes them).",
     ]
     return "\n".join(lines)
 
 
 def overhead_page(model: Model, parts: PartFlops, args: argparse.Namespace) -> tuple[dict[str, float], str]:
-    """What a step costs beside the network, against the network's own time on an H200."""
+    """Measure what a step costs besides the network, and compare it with the network's own time on an H200."""
     seconds = standin_seconds(model.settings, args.points, torch.device(args.device), args.logger)
     bound = bound_seconds(parts, args.points * args.restarts)
     own = seconds["arithmetic"]
@@ -177,7 +182,7 @@ def overhead_page(model: Model, parts: PartFlops, args: argparse.Namespace) -> t
     for name in ("run", "fit"):
         beside = max(seconds[name] - own, 0.0)
         rows.append([name, *(f"{1000 * each:.2f}" for each in (seconds[name], own, beside)), f"{beside / bound:.1%}"])
-    head = ("ms a step", "all but the network", "loss, gradient, Adam", "bookkeeping", "of the network's time")
+    head = ("ms per step", "all but the network", "loss, gradient, Adam", "bookkeeping", "of the network's time")
     page = markdown(head, rows)
     page += f"\n\nA step of {args.points} points and {args.restarts} restarts takes the network at least "
     page += f"{1000 * bound:.0f} ms on an H200 ({SHARE:.0%} of {H200_FLOPS / 1e12:.0f} TFLOP/s). run: the loop of an "
@@ -190,7 +195,7 @@ def _verdict(good: bool) -> str:
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="sd14", help="sd14, golden, toybox or a folder")
     parser.add_argument("--device", default="cuda")
@@ -204,14 +209,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--compile", nargs="+", default=("no", "yes"), choices=("no", "yes"))
     parser.add_argument("--logger", default="csv", choices=LOGGERS)
     parser.add_argument("--matrix", type=int, default=8192, help="side of the matrices whose product is the yardstick")
-    parser.add_argument("--overhead", action="store_true", help="only what is beside the network")
+    parser.add_argument("--overhead", action="store_true", help="measure only what happens besides the network")
     parser.add_argument("--threads", type=int, default=1, help="of torch on a CPU")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
+    """Read the command line (or `arguments`), measure, and write the results."""
     args, console = parse(arguments), Console(soft_wrap=True, highlight=False, markup=False)
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)

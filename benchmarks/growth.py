@@ -1,8 +1,8 @@
 """How cost grows with points, restarts and targets: `python benchmarks/growth.py [--model toybox|golden|sd14|FOLDER]`.
 
-Times the library and the computation as released while one of the three grows and the others stay, with the same
-weights and draws. A match is one point in one target; what is shared (embeddings by targets, crops by points, batches
-by all) makes the library's matches cheaper the more there are. Writes growth-NAME.md, .json and .png into
+Times the library and the computation as released while one of the three grows and the others stay fixed, with the same
+weights and random draws. A match is one point in one target. The library shares embeddings among targets, crops among
+points and batches among all, so its matches get cheaper the more there are. Writes growth-NAME.md, .json and .png into
 benchmarks/results.
 """
 
@@ -29,13 +29,13 @@ _PAGE = """# How cost grows, {model}
 
 {table}
 
-Seconds for everything, and for a match (one point in one target). While one grows the others are {base}; {steps} steps,
-{crops} crops. {machine}
+Seconds for everything, and per match (one point in one target). While one number grows the others are {base};
+{steps} steps, {crops} crops. {machine}
 """
 
 
 def measure(model: Model, device: torch.device, base: Mapping[str, int], sizes: Sequence[int]) -> list[dict[str, Any]]:
-    """Seconds of both computations for every size along every axis."""
+    """Time both computations for every size along every axis."""
     results = []
     for bar in (LIBRARY, AS_RELEASED):
         backbone = load(model, device, truncate=bar.truncated)
@@ -61,7 +61,7 @@ def _seconds(bar: Bar, backbone: FrozenDiffusion, model: Model, case: Mapping[st
 
 
 def plot(results: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Seconds a match along each axis."""
+    """Draw the seconds per match along each axis."""
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     panels = figure.subplots(1, len(AXES), sharey=True)
     for axes, axis in zip(panels, AXES, strict=True):
@@ -74,21 +74,21 @@ def plot(results: Sequence[Mapping[str, Any]], title: str) -> Figure:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("seconds a match (log)")
+    panels[0].set_ylabel("seconds per match (log)")
     panels[0].legend(frameon=False)
     figure.suptitle(title, fontsize=10)
     return figure
 
 
 def main() -> None:
-    """The command."""
+    """Read the command line, measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="toybox", help="golden, toybox, sd14 or a folder")
     parser.add_argument("--image-size", type=int, help="pixels, if not the model's own")
     parser.add_argument("--steps", type=int, default=10, help="of the optimization")
     parser.add_argument("--crops", type=int, default=4, help="of a target")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 4, 8], help="along every axis")
-    parser.add_argument("--base", type=int, default=2, help="of the two that do not grow")
+    parser.add_argument("--base", type=int, default=2, help="size of the two that do not grow")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="of torch on a CPU")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
@@ -98,7 +98,7 @@ def main() -> None:
     model = replace(model, settings=replace(model.settings, steps=args.steps, transfer_crops=args.crops))
     results = measure(model, device, dict.fromkeys(AXES, args.base), args.sizes)
     table = markdown(
-        ("", *AXES, "seconds", "a match"),
+        ("", *AXES, "seconds", "per match"),
         [
             [row["bar"], *(row[axis] for axis in AXES), f"{row['seconds']:.2f}", f"{row['per_match']:.3f}"]
             for row in results

@@ -1,4 +1,4 @@
-"""Clocks, memory, counts of work, and what a result file says of the machine."""
+"""Measuring time, memory and counts of work, and writing results."""
 
 import json
 import platform
@@ -18,22 +18,21 @@ from sdcorr.errors import UserError
 from sdcorr.files import write_whole
 
 RESULTS = Path(__file__).parent / "results"
-SCRATCH = Path("outputs") / "benchmarks"  # what a killed run left, not worth keeping
+SCRATCH = Path("outputs") / "benchmarks"  # where an interrupted run continues from; may be deleted
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class Work(Counter[str]):
-    """How often the network ran, for one query or crop each, by kind.
+    """Counts how often the network ran, for one query or crop each, by kind.
 
-    "steps": forward and backward for a query of the optimization; "crops": forward for an embedding on a target's
-    crop; "encodes": a crop through the VAE's encoder.
+    "steps": forward and backward for one query of the optimization; "crops": forward for one embedding on a target's
+    crop; "encodes": one crop through the VAE's encoder.
+
+    Args:
+        on_more: called whenever some work was counted.
     """
 
-    def __init__(self, on_more: Callable[[], object] = lambda: None):
-        """
-        Args:
-            on_more: called whenever some work was counted.
-        """
+    def __init__(self, on_more: Callable[[], object] = lambda: None) -> None:
         super().__init__()
         self._on_more = on_more
 
@@ -50,7 +49,7 @@ class Work(Counter[str]):
 
 @contextmanager
 def watched(backbone: FrozenDiffusion, work: Work) -> Iterator[None]:
-    """Count what goes through the backbone."""
+    """Count the work that goes through the backbone."""
     encode, attention_maps = backbone.encode, backbone.attention_maps
 
     def counted_encode(images: Tensor) -> Tensor:
@@ -70,18 +69,18 @@ def watched(backbone: FrozenDiffusion, work: Work) -> Iterator[None]:
 
 @dataclass
 class Measurement:
-    """What a piece of work took."""
+    """The cost of a piece of work."""
 
     seconds: float = 0.0  # of the wall clock
-    peak_bytes: int | None = None  # memory beyond what was taken when it began; None: the system does not tell
+    peak_bytes: int | None = None  # memory beyond what was taken when it began; None if the system does not tell
 
 
 @contextmanager
 def measured(device: torch.device) -> Iterator[Measurement]:
-    """Seconds and peak memory of what happens inside.
+    """Measure seconds and peak memory of the body.
 
-    Memory on CUDA is what torch's allocator gave out (`max_memory_allocated`), on Linux the resident set's greatest
-    size (VmHWM) since the beginning, in both cases less what was taken at the beginning: the model is not counted.
+    On CUDA memory is what torch's allocator gave out (`max_memory_allocated`), on Linux the greatest size of the
+    resident set (VmHWM). In both cases what was taken at the beginning, such as the model, is subtracted.
     """
     result = Measurement()
     cuda = device.type == "cuda"
@@ -103,7 +102,7 @@ def measured(device: torch.device) -> Iterator[Measurement]:
 
 
 def _restart_peak() -> int | None:
-    """Let Linux measure VmHWM anew (5 in clear_refs, `man 5 proc`): the resident bytes now; None elsewhere."""
+    """Make Linux start VmHWM again (5 in clear_refs, `man 5 proc`): the resident bytes now, or None elsewhere."""
     try:
         _CLEAR.write_text("5")
         return _status("VmRSS")
@@ -117,7 +116,7 @@ def _status(field: str) -> int:
 
 
 def seconds_of(work: Callable[[], object], device: torch.device, repeats: int = 1) -> float:
-    """Seconds of the wall clock for one of several repeats of some work."""
+    """Return the mean seconds of some work over several repeats."""
     with measured(device) as taken:
         for _ in range(repeats):
             work()
@@ -125,7 +124,7 @@ def seconds_of(work: Callable[[], object], device: torch.device, repeats: int = 
 
 
 def machine(device: torch.device) -> dict[str, str | int]:
-    """What was measured on."""
+    """Describe the machine that a measurement was made on."""
     facts: dict[str, str | int] = {"torch": torch.__version__, "threads": torch.get_num_threads()}
     if device.type == "cuda":
         return facts | {"device": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda)}
@@ -141,7 +140,7 @@ def _cpu_name() -> str:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table, first column left, the others right.
+    """Write a table with the first column aligned left and the others right.
 
     >>> print(markdown(["a", "b"], [["x", 1]]))
     | a | b |
@@ -155,7 +154,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def command(main: Callable[[], object]) -> None:
-    """Run a script's main function: a mistake of the user's is one sentence and exit code 2."""
+    """Run a script's main function; a UserError becomes one sentence and exit code 2."""
     try:
         main()
     except UserError as error:
@@ -167,6 +166,6 @@ def command(main: Callable[[], object]) -> None:
 
 
 def save(name: str, folder: Path, result: Mapping[str, object], page: str) -> None:
-    """Write NAME.json and NAME.md into a folder, each whole."""
+    """Write NAME.json and NAME.md into a folder."""
     write_whole(folder / f"{name}.json", json.dumps(result, indent=2) + "\n")
     write_whole(folder / f"{name}.md", page)

@@ -1,4 +1,4 @@
-"""What an optimization step costs beside the network: the method's own arithmetic, bookkeeping, a Lightning Trainer."""
+"""What an optimization step costs besides the network: the method's arithmetic, bookkeeping, a Lightning Trainer."""
 
 import logging
 import tempfile
@@ -28,7 +28,7 @@ LOGGERS = ("csv", "wandb")
 
 @contextmanager
 def solvers(logger: str) -> Iterator[dict[str, Solve]]:
-    """The two ways to optimize: eval's loop, and a Trainer with a logger that writes to a folder that passes."""
+    """Yield the two ways to optimize: eval's loop, and a Trainer with a logger that writes to a temporary folder."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     with tempfile.TemporaryDirectory() as folder:
@@ -45,7 +45,7 @@ def _make_logger(logger: str, folder: str) -> Logger:
 
 
 def network_seconds(module: PromptOptimization, crops: RandomCrops, repeats: int) -> float:
-    """Seconds of a step that nothing can save: forward, loss, backward and Adam on a batch that is there."""
+    """Time the part of a step that cannot be avoided: forward, loss, backward and Adam on a batch that is ready."""
     batch = crops[0]
     optimizer = module.configure_optimizers()
 
@@ -60,9 +60,9 @@ def network_seconds(module: PromptOptimization, crops: RandomCrops, repeats: int
 
 
 def standin_seconds(settings: PromptSettings, points: int, device: torch.device, logger: str) -> dict[str, float]:
-    """Seconds a step of `run` and of `fit` with a network that takes no time and latents that are there.
+    """Time one step of `run` and of `fit` with a network that takes no time and latents that are cached.
 
-    What is done once for all steps is in it. `arithmetic` is the part that is no overhead: loss, gradient and Adam.
+    Work done once for all steps is included. `arithmetic` is the part that is no overhead: loss, gradient and Adam.
     """
     unit = make_unit(points, 1)
     settings = replace(settings, queries_per_batch=points * settings.restarts)
@@ -72,11 +72,11 @@ def standin_seconds(settings: PromptSettings, points: int, device: torch.device,
         for name, solve in ways.items():
             matcher = PromptMatcher(StandIn(device), settings, DATASET, solve=solve)
             optimize = partial(matcher.optimize, picture(SOURCE), unit.points, unit.source)
-            optimize()  # cuts and "encodes" the crops, which is the VAE's account
+            optimize()  # cuts and "encodes" the crops, whose time belongs to the VAE
             seconds[name] = seconds_of(optimize, device) / settings.steps
     return seconds
 
 
 def bound_seconds(parts: PartFlops, queries: int) -> float:
-    """The network's own seconds for a step of some queries, if an H200 reaches the share that is meant."""
+    """Estimate the network's seconds for a step of some queries, on an H200 at SHARE of its matrix rate."""
     return queries * parts.total(1, 0, 0) / (H200_FLOPS * SHARE)

@@ -1,4 +1,4 @@
-"""The work that is timed: pictures, points and pairs, the same for everybody who solves it."""
+"""The work that is timed: pictures, points and pairs, the same for every computation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from sdcorr.datasets.base import Pair, SourceUnit, group_by_source
 from sdcorr.images import read_image
 
 SOURCE = "source"
-DATASET = "benchmark"  # with the keys of the pictures, names the random draws
-_EDGE = 0.1  # share of the picture at each side that is kept free of points
+DATASET = "benchmark"  # seeds the random draws, together with the keys of the pictures
+_EDGE = 0.1  # fraction of the picture at each side that has no points
 _SAME = 1e-3  # pixels: a center of mass has rounding errors, a maximum has none
 _TIE = 1e-5  # values this close, relatively, are one maximum: bilinear upsampling makes plateaus
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What somebody found, or a part of it.
+    """The result of a computation, or a part of it.
 
     Attributes:
         embeddings: (target, point) -> (R, T, D) on the CPU; target "" where it serves all of them.
@@ -39,15 +39,15 @@ class Agreement:
     """How far an answer is from a reference."""
 
     embeddings: float  # greatest absolute difference of two numbers
-    maps: float  # likewise
+    maps: float  # the same, for maps
     farthest: float  # pixels, greatest distance of two points
-    equal: float  # share of the points that are the same
-    right: float  # share that are the same, or another maximum of the reference's map, which has several
-    compared: int  # points
+    equal: float  # fraction of the points that are the same
+    right: float  # fraction that are the same, or another maximum of the reference's map if it has several
+    compared: int  # number of points
 
 
 def make_unit(points: int, targets: int) -> SourceUnit:
-    """One source image with its points, all of them asked for in every target.
+    """Make a source image with its points, all of which are to be found in every target.
 
     Points lie evenly over the picture (Roberts' R2 sequence, http://extremelearning.com.au/unreasonable-effectiveness-of-quasirandom-sequences/).
     """
@@ -65,7 +65,7 @@ def make_unit(points: int, targets: int) -> SourceUnit:
             source_size=size,
             target_size=size,
             source_points=places,
-            target_points=places,  # nobody looks at the right answers
+            target_points=places,  # nothing is scored
             visible=np.ones(points, dtype=bool),
             names=tuple(map(str, range(points))),
         )
@@ -76,7 +76,7 @@ def make_unit(points: int, targets: int) -> SourceUnit:
 
 @cache
 def picture(key: str) -> Image.Image:
-    """The source, or target number n: the golden pair's target, then changed copies of the pair."""
+    """Return the source, or target number n: the golden pair's target, then changed copies of both."""
     if key == SOURCE:
         return read_image(GOLDEN / "src.png")
     number = int(key.removeprefix("target-"))
@@ -92,7 +92,7 @@ def picture(key: str) -> Image.Image:
 
 
 def compare(answer: Answer, reference: Answer) -> Agreement:
-    """An answer, or a part of one, against a whole one whose embeddings serve all targets."""
+    """Compare an answer, or a part of one, with a complete one whose embeddings serve all targets."""
     far = {key: float((place - reference.points[key]).norm()) for key, place in answer.points.items()}
     equal = [distance <= _SAME for distance in far.values()]
     tied = [_is_maximum(reference.maps[key], picture(key[0]).size, answer.points[key]) for key in far]
@@ -111,7 +111,7 @@ def _gap(a: Tensor, b: Tensor) -> float:
 
 
 def _is_maximum(values: Tensor, size: tuple[int, int], place: Tensor) -> bool:
-    """Whether an (S, S) map is greatest at a place, in pixels of the (W, H) picture."""
+    """Say whether an (S, S) map is greatest at a place, in pixels of the (W, H) picture."""
     width, height = size
     column, row = int(place[0] * len(values) / width), int(place[1] * len(values) / height)
     return bool(values[row, column] >= values.max() * (1 - _TIE))

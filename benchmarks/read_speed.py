@@ -1,8 +1,8 @@
 """How long it takes to read the annotations of SPair-71k: `python benchmarks/read_speed.py`.
 
-Writes the annotations of 70,958 pairs of photographs that do not exist into a temporary folder (about 300 MB on most
-disks), in the archive's format, and reads all splits twice: from the files, then from what was kept of the first time.
-The files have just been written, so that the first time is one without waiting for a disk.
+Writes made-up annotations of 70,958 pairs into a temporary folder (about 300 MB on most disks), in the archive's
+format, and reads all splits twice: from the files, then from the cache that the first reading left. The files have just
+been written, so the first reading does not wait for a disk.
 """
 
 import json
@@ -14,29 +14,38 @@ import numpy as np
 
 from sdcorr.datasets.spair import SIZES, TEST_PAIRS, SPair
 
-PHOTOGRAPHS = 100  # of a category
+PHOTOGRAPHS = 100  # per category
 
 
 def annotation(line: str, draws: np.random.Generator) -> dict[str, object]:
-    """The annotation of a pair, with all that those of the archive have."""
+    """Make up the annotation of a pair, with all fields of the archive's."""
     count = int(draws.integers(3, 15))
     number, source, rest = line.split("-")
     target, category = rest.split(":")
     points = draws.integers(0, 330, (2, count, 2)).tolist()
     return {
-        **{"pair_id": int(number), "filename": line, "category": category},
-        **{"src_imname": f"{source}.jpg", "trg_imname": f"{target}.jpg"},
-        **{"src_imsize": [500, 333, 3], "trg_imsize": [500, 332, 3]},
-        **{"src_bndbox": [210, 34, 475, 250], "trg_bndbox": [36, 92, 500, 200]},
-        **{"src_kps": points[0], "trg_kps": points[1], "kps_ids": [str(index) for index in range(count)]},
-        **{"src_pose": "Left", "trg_pose": "Rear", "mirror": 0},
+        "pair_id": int(number),
+        "filename": line,
+        "category": category,
+        "src_imname": f"{source}.jpg",
+        "trg_imname": f"{target}.jpg",
+        "src_imsize": [500, 333, 3],
+        "trg_imsize": [500, 332, 3],
+        "src_bndbox": [210, 34, 475, 250],
+        "trg_bndbox": [36, 92, 500, 200],
+        "src_kps": points[0],
+        "trg_kps": points[1],
+        "kps_ids": [str(index) for index in range(count)],
+        "src_pose": "Left",
+        "trg_pose": "Rear",
+        "mirror": 0,
         **{name: int(draws.integers(0, 3)) for name in ("viewpoint_variation", "scale_variation")},
         **{name: int(draws.integers(0, 4)) for name in ("truncation", "occlusion")},
     }
 
 
 def write_tree(root: Path) -> None:
-    """All splits of the large layout, with as many pairs as the published ones."""
+    """Write all splits of the large layout, with as many pairs as the published ones."""
     draws, categories = np.random.default_rng(0), list(TEST_PAIRS)
     (root / "Layout" / "large").mkdir(parents=True)
     for split, count in SIZES["large"].items():
@@ -53,6 +62,7 @@ def write_tree(root: Path) -> None:
 
 
 def main() -> None:
+    """Write the annotations, and time both readings."""
     with tempfile.TemporaryDirectory() as folder:
         write_tree(Path(folder))
         for turn in ("first", "second"):

@@ -1,14 +1,14 @@
 """The computation as released (Hedlin et al. 2023), with each of the library's savings as a switch.
 
-Written from its description, for comparison only. It takes the library's random draws, so that the answer is the
-library's but for rounding; what it shares with the library besides is what costs nothing: where crops lie, the target
-Gaussian, how a point is read off the maps.
+Written from its description, for comparison only. It takes the library's random draws, so that its answer equals the
+library's up to rounding. Otherwise it shares only what costs nothing: the places of the crops, the target Gaussian, and
+reading a point off the maps.
 
-As released, for every pair and every query point anew: each random start is optimized alone, at every step a fresh
-crop goes through the VAE and then through the UNet to its end, every attention layer forms its matrix, the maps that
-are read are resized head by head to the image's size, where the loss is taken; the same without the loss for every
-crop of the target. All in float32, as IEEE says: so is the library that it is compared with, while torch by default
-lets convolutions on a GPU round to TensorFloat-32.
+As released, the following is repeated for every pair and every query point. Each random start is optimized separately;
+at every step a new crop goes through the VAE and through the whole UNet, every attention layer forms its matrix, and
+the maps that are read are resized head by head to the size of the image, where the loss is computed. The same, without
+the loss, is done for every crop of the target. All of it is in IEEE float32, and so is the library that it is compared
+with, while torch by default lets convolutions on a GPU round to TensorFloat-32.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ _CROPS_AT_ONCE = 8  # through the VAE
 
 @dataclass(frozen=True)
 class Savings:
-    """What is done better than as released; the fields' order is that in which they are added up."""
+    """What is computed more cheaply than as released; the fields are in the order in which the benchmark adds them."""
 
     truncate: bool = False  # the UNet stops after the last map that is read
     fused: bool = False  # attention without forming its matrix, but for the maps that are read
@@ -61,20 +61,21 @@ class Visit:
 
 
 class Released:
-    """Matches points as `PromptMatcher` does, by the computation as released or a part of the way from there.
+    """Matches points as `PromptMatcher` does, by the computation as released with some savings.
 
-    The model is taken over: its attention processors are replaced, so give it to nobody else afterwards.
+    The model's attention processors are replaced, so do not use it elsewhere afterwards.
+
+    Args:
+        backbone: loaded with truncate=False unless the savings truncate.
+        settings: of the method; those that the released code does not have must be off.
+        dataset: seeds the random draws, together with the keys of the pictures.
+        savings: the switches.
+        work: counts what the network does.
     """
 
-    def __init__(self, backbone: FrozenDiffusion, settings: PromptSettings, dataset: str, savings: Savings, work: Work):
-        """
-        Args:
-            backbone: loaded with truncate=False unless the savings truncate.
-            settings: of the method; those that released code does not know must be off.
-            dataset: with the pictures' keys, names the random draws.
-            savings: the switches.
-            work: counts what the network did.
-        """
+    def __init__(
+        self, backbone: FrozenDiffusion, settings: PromptSettings, dataset: str, savings: Savings, work: Work
+    ) -> None:
         if settings.probe or settings.crop_pool or settings.plateau or not settings.adaptive_crops:
             raise ValueError("probe, crop_pool, plateau and crops that do not adapt are not part of the released code")
         self.backbone, self.settings, self.savings, self.work = backbone, settings, savings, work
@@ -85,7 +86,7 @@ class Released:
         self._maps = MapReader(backbone, settings, explicit=not savings.fused, stop=savings.truncate)
 
     def visits(self, unit: SourceUnit) -> list[Visit]:
-        """All that there is to do, in equal parts: a target and a point each, unless the savings join them."""
+        """List the whole work in equal parts: one target and one point each, unless the savings join them."""
         points, targets = range(len(unit.points)), tuple(range(len(unit.targets)))
         if self.savings.one_batch and self.savings.once_per_source:
             return [Visit(tuple(points), targets)]
@@ -123,7 +124,7 @@ class Released:
         return Answer(embeddings, maps, places)
 
     def _optimize(self, image: Image.Image, unit: SourceUnit, points: Sequence[int]) -> Tensor:
-        """Embeddings of some points, (P, R, T, D)."""
+        """Optimize the embeddings of some points, (P, R, T, D)."""
         pixels = image_to_tensor(image, self.backbone.image_size).to(self.backbone.device)
         queries = self._library.queries(unit.points[list(points)], unit.source)
         scale = self.backbone.image_size / torch.tensor(image.size, dtype=torch.float64)
@@ -133,7 +134,7 @@ class Released:
         return found.unflatten(0, (len(points), -1))
 
     def _optimize_batch(self, pixels: Tensor, key: str, queries: Sequence[Query], scale: Tensor) -> Tensor:
-        """(Q, T, D) for queries of one picture; `scale` turns their pixels into those of the S x S picture."""
+        """Optimize queries of one picture, (Q, T, D); `scale` converts its pixels to those of the S x S picture."""
         backbone, settings, draws = self.backbone, self.settings, self._library.draws
         size, side = backbone.image_size, optimization_side(settings, backbone.image_size)
         points = torch.tensor([(query.x, query.y) for query in queries], dtype=torch.float64) * scale
@@ -164,7 +165,7 @@ class Released:
         points: Sequence[int],
         embeddings: Tensor,
     ) -> Tensor:
-        """Maps of some points on some targets, (targets, P, L, S, S)."""
+        """Read the maps of some points on some targets, (targets, P, L, S, S)."""
         restarts = embeddings.shape[1]
         asked = self._library.queries(unit.points[list(points)], unit.source)
         queries = [query._replace(target=key) for key in keys for query in asked]
@@ -177,7 +178,7 @@ class Released:
         return maps.unflatten(0, (len(keys), len(points), restarts)).mean(2)
 
     def _transfer_batch(self, pixels: Sequence[Tensor], queries: Sequence[Query], embeddings: Tensor) -> Tensor:
-        """(Q, L, S, S) maps of embeddings on crops of their targets."""
+        """Read the maps of embeddings on crops of their targets, (Q, L, S, S)."""
         backbone, settings, draws = self.backbone, self.settings, self._library.draws
         size, side = backbone.image_size, transfer_side(settings, backbone.image_size)
         canvas: MapCanvas | None = None
@@ -202,7 +203,7 @@ class Released:
         return torch.stack([layer.mean(1) for layer in canvas.mean().split(heads, dim=1)], 1)
 
     def _crop_starts(self, queries: Sequence[Query], step: int, points: Tensor, side: int) -> Tensor:
-        """Corners (Q, 2) of crops that have the points (Q, 2) off their edges, in pixels of the S x S picture."""
+        """Draw corners (Q, 2) of crops that contain the points (Q, 2) with a margin, in pixels of the S x S picture."""
         size = self.backbone.image_size
         low, high = start_bounds(points, size, side, self.settings.crop_margin)
         return self._library.draws.crop_starts(queries, step, low, high, size - side + 1)
@@ -210,7 +211,7 @@ class Released:
     def _encode(
         self, pixels: Sequence[Tensor], keys: Sequence[str], starts: Tensor, flips: Tensor, side: int
     ) -> Tensor:
-        """Latents (Q, C, h, w) of a crop for each query."""
+        """Encode one crop for each query, (Q, C, h, w)."""
         crops = [(key, *start, flip) for key, start, flip in zip(keys, starts.tolist(), flips.tolist(), strict=True)]
         if not self.savings.encode_once:
             return torch.cat([self._encode_crops([pixels[row]], [crop], side) for row, crop in enumerate(crops)])
@@ -228,7 +229,7 @@ class Released:
 
 
 def full_size_loss(maps: Sequence[Tensor], centers: Tensor, size: int, sigma: float) -> Tensor:
-    """As `sdcorr.prompt.objective.map_loss`, on S x S maps: every head is resized, then their mean is compared.
+    """Compute `sdcorr.prompt.objective.map_loss` on S x S maps: resize every head, then compare their mean.
 
     Args:
         maps: for each layer (Q, heads, g, g).

@@ -1,8 +1,8 @@
 """How long scoring takes: `python benchmarks/score_speed.py [--methods 1] [--bootstrap 1000]`.
 
-Writes a run with made-up predictions of the size of the test split of SPair-71k (12,234 pairs, 7 points each on
-average, four flags of difficulty) into a temporary folder, then times what `python -m sdcorr.scoring.score` does:
-reading the records, and scoring them with intervals under every protocol that has a rule for the data set.
+Writes a run of made-up predictions as large as the test split of SPair-71k (12,234 pairs with 7 points on average, four
+flags of difficulty) into a temporary folder, then times what `python -m sdcorr.scoring.score` does: reading the
+records, and scoring them with intervals under every protocol that has a rule for the data set.
 """
 
 import argparse
@@ -20,12 +20,12 @@ from sdcorr.scoring.score import score_answers, write_summary
 
 CATEGORIES, SOURCES, TARGETS = 18, 30, 23  # 12,420 pairs, cut to SPair-71k's
 PAIRS = 12_234
-LEVELS = {name: ("easy", "medium", "hard") for name in ("viewpoint_variation", "scale_variation")}
-LEVELS |= {name: ("none", "source", "target", "both") for name in ("truncation", "occlusion")}
+LEVELS = dict.fromkeys(("viewpoint_variation", "scale_variation"), ("easy", "medium", "hard"))
+LEVELS |= dict.fromkeys(("truncation", "occlusion"), ("none", "source", "target", "both"))
 
 
 def pair(category: int, source: int, target: int, draws: np.random.Generator) -> Pair:
-    """A pair of 500 x 375 photographs that do not exist."""
+    """Make up a pair of photographs of 500 x 375 pixels."""
     count = int(draws.integers(3, 12))
     points = draws.uniform((0, 0), (500, 375), (2, count, 2))
     return Pair(
@@ -46,7 +46,7 @@ def pair(category: int, source: int, target: int, draws: np.random.Generator) ->
 
 
 def write_run(folder: Path, methods: int) -> PredictionStore:
-    """A run folder in which every method errs by about 30 pixels."""
+    """Write a run folder in which every method errs by about 30 pixels."""
     draws = np.random.default_rng(0)
     store, left = PredictionStore(folder), PAIRS
     store.claim({"dataset": {"name": "spair"}})
@@ -66,6 +66,7 @@ def write_run(folder: Path, methods: int) -> PredictionStore:
 
 
 def main() -> None:
+    """Read the command line, write the run, and time scoring it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", type=int, default=1, help="methods in the run, all compared with the first")
     parser.add_argument("--bootstrap", type=int, default=1000, help="resamples for the intervals")

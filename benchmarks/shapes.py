@@ -1,8 +1,8 @@
-"""The models that are measured, and how each is made.
+"""The models that are measured.
 
-"golden" is the tiny model of Stable Diffusion's anatomy that the parity tests use, "toybox" the one that ships with
-the package, "sd14" has Stable Diffusion 1.4's true shape and random weights: speed does not ask what a weight says.
-Anything else is a folder in the diffusers layout.
+"golden" is the tiny model of Stable Diffusion's anatomy that the parity tests use, "toybox" is the one that ships with
+the package, "sd14" has Stable Diffusion 1.4's true shape and random weights, as speed does not depend on the weights'
+values. Anything else is a folder in the diffusers layout.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ SD14_TOKENS = 77
 
 @dataclass(frozen=True)
 class Model:
-    """A model, and the settings of the method that go with it."""
+    """A model and the settings of the method for it."""
 
     name: str
     layers: tuple[str, ...]  # cross-attention layers that are read
@@ -58,7 +58,7 @@ class Model:
 
 
 def model_named(name: str, image_size: int | None = None) -> Model:
-    """The model that the command line names.
+    """Find the model that the command line names.
 
     Args:
         name: golden, toybox, sd14, or a folder with vae/ and unet/.
@@ -85,12 +85,15 @@ def load(
     compile: bool = False,
     truncate: bool = True,
 ) -> FrozenDiffusion:
-    """The model on a device, "meta" among them; random weights are the same at every call on one kind of device.
+    """Load a model on a device; random weights are the same at every call on one kind of device.
 
     Args:
         model: which one.
-        device: where it shall live.
-        precision, channels_last, compile, truncate: as for `FrozenDiffusion.load`.
+        device: its device, which may be "meta".
+        precision: as for `FrozenDiffusion.load`.
+        channels_last: as for `FrozenDiffusion.load`.
+        compile: as for `FrozenDiffusion.load`.
+        truncate: as for `FrozenDiffusion.load`.
     """
     options = {"channels_last": channels_last, "compile": compile, "truncate": truncate, "precision": precision}
     options |= {"layers": model.layers, "image_size": model.image_size}

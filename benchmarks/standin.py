@@ -1,7 +1,7 @@
-"""A stand-in for the frozen model: it answers in Stable Diffusion 1.4's shapes and computes nothing.
+"""A stand-in for the frozen model: its answers have Stable Diffusion 1.4's shapes, and it computes nothing.
 
-What is left of a run is all that the library does beside the network. It stands in wherever the method asks for a
-`FrozenDiffusion` to encode, add noise and read maps.
+A run with it does everything that the library does besides the network. It can replace a `FrozenDiffusion` wherever the
+method encodes, adds noise and reads maps.
 """
 
 import torch
@@ -12,7 +12,7 @@ HEADS = 4  # of 8 that are read
 
 
 class StandIn:
-    """Attributes as of `FrozenDiffusion`.
+    """Has the attributes and methods of `FrozenDiffusion` that the method uses.
 
     Attributes:
         calls: how often the network would have run, by kind: "steps" (a query's forward and backward pass), "crops"
@@ -27,7 +27,7 @@ class StandIn:
         width: int = 768,
         grids: tuple[int, ...] = GRIDS,
         image_size: int = 512,
-    ):
+    ) -> None:
         self.device = torch.device(device)
         self.tokens, self.width = tokens, width
         self.image_size, self.latent_size, self.latent_channels = image_size, image_size // 8, 4
@@ -37,17 +37,17 @@ class StandIn:
         self._grids = grids
 
     def encode(self, images: Tensor) -> Tensor:
-        """(B, 3, S, S) -> (B, 4, S / 8, S / 8) zeros."""
+        """Return zeros: (B, 3, S, S) -> (B, 4, S / 8, S / 8)."""
         self.calls["encodes"] += len(images)
         return torch.zeros(len(images), self.latent_channels, self.latent_size, self.latent_size, device=self.device)
 
     def add_noise(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
-        """As the model does it."""
+        """Add noise as the model does."""
         alpha = self.alphas_cumprod[timestep]
         return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
 
     def attention_maps(self, noisy: Tensor, timestep: int, embeddings: Tensor, **reading: object) -> list[Tensor]:
-        """Flat maps (B, heads, g, g), differentiable in one number of each embedding."""
+        """Return flat maps (B, heads, g, g), differentiable in one number of each embedding."""
         self.calls["steps" if torch.is_grad_enabled() else "crops"] += len(noisy)
         value = embeddings[:, :1, :1, None]  # (B, 1, 1, 1)
         return [value.expand(-1, HEADS, grid, grid) for grid in self._grids]

@@ -1,12 +1,12 @@
 """Where the speed comes from: `python benchmarks/waterfall.py [--model golden|toybox|sd14|FOLDER] [--device cuda]`.
 
 Matches the points of one source image in several targets by the computation as released, then with one saving after
-the other switched on, then by the library: same weights, same random draws, same steps and crops. The library runs
-first, for the others' answers are compared with its. Every bar runs in a process of its own, so that its memory can be
-told, and is kept when it is done: a run that was killed goes on where it was, unless code or arguments have changed.
+the other switched on, then by the library, with the same weights, random draws, steps and crops. The library runs
+first, because the other answers are compared with its answer. Every bar runs in its own process, so that its memory can
+be measured, and its result is kept: an interrupted run continues, unless code or arguments have changed.
 
-Bars that take one pair's point after the other can be sampled (--sample): so many of these equal parts are done and
-the seconds multiplied. FLOPs are those of one query's step, crop and encode, counted by torch on the meta device,
+Bars that do one pair's point after the other can be sampled (--sample): only so many of these equal parts are done, and
+the seconds are multiplied. FLOPs are those of one query's step, crop and encode, counted by torch on the meta device,
 times how often the timed run did each. Writes NAME.md, NAME.json and NAME.png into benchmarks/results.
 """
 
@@ -42,11 +42,11 @@ from sdcorr.errors import UserError
 from sdcorr.files import write_whole
 from sdcorr.visualize.charts import LINE_COLORS
 
-# Steps, crops and sample, where the model's own settings would take the computation as released too long. The tiny
-# model of 512 pixels costs a CPU's core many seconds a step, so it gets few steps and crops, in the method's own
-# proportion of 129 to 20, and one part stands for all. With Stable Diffusion a part has 2,000 TFLOP.
+# Steps, crops and sample, for models whose own settings would take the computation as released too long. The tiny
+# model at 512 pixels takes a CPU core many seconds per step, so it gets few steps and crops, in the method's proportion
+# of 129 to 20, and one part stands for all. With Stable Diffusion one part takes 2,000 TFLOP.
 DEFAULTS = {"golden": (13, 2, 1), "sd14": (129, 20, 1)}
-_WITHOUT_EFFECT = ("precision", "out", "fresh", "bar", "folder")  # arguments that change no bar's numbers
+_WITHOUT_EFFECT = ("precision", "out", "fresh", "bar", "folder")  # arguments that do not change any bar's numbers
 _PAGE = """# From the released computation to the library, {model}
 
 {table}
@@ -55,13 +55,14 @@ _PAGE = """# From the released computation to the library, {model}
 {machine}
 Each row adds one saving to the row above. Peak memory is beyond the model's own. FLOPs: one query's step, crop and
 encode (counted on the meta device) times how often the timed run did each. Embeddings and maps: greatest absolute
-difference from the library's in float32. Points: share in the same place, in brackets with other maxima of one map.
+difference from the library's in float32. Points: fraction in the same place; in brackets, or at another maximum of the
+same map.
 {sampled}
 """
 
 
 def measure_bar(bar: Bar, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Do a bar's work in this process, after a short run that wakes the device, and say what it took."""
+    """Do a bar's work in this process, after a short warm-up, and return what it took."""
     model, device = chosen_model(args), torch.device(args.device)
     torch.set_num_threads(args.threads)
     backbone = load(model, device, precision=bar.precision, truncate=bar.truncated)
@@ -88,7 +89,7 @@ def measure_bar(bar: Bar, args: argparse.Namespace, folder: Path) -> dict[str, A
 
 
 def chosen_model(args: argparse.Namespace) -> Model:
-    """The model with the settings that the arguments ask for."""
+    """Return the model with the settings that the arguments ask for."""
     model = model_named(args.model, args.image_size)
     given = {"steps": args.steps, "transfer_crops": args.crops, "restarts": args.restarts}
     given |= {"queries_per_batch": args.batch}
@@ -96,7 +97,7 @@ def chosen_model(args: argparse.Namespace) -> Model:
 
 
 def rows_of(results: Sequence[Mapping[str, Any]], parts: PartFlops) -> Iterator[list[str]]:
-    """The table's rows."""
+    """Yield the rows of the table."""
     first = results[0]
     for result in results:
         agreement, flops = result["agreement"], flops_of(result, parts)
@@ -119,13 +120,13 @@ HEAD = ("", "seconds", "x faster", "TFLOP", "x fewer", "peak GB", "embeddings", 
 
 
 def flops_of(result: Mapping[str, Any], parts: PartFlops) -> float:
-    """FLOPs of a bar's whole work."""
+    """Compute the FLOPs of a bar's whole work."""
     counts = {kind: result["work"].get(kind, 0) for kind in ("steps", "crops", "encodes")}
     return parts.total(**counts, truncate=result["truncate"])
 
 
 def plot(results: Sequence[Mapping[str, Any]], parts: PartFlops, title: str) -> Figure:
-    """Seconds and FLOPs of the bars, side by side."""
+    """Draw the seconds and the FLOPs of the bars side by side."""
     figure = Figure(figsize=(11, 0.42 * len(results) + 1.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     columns = {
@@ -146,7 +147,7 @@ def plot(results: Sequence[Mapping[str, Any]], parts: PartFlops, title: str) -> 
 
 
 def scratch_folder(args: argparse.Namespace) -> Path:
-    """Where bars are kept that are done: another one for other arguments, other code or another machine."""
+    """Name the folder that keeps finished bars; arguments, code and machine are part of its name."""
     told = {name: value for name, value in vars(args).items() if name not in _WITHOUT_EFFECT}
     facts = [told, machine(torch.device(args.device)), diffusers.__version__, code_digest()]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -154,7 +155,7 @@ def scratch_folder(args: argparse.Namespace) -> Path:
 
 
 def code_digest() -> str:
-    """Of all code that is timed, or that the answer depends on."""
+    """Hash all code that is timed or that the answers depend on."""
     package = Path(sdcorr.__file__).parent
     files = [*package.glob("diffusion/*.py"), *package.glob("prompt/*.py")]
     files += [Path(module.__file__) for module in (bars, explicit, problem, released, shapes)]
@@ -162,12 +163,12 @@ def code_digest() -> str:
 
 
 def path_of(bar: Bar, folder: Path) -> Path:
-    """The file of a bar that is done."""
+    """Name the file of a finished bar."""
     return folder / f"{re.sub('[^a-z0-9]+', '-', bar.name.lower()).strip('-')}.json"
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line, with the model's defaults filled in."""
+    """Read the command line, and fill in the model's defaults."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="golden", help="golden, toybox, sd14 or a folder")
     parser.add_argument("--image-size", type=int, help="pixels, if not the model's own")
@@ -176,13 +177,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--targets", type=int, default=4)
     parser.add_argument("--steps", type=int, help="of the optimization")
     parser.add_argument("--crops", type=int, help="of a target")
-    parser.add_argument("--sample", type=int, help="parts of the one-by-one bars that are done, 0: all")
-    parser.add_argument("--batch", type=int, help="queries at once where all are together, if not what fits")
+    parser.add_argument("--sample", type=int, help="how many parts of the one-by-one bars to do, 0: all")
+    parser.add_argument("--batch", type=int, help="queries per batch in the bars that batch them, if not what fits")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", nargs="*", default=[], choices=get_args(Precision), help="of more library bars")
+    parser.add_argument("--precision", nargs="*", default=[], choices=get_args(Precision), help="more library bars")
     parser.add_argument("--threads", type=int, default=1, help="of torch on a CPU; 1 is reproducible")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
-    parser.add_argument("--fresh", action="store_true", help="forget the bars that were done")
+    parser.add_argument("--fresh", action="store_true", help="do finished bars again")
     parser.add_argument("--bar", type=int, help=argparse.SUPPRESS)  # the process of one bar
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
@@ -193,7 +194,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def run_bars(rungs: Sequence[Bar], args: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
-    """Every bar in its process, the library's first; those that are done already are read.
+    """Run every unfinished bar in its own process, the library's first, and read the results of all.
 
     Raises:
         UserError: if a bar failed, or the code was changed meanwhile.
@@ -208,7 +209,7 @@ def run_bars(rungs: Sequence[Bar], args: argparse.Namespace, console: Console) -
         if not done:
             given = [*sys.argv[1:], "--bar", str(rungs.index(bar)), "--folder", str(folder)]
             if subprocess.run([sys.executable, __file__, *given], check=False).returncode:
-                raise UserError(f"The bar '{bar.name}' failed: mend what it says; the same command goes on from here.")
+                raise UserError(f"The bar '{bar.name}' failed: fix what it says; the same command continues from here.")
             if scratch_folder(args) != folder:
                 raise UserError("The code was changed while it was measured: run the same command again.")
         seconds = json.loads(path_of(bar, folder).read_text())["seconds"]
@@ -245,7 +246,7 @@ def report(results: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> No
 
 
 def main() -> None:
-    """The command."""
+    """Read the command line and run all bars, or the one bar that this process is for."""
     args = parse()
     rungs = ladder(args.precision)
     if args.bar is None:

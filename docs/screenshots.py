@@ -1,4 +1,4 @@
-"""The README's pictures of the page and of a report: `python -m docs.screenshots RUN`, RUN being a folder of eval.py.
+"""Screenshots of the page and of a report for the README: `python -m docs.screenshots RUN`, where RUN is a run folder.
 
 Needs Chromium. `make figures` runs it.
 """
@@ -19,13 +19,13 @@ from tests.browser import open_browser
 
 FIGURES = Path(__file__).parent / "figures"
 EXAMPLE, PARTS, HOVERED = "teapot", ("handle", "knob", "base"), 0
-CARD = 0  # of the report's pairs, in which a match is chosen
+CARD = 0  # the pair of the report in which a match is chosen
 expect.set_options(timeout=120_000)  # milliseconds
 
 
 @contextmanager
 def served() -> Iterator[str]:
-    """The address of the page, as a user starts it."""
+    """Start the page as a user does, and yield its address."""
     command = [sys.executable, "-m", "sdcorr.app", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
@@ -35,7 +35,7 @@ def served() -> Iterator[str]:
 
 
 def click_through(page: Page, address: str) -> None:
-    """Clicks key-points of an example, waits for their matches, and rests on one."""
+    """Click keypoints of an example, wait for their matches, and hover over one."""
     page.goto(address)
     page.locator(f'.example[data-name="{EXAMPLE}"]').click()
     source = drawing(EXAMPLES[EXAMPLE][0])
@@ -50,7 +50,7 @@ def click_through(page: Page, address: str) -> None:
 
 
 def main(run: str) -> None:
-    """Makes docs/figures/page.png and report.png."""
+    """Make docs/figures/page.png and report.png."""
     with open_browser() as browser, served() as address:
         page = browser.new_page(viewport={"width": 1000, "height": 860}, device_scale_factor=1.25)
         click_through(page, address)

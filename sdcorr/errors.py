@@ -1,8 +1,8 @@
-"""The one exception that is meant for the user's eyes."""
+"""The exception whose message is written for the user."""
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: one sentence saying what is wrong, where, and what to do.
+    """A mistake that the user can correct, in one sentence: what is wrong, where, and what to do.
 
-    `train.py` and `eval.py` print it without a traceback and exit with code 2.
+    The commands print it without a traceback and exit with code 2.
     """

@@ -1,1 +1,1 @@
-"""A page on which one clicks points of a picture and sees their matches in another: `sdcorr app`."""
+"""A page in the browser: click points on one picture and see their matches on another (`sdcorr app`)."""

@@ -1,27 +1,27 @@
 "use strict";
-/* The page: what is on it is in `state`; the server keeps the pictures, and finds matches of the points it is given.
+/* The page. Its content is in `state`; the server keeps the pictures and finds the matches.
 
    state.source, state.target   {name, url, width, height, own} or null
    state.points                 [[x, y], ...] in pixels of the source
-   found                        what is known of a point, by `keyOf`: {target, confidence, maps: {source, target}}
+   found                        the match of a point, by `keyOf`: {target, confidence, maps: {source, target}}
 */
 
 const $ = (selector) => document.querySelector(selector);
 const HISTORY = 100; // steps that can be undone
 
-let about = null; // what the server says of itself
+let about = null; // the server's description of its model and examples
 let state = { source: null, target: null, points: [], example: null };
 let method = null;
 let past = []; // earlier states
 let running = null; // {keys, where, abort, fact} of the request under way
-let halted = false; // after a failure or a stop: nothing is asked for until one goes on
-const loading = { source: 0, target: 0 }; // pictures asked for so far: one that comes late replaces no newer one
+let halted = false; // after a failure or a stop, until the user goes on or changes something
+const loading = { source: 0, target: 0 }; // pictures asked for so far, so that a late one does not replace a newer one
 let view = null;
 const found = new Map();
 
 /* --- what changes the state --- */
 
-/* A session, the old one if the server still knows it after the page was loaded anew. */
+/* Start a session, or continue the old one if the server still knows it after a reload. */
 async function begin() {
   const before = session;
   about = await (await ask("/api/session")).json();
@@ -50,7 +50,7 @@ function change(next) {
 
 function addPoint(x, y) {
   if (state.points.length >= about.most.points) {
-    toast(`${about.most.points} points at a time is the most: remove one first.`);
+    toast(`There may be ${about.most.points} points at a time: remove one first.`);
     return;
   }
   const point = [x, y].map((value) => Math.round(value * 100) / 100);
@@ -65,7 +65,7 @@ function removePoint(index) {
   change({ points: state.points.filter((_, other) => other !== index) });
 }
 
-/* The matches become the query points of the other direction; points without a match have no place there. */
+/* The matches become the query points of the other direction; points without a match are dropped. */
 function swap() {
   const points = state.points.map((point) => found.get(keyOf(point))).filter(Boolean);
   if (view) view.choose(null);
@@ -105,7 +105,7 @@ async function takeExample(name) {
   });
 }
 
-/* New pictures; points stay only where their source does. */
+/* New pictures. The points are kept only if the source is. */
 function put(pictures) {
   if (view) view.choose(null);
   change(pictures.source ? { ...pictures, points: [] } : pictures);
@@ -121,7 +121,7 @@ function keyOf(point) {
   return `${where()}|${point.join("|")}`;
 }
 
-/* Ask for the points that have no match yet, in one request at a time. */
+/* Ask for the matches of all points that have none yet; one request at a time. */
 async function work() {
   const open = where() ? state.points.filter((point) => !found.has(keyOf(point))) : [];
   if (running) {
@@ -160,7 +160,7 @@ function question(points) {
   return JSON.stringify({ source: state.source.name, target: state.target.name, method, points });
 }
 
-/* --- the parts that are there from the start --- */
+/* --- the parts that never change --- */
 
 function introduce() {
   $("#model").textContent = about.only_drawings
@@ -211,7 +211,7 @@ async function download(file) {
   });
 }
 
-/* Which side a dragged file is over, if any. */
+/* The side that a dragged file is over, if any. */
 function sideAt(event) {
   const zone = event.target.closest?.(".zone");
   if (zone) return zone.dataset.side;

@@ -1,4 +1,4 @@
-"""What the page gives away: the files that the command line writes, and a table for spreadsheets."""
+"""The files that the page offers for download: those that the command line writes, and a table for spreadsheets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sdcorr.prompt.settings import PromptSettings
 
 
 def result(found: Sequence[Found]) -> MatchResult:
-    """Matches as the command line holds them; the heat map is the combined one, k cells a side."""
+    """Convert matches to the form that the command line writes; the only heat map is the combined one, (P, k, k)."""
     return MatchResult(
         torch.stack([each.embedding for each in found]),
         (Found.match(found),),
@@ -24,7 +24,7 @@ def result(found: Sequence[Found]) -> MatchResult:
 
 
 def points_table(request: MatchRequest, result: MatchResult) -> str:
-    """A row a point, in pixels of the pictures as one sees them."""
+    """Write a CSV with one row per point, in pixels of the pictures as they are seen (turned as their EXIF says)."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(["source_x", "source_y", "target_x", "target_y", "confidence"])
@@ -35,7 +35,7 @@ def points_table(request: MatchRequest, result: MatchResult) -> str:
 
 
 Writer = Callable[[MatchRequest, MatchResult, str, PromptSettings], str | bytes]
-DOWNLOADS: dict[str, tuple[str, Writer]] = {  # file -> media type, and what makes its content
+DOWNLOADS: dict[str, tuple[str, Writer]] = {  # file -> media type, and the function that writes its content
     "points.json": ("application/json", lambda request, found, model, how: points_record(request, found, model=model)),
     "points.csv": ("text/csv", lambda request, found, model, how: points_table(request, found)),
     "matches.png": ("image/png", lambda request, found, model, how: matches_picture(request, found)),

@@ -1,4 +1,4 @@
-"""The pairs that the page offers on a fresh clone: drawings of the test split, which the model has never seen."""
+"""The example pairs of the page: drawings of the toybox's test split, which its model has never seen."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EXAMPLES = {
 
 
 def pictures(name: str) -> tuple[Picture, Picture]:
-    """Source and target of an example, without anything that is known of them.
+    """Return source and target of an example, without their annotations.
 
     Raises:
         KeyError: if there is no such example.
     """
-    source, target = EXAMPLES[name]
-    return tuple(name_picture(drawing(key).image, f"toybox/{key}") for key in (source, target))
+    source, target = (name_picture(drawing(key).image, f"toybox/{key}") for key in EXAMPLES[name])
+    return source, target

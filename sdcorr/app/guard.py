@@ -1,8 +1,8 @@
-"""Who may talk to the server, and what a browser may do with its answers.
+"""Which requests the server answers, and what a browser may do with the answers.
 
-There is no password, so pages of other sites that are open in the same browser are kept out: by the Host header, which
-names the site even if its address was rebound to this machine; by the Origin header; and by a session's id, which has
-to come in a header that no other site's page can send unasked.
+There is no password, so the server must keep out pages of other sites that are open in the same browser. It does so by
+the Host header, which names the site even if its address was rebound to this machine; by the Origin header; and by the
+session's id, which comes in a header that another site's page cannot send without permission.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ HEADERS = {
 
 
 class Guard:
-    """Answers only what was meant for this server, and gives every answer HEADERS."""
+    """Middleware that passes on only requests meant for this server, and adds HEADERS to every answer.
 
-    def __init__(self, app: ASGIApp, host: str):
-        """
-        Args:
-            app: the application behind it.
-            host: the address that the server listens at.
-        """
+    Args:
+        app: the application behind it.
+        host: the address that the server listens on.
+    """
+
+    def __init__(self, app: ASGIApp, host: str) -> None:
         self._app = app
         self._open = not is_loopback(host)
         self._names = {*LOOPBACK, host}
@@ -62,7 +62,7 @@ class Guard:
     def _complaint(self, method: str, headers: Headers) -> str | None:
         host = headers.get("host", "")
         if not self._is_ours(host):
-            return "This server does not go by that name: use the address that it printed."
+            return "This server does not have that name: use the address that it printed."
         origin = headers.get("origin")
         foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
         if method not in ("GET", "HEAD") and (foreign or headers.get("sec-fetch-site", "same-origin") == "cross-site"):
@@ -72,7 +72,7 @@ class Guard:
     def _is_ours(self, host: str) -> bool:
         """Whether a Host header names this server.
 
-        One that listens to others too may be called by any address, as nobody can rebind an address.
+        A server that other machines can reach may be called by any numeric address, since only names can be rebound.
         """
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
@@ -82,7 +82,7 @@ class Guard:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach that address.
+    """Say whether only this machine can reach an address.
 
     >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
     (True, True, False)

@@ -1,4 +1,4 @@
-"""One thread that owns the model, and the queue in front of it."""
+"""The thread that owns the model, and the queue of jobs for it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,28 @@ MOST_WAITING_OF_ONE = 2  # of one owner
 
 
 class Canceled(Exception):
-    """Raised within a job that nobody waits for any more."""
+    """Raised inside a job that nobody waits for any more."""
 
 
 @dataclass(eq=False)
 class Job:
-    """Work that is asked for: its progress may be read from any thread, its result is in `future`."""
+    """A piece of work. Any thread may read its progress; its result arrives in `future`."""
 
     owner: str
     work: Callable[[Job], Any]
     future: Future = field(default_factory=Future)
-    progress: dict[str, Any] = field(default_factory=dict)  # replaced as a whole
+    progress: dict[str, Any] = field(default_factory=dict)  # always replaced as a whole, so reading needs no lock
     _unwanted: threading.Event = field(default_factory=threading.Event)
 
     def tell(self, state: str, **facts: Any) -> None:
-        """Say how far it is, from within the work, and stop here if nobody waits any more.
+        """Report progress from inside the work, and stop the work here if nobody waits for it any more.
+
+        Args:
+            state: what is being done.
+            facts: how far it is, as the page reads it.
 
         Raises:
-            Canceled: if so.
+            Canceled: if nobody waits any more.
         """
         if self._unwanted.is_set():
             raise Canceled
@@ -41,16 +45,16 @@ class Job:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody still waits for it."""
+        """Whether somebody still waits for the result."""
         return not self._unwanted.is_set()
 
     def cancel(self) -> None:
-        """Nobody waits any more: it is not started, or ends where it next tells how far it is."""
+        """Say that nobody waits any more: the job is not started, or ends when it next reports progress."""
         self._unwanted.set()
 
 
 class Jobs:
-    """Does one job after another, in the order in which they came."""
+    """Runs one job after another, in the order in which they were submitted."""
 
     def __init__(self) -> None:
         self._waiting: deque[Job] = deque()
@@ -64,7 +68,7 @@ class Jobs:
         """Queue some work.
 
         Args:
-            owner: who asks; may have few jobs waiting at a time.
+            owner: who asks. An owner may have only MOST_WAITING_OF_ONE jobs waiting.
             work: called with its job, in the thread that owns the model.
 
         Raises:
@@ -76,7 +80,7 @@ class Jobs:
             if self._closed:
                 raise Refusal("The server is about to stop.", 503)
             if sum(other.owner == owner for other in waiting) >= MOST_WAITING_OF_ONE:
-                raise Refusal("This page has asked for a lot already: wait until it is done, or stop it.", 429)
+                raise Refusal("This page has several requests waiting already: wait for them, or stop them.", 429)
             if len(waiting) >= MOST_WAITING:
                 raise Refusal("Too many people are waiting for the model: try again in a while.", 503)
             self._waiting.append(job)
@@ -84,7 +88,7 @@ class Jobs:
         return job
 
     def ahead(self, job: Job) -> int:
-        """How many jobs come before this one, the running one included."""
+        """Count the jobs that come before this one, including the running one."""
         with self._changed:
             if job not in self._waiting:
                 return 0
@@ -93,7 +97,7 @@ class Jobs:
             return running + sum(other.wanted for other in before)
 
     def close(self, patience: float = 0.0) -> None:
-        """Cancel everything; waits for the running job to notice, at most `patience` seconds."""
+        """Cancel everything, and wait at most `patience` seconds for the running job to end."""
         with self._changed:
             self._closed = True
             for job in (*self._waiting, *([self._running] if self._running else [])):
@@ -114,5 +118,5 @@ class Jobs:
             try:
                 job.tell("started")
                 job.future.set_result(job.work(job))
-            except BaseException as error:  # whatever it is, the one who waits has to know, and the next job to start
+            except BaseException as error:  # whatever it is, the caller must hear of it and the next job must start
                 job.future.set_exception(error)

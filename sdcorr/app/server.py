@@ -1,4 +1,4 @@
-"""The page's server: pictures in, matches out. Every answer that is no success is `{"error": one sentence}`."""
+"""The page's server: pictures in, matches out. Every answer to a failed request is `{"error": one sentence}`."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from sdcorr.pictures import MatchRequest, Picture, check_points
 
 MOST_POINTS = 32
 MOST_QUESTION_BYTES = 64 * 2**10  # of a request that is no picture
-MOST_DECODERS = 2  # pictures that are decoded at once
-INTERVAL = 0.15  # seconds between two words about how far a job is
+MOST_DECODERS = 2  # pictures that are decoded at the same time
+INTERVAL = 0.15  # seconds between two reports of a job's progress
 MEDIA = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 HERE = Path(__file__).parent
 FILES = {"/": HERE / "page.html"} | {
@@ -46,20 +46,20 @@ FILES = {"/": HERE / "page.html"} | {
 
 
 class Server:
-    """The application: `app` is what an ASGI server runs.
+    """The application.
+
+    Args:
+        matching: the model and its methods.
+        host: the address that the server listens on.
+        sessions: where pages are remembered.
 
     Attributes:
-        jobs: the queue in front of the model.
+        app: what an ASGI server runs.
+        jobs: the queue for the model.
         sessions: what is remembered of each page.
     """
 
-    def __init__(self, matching: Matching, host: str = "127.0.0.1", sessions: Sessions | None = None):
-        """
-        Args:
-            matching: the model and its methods.
-            host: the address that is listened at.
-            sessions: where pages are remembered.
-        """
+    def __init__(self, matching: Matching, host: str = "127.0.0.1", sessions: Sessions | None = None) -> None:
         self.jobs = Jobs()
         self.sessions = sessions or Sessions()
         self._matching = matching
@@ -80,7 +80,7 @@ class Server:
         )
 
     async def _open(self, request: Request) -> Response:
-        """Start a session, or go on with the one that a reloaded page names, and say what there is."""
+        """Start a session, or continue the one that a reloaded page names, and describe the model and the examples."""
         try:
             session = self.sessions.get(request.headers.get("x-session", ""))
         except Refusal:
@@ -101,7 +101,7 @@ class Server:
         )
 
     async def _upload(self, request: Request) -> Response:
-        """The body is the file; `x-label` what its owner calls it, percent-encoded."""
+        """Read a picture: the body is the file, the header `x-label` its name, percent-encoded."""
         session = self._session(request)
         content = await _body(request, uploads.MOST_BYTES, uploads.too_many_bytes)
         label = unquote(request.headers.get("x-label", ""), errors="replace")
@@ -123,23 +123,23 @@ class Server:
         return JSONResponse({"source": source, "target": target})
 
     async def _shown(self, request: Request) -> Response:
-        """A picture, by the name that only its page knows."""
+        """Return the image file of a picture, by the name that only its page knows."""
         held = self.sessions.shown(request.path_params["name"])
         return Response(held.shown, media_type=held.media_type)
 
     async def _match(self, request: Request) -> Response:
-        """Matches of points, as lines of JSON: how far the work is, and last `done` with the matches or `failed`.
+        """Answer with lines of JSON: reports of progress, and at last `done` with the matches, or `failed`.
 
-        Who closes the connection cancels the work.
+        Closing the connection cancels the work.
         """
         session = self._session(request)
         method, asked = await self._question(request, session)
         keys = _keys(method, asked)
         missing = [row for row, key in enumerate(keys) if key not in session.found]
         source, target, points = asked.source, asked.targets[0], asked.points[missing]
-        job = missing and self.jobs.submit(
-            session.id, lambda job: self._matching.find(job, method, source, target, points)
-        )
+        job = None
+        if missing:
+            job = self.jobs.submit(session.id, lambda job: self._matching.find(job, method, source, target, points))
 
         async def lines() -> AsyncIterator[str]:
             known = {key: session.found[key] for key in keys if key in session.found}
@@ -161,7 +161,7 @@ class Server:
         return StreamingResponse(lines(), media_type="application/x-ndjson")
 
     async def _watch(self, job: Job) -> AsyncIterator[dict]:
-        """How far a job is, from time to time, until it has ended."""
+        """Yield a job's progress whenever it has changed, until the job has ended."""
         ended = asyncio.wrap_future(job.future)
         ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # raised by the job's own future
         told = None
@@ -194,25 +194,25 @@ class Server:
         return self.sessions.get(request.headers.get("x-session", ""))
 
     def _hold(self, session: Session, held: Held) -> dict:
-        """What the page is told of a picture."""
+        """Keep a picture, and return what the page is told of it."""
         name = self.sessions.hold(session, held)
         width, height = held.picture.image.size
         return {"name": name, "url": f"/pictures/{name}", "width": width, "height": height}
 
     async def _question(self, request: Request, session: Session) -> tuple[str, MatchRequest]:
-        """The method, the pictures and the points that a request names."""
+        """Read the method, the pictures and the points that a request names."""
         body = await _body(request, MOST_QUESTION_BYTES, lambda: Refusal("This request is too long.", 413))
         try:
             question = json.loads(body)
             method, points = str(question["method"]), question["points"]
             names = [str(question[side]) for side in ("source", "target")]
         except (ValueError, TypeError, KeyError, RecursionError):
-            raise Refusal("This request is not what the page sends: load the page anew.") from None
+            raise Refusal("This is not a request that the page sends: reload the page.") from None
         if method not in METHODS:
             raise Refusal(f"There is no method '{method[:40]}': choose one of {', '.join(METHODS)}.")
         source, target = (session.picture(name).picture for name in names)
         if isinstance(points, list) and len(points) > MOST_POINTS:
-            raise Refusal(f"These are {len(points)} points: {MOST_POINTS} at a time is the most.")
+            raise Refusal(f"These are {len(points)} points: choose at most {MOST_POINTS} at a time.")
         return method, MatchRequest(source, check_points(points, source), (target,))
 
 
@@ -221,7 +221,7 @@ def _keys(method: str, asked: MatchRequest) -> list[FoundKey]:
 
 
 def _match_of(key: FoundKey, found: Found) -> dict:
-    """A match as the page reads it: maps are bytes, layer by layer and row by row, in base 64."""
+    """Convert a match to what the page reads: maps are bytes, layer by layer and row by row, in base 64."""
     maps = {"source": found.source_maps, "target": found.target_maps}
     return {
         "source": key[-2:],
@@ -250,7 +250,7 @@ def _example_picture(request: Request) -> Response:
 
 
 async def _body(request: Request, most: int, complaint: Callable[[], Refusal]) -> bytes:
-    """The body of a request, read no further than `most` bytes."""
+    """Read the body of a request, and raise the complaint as soon as it has more than `most` bytes."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdigit() or int(declared) > most:
         raise complaint()
@@ -265,7 +265,7 @@ async def _body(request: Request, most: int, complaint: Callable[[], Refusal]) -
 def _sentence(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, Canceled):  # and the page is still there
+    if isinstance(error, Canceled):  # while the page still waits, so the server canceled it
         return "The server is about to stop."
     traceback.print_exception(error, file=sys.stderr)
     return "Something went wrong in the server: its terminal says what."

@@ -1,6 +1,6 @@
-"""What the server remembers of each page: its pictures and its matches, in memory, within bounds.
+"""What the server remembers of each open page: its pictures and its matches, in memory, up to fixed limits.
 
-Only the event loop's thread uses a session. Who was not seen for longest is forgotten first.
+Only the event loop's thread uses a session. The session that was idle for longest is forgotten first.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from sdcorr.app.refusal import Refusal
 from sdcorr.pictures import Picture
 
 MOST_SESSIONS = 64
-MOST_PICTURES = 12  # of a session
-MOST_FOUND = 512  # matches of a session
-MOST_BYTES = 2**30  # of all sessions together
+MOST_PICTURES = 12  # per session
+MOST_FOUND = 512  # matches per session
+MOST_BYTES = 2**30  # all sessions together
 
 FoundKey = tuple[str, str, str, float, float]  # method, keys of source and target, x, y
 
 
 @dataclass(frozen=True)
 class Held:
-    """A picture that a page has given."""
+    """A picture that a page has sent."""
 
     picture: Picture
-    shown: bytes  # the file that the page shows
-    media_type: str
+    shown: bytes  # the image file that the page shows
+    media_type: str  # of `shown`
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes."""
+        """Bytes of memory."""
         width, height = self.picture.image.size
         return 3 * width * height + len(self.shown)
 
@@ -46,29 +46,29 @@ class Session:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes."""
+        """Bytes of memory."""
         return sum(held.nbytes for held in self.pictures.values()) + sum(each.nbytes for each in self.found.values())
 
     def picture(self, name: str) -> Held:
-        """A picture by its name.
+        """Return a picture by its name.
 
         Raises:
-            Refusal: if it was forgotten, or is another page's.
+            Refusal: if it was forgotten, or belongs to another page.
         """
         if name not in self.pictures:
-            raise Refusal("The server has forgotten this picture, for many others came after it: choose it again.", 410)
+            raise Refusal("The server no longer has this picture, as many others came after it: choose it again.", 410)
         self.pictures.move_to_end(name)
         return self.pictures[name]
 
 
 class Sessions:
-    """All pages that are open, up to a number of pages and of bytes."""
+    """The sessions of all open pages, up to a number of pages and of bytes.
 
-    def __init__(self, budget: int = MOST_BYTES):
-        """
-        Args:
-            budget: bytes of pictures and matches that are kept, for all sessions together.
-        """
+    Args:
+        budget: bytes of pictures and matches that are kept, for all sessions together.
+    """
+
+    def __init__(self, budget: int = MOST_BYTES) -> None:
         self._budget = budget
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
@@ -76,7 +76,7 @@ class Sessions:
         return len(self._sessions)
 
     def open(self) -> Session:
-        """A new session, whose id nobody can guess."""
+        """Start a session, whose id nobody can guess."""
         session = Session(secrets.token_urlsafe(24))
         self._sessions[session.id] = session
         while len(self._sessions) > MOST_SESSIONS:
@@ -84,10 +84,10 @@ class Sessions:
         return session
 
     def get(self, id: str) -> Session:
-        """The session of that id, which counts as seen.
+        """Return the session of that id, which is then no longer idle.
 
         Raises:
-            Refusal: if there is none (any more).
+            Refusal: if there is none, or none any more.
         """
         if id not in self._sessions:
             raise Refusal("The server was restarted or has forgotten this page: choose your pictures again.", 410)
@@ -95,7 +95,7 @@ class Sessions:
         return self._sessions[id]
 
     def hold(self, session: Session, held: Held) -> str:
-        """Keep a picture for a session, at the expense of the oldest; its name, which nobody can guess."""
+        """Keep a picture for a session, dropping the oldest if there are too many, and return its unguessable name."""
         name = secrets.token_urlsafe(16)
         session.pictures[name] = held
         while len(session.pictures) > MOST_PICTURES:
@@ -104,17 +104,17 @@ class Sessions:
         return name
 
     def keep(self, session: Session, found: dict[FoundKey, Found]) -> None:
-        """Keep matches for a session, at the expense of the oldest."""
+        """Keep matches for a session, dropping the oldest if there are too many."""
         session.found |= found
         while len(session.found) > MOST_FOUND:
             session.found.popitem(last=False)
         self._make_room(session)
 
     def shown(self, name: str) -> Held:
-        """A picture by its name alone, which only its page knows.
+        """Return a picture by its name alone, which only its page knows.
 
         Raises:
-            Refusal: if there is none (any more).
+            Refusal: if there is none, or none any more.
         """
         for session in self._sessions.values():
             if name in session.pictures:
@@ -122,7 +122,7 @@ class Sessions:
         raise Refusal("The server has forgotten this picture.", 404)
 
     def _make_room(self, session: Session) -> None:
-        """Forget others first, then what this session has had for longest, but its last two pictures."""
+        """Keep to the budget: forget other sessions, then this one's oldest pictures (not the last two) and matches."""
         total = sum(each.nbytes for each in self._sessions.values())
         for other in [each for each in self._sessions.values() if each is not session]:
             if total <= self._budget:

@@ -1,5 +1,5 @@
 "use strict";
-/* Showing what there is: the pictures, the list of points, what happens, and what went wrong. */
+/* Drawing the state: the pictures, the list of points, the progress, and errors. */
 
 function refresh() {
   sessionStorage.setItem("state", JSON.stringify({ state, method }));
@@ -69,7 +69,7 @@ async function mapOf(side, index, layer) {
   return { cells: match.maps[side].subarray(layer * size, (layer + 1) * size), side: about.cells };
 }
 
-/* Points without a mouse: arrow keys move a cross over the source, Enter puts a point there. */
+/* Points without a mouse: arrow keys move a cross over the source, Enter adds a point there. */
 let aim = null;
 let byKeyboard = false;
 
@@ -108,7 +108,7 @@ function drawAim() {
   node("path", { d, class: "aim", "stroke-width": 0.5 * view.unit }, view.svg);
 }
 
-/* A row a point; rows are used again, so that what has the focus keeps it. */
+/* One row per point. Rows are reused, so that the element with the focus keeps it. */
 function drawRows() {
   const list = $("#points ol");
   $("#no-points").hidden = state.points.length > 0;
@@ -167,20 +167,20 @@ function showStatus() {
   if (!state.source && !state.target) return say("Choose an example, or choose or drop two pictures.");
   if (!state.source) return say("Now the source: the picture that you will click on.");
   if (!state.target) return say("Now the target: the picture in which to find the same points.");
-  if (halted && open) return say(open === 1 ? "One point waits." : `${open} points wait.`);
+  if (halted && open) return say(open === 1 ? "One point is waiting." : `${open} points are waiting.`);
   if (running) return showProgress(running.fact, bar);
   if (!state.points.length) return say("Click a point on the source.");
   say(
     matchMedia("(hover: none)").matches
-      ? "Tap a point to see the heat behind its match; tap the source to add another."
-      : "Rest on a point to see the heat behind its match, click it to keep that; or add another point.",
+      ? "Tap a point to see the heat map behind its match; tap the source to add another."
+      : "Hover over a point to see the heat map behind its match, click it to keep the map, or add another point.",
   );
 }
 
 function showProgress(fact, bar) {
   bar.value = 0;
   if (fact?.state === "waiting" && fact.ahead) {
-    return say(fact.ahead === 1 ? "Somebody else is before you." : `${fact.ahead} others are before you.`);
+    return say(fact.ahead === 1 ? "One request is ahead of yours." : `${fact.ahead} requests are ahead of yours.`);
   }
   if (fact?.state === "optimizing") {
     bar.value = (0.9 * fact.step) / fact.steps;
@@ -189,7 +189,7 @@ function showProgress(fact, bar) {
   }
   if (fact?.state === "reading") {
     bar.value = 0.9 + (0.1 * fact.done) / fact.of;
-    return say("Looking for it in the target.");
+    return say("Reading the match on the target.");
   }
   say("Asking the model …");
 }

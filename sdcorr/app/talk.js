@@ -1,5 +1,5 @@
 "use strict";
-/* Talking to the server: requests that carry the page's session, and answers that come line by line. */
+/* Talking to the server: requests that carry the session, and answers that arrive line by line. */
 
 let session = sessionStorage.getItem("session") || "";
 

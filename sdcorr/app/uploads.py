@@ -1,4 +1,4 @@
-"""Pictures from strangers: bytes in, an upright RGB picture out, or one sentence that says why not."""
+"""Reading uploads: bytes from strangers become an upright RGB picture, or one sentence that says why not."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from sdcorr.pictures import Picture, name_picture
 
 MOST_BYTES = 20 * 2**20
 MOST_PIXELS = 40_000_000
-LEAST_SIDE = 8  # pixels; nothing can be pointed at in less
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # the decoders that strangers' bytes may reach
-STILL = ("MPO",)  # formats whose further frames are no animation: a phone's photograph with its preview
-SHOWN_SIDE = 1600  # pixels of the longer side of what the page shows
-_LOSSLESS_SIDE = 512  # up to which it is shown without loss
+LEAST_SIDE = 8  # pixels; in a smaller picture no point can be clicked
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # the only decoders that see an upload
+STILL = ("MPO",)  # further frames are no animation here: a phone's photograph with its preview
+SHOWN_SIDE = 1600  # pixels of the longer side of the picture that the page shows
+_LOSSLESS_SIDE = 512  # pixels of the longer side up to which the page gets a PNG
 
 
 def read_upload(content: bytes, label: str = "picture") -> Picture:
-    """Decode an upload; what is too large is found out from its header, before its pixels are touched.
+    """Decode an upload. One that is too large is refused on its header, before any pixel is decoded.
 
     Args:
         content: the file.
-        label: what its owner calls it; never used as a path.
+        label: the file's name on the user's machine; never used as a path.
+
+    Returns:
+        The picture as it is seen: turned as its EXIF says, RGB, 8 bits.
 
     Raises:
-        Refusal: if it is no picture of a known format, is damaged, moves, or is too large or too small.
+        Refusal: if it is no picture of a known format, is damaged, is animated, or is too large or too small.
     """
     if len(content) > MOST_BYTES:
         raise too_many_bytes()
@@ -43,11 +46,13 @@ def read_upload(content: bytes, label: str = "picture") -> Picture:
     except Image.DecompressionBombError:
         raise _too_many_pixels() from None
     except Exception as error:  # decoders answer hostile bytes with errors of any type
-        raise Refusal(f"This picture is damaged ({_first_words(error)}): save it anew or take another.", 422) from None
+        raise Refusal(
+            f"This picture is damaged ({_first_words(error)}): save it again or choose another.", 422
+        ) from None
 
 
 def shown(image: Image.Image) -> tuple[bytes, str]:
-    """A picture as the page shows it, made smaller if it is large: the file's content and its media type."""
+    """Encode a picture for the page, reduced if it is large: the file's content and its media type."""
     small = image
     if max(image.size) > SHOWN_SIDE:
         small = image.copy()
@@ -61,14 +66,14 @@ def shown(image: Image.Image) -> tuple[bytes, str]:
 
 
 def too_many_bytes() -> Refusal:
-    """What is said to a file that is too large."""
+    """Make the refusal of a file that is too large."""
     return Refusal(f"This file is larger than {MOST_BYTES // 2**20} MB: make it smaller and try again.", 413)
 
 
 def tidy(label: str) -> str:
-    """A name that is only ever written into a record: no folders, nothing that cannot be printed, not long.
+    r"""Clean a file's name, which is only ever written into a record: no folders, only printable letters, at most 100.
 
-    >>> tidy("../../etc/pass\\nwd.png")
+    >>> tidy("../../etc/pass\nwd.png")
     'passwd.png'
     """
     name = re.split(r"[/\\]", label)[-1]
@@ -82,7 +87,7 @@ def _check(image: Image.Image) -> None:
     if min(width, height) < LEAST_SIDE:
         raise Refusal(f"This picture is {width} x {height} pixels: give one with sides of {LEAST_SIDE} or more.", 422)
     if getattr(image, "n_frames", 1) > 1 and image.format not in STILL:
-        raise Refusal("This picture moves or has several pages: give a still one.", 422)
+        raise Refusal("This picture is animated or has several pages: give one with a single image.", 422)
 
 
 def _too_many_pixels() -> Refusal:

@@ -1,13 +1,15 @@
-"""The toybox model's parts and its folder: Stable Diffusion's anatomy, two hundred times smaller.
+"""The toybox model's networks and its folder: Stable Diffusion's anatomy, two hundred times smaller.
 
 Image 64 x 64 -> latents 4 x 16 x 16 -> cross-attention at 16 x 16, 8 x 8 and 4 x 4, 24 tokens of width 128.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -20,40 +22,47 @@ MODEL_FOLDER = Path(__file__).parent / "model"  # the weights that ship with the
 TOKENS = 24
 WIDTH = 128
 START, END = "<|startoftext|>", "<|endoftext|>"
+_SPECIAL = ("bos", "eos", "pad")
 
 
 def build_vae() -> AutoencoderKL:
-    """A small f4 autoencoder, without attention (nothing at 16 x 16 needs it)."""
-    return AutoencoderKL(
-        block_out_channels=(16, 32, 64),
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        layers_per_block=1,
-        norm_num_groups=8,
-        latent_channels=4,
-        mid_block_add_attention=False,
-        sample_size=SIZE,
-    )
+    """Build a small autoencoder that downsamples by 4, without attention (nothing at 16 x 16 needs it)."""
+    config: dict[str, Any] = {  # diffusers annotates its tuples as if they had one element
+        "block_out_channels": (16, 32, 64),
+        "down_block_types": ("DownEncoderBlock2D",) * 3,
+        "up_block_types": ("UpDecoderBlock2D",) * 3,
+        "layers_per_block": 1,
+        "norm_num_groups": 8,
+        "latent_channels": 4,
+        "mid_block_add_attention": False,
+        "sample_size": SIZE,
+    }
+    return AutoencoderKL(**config)
 
 
 def build_unet() -> UNet2DConditionModel:
-    """Three levels (16, 8, 4), cross-attention in the outer two and in the middle; heads 48 channels wide."""
-    return UNet2DConditionModel(
-        sample_size=SIZE // 4,
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=(48, 96, 128),
-        layers_per_block=1,
-        norm_num_groups=8,
-        cross_attention_dim=WIDTH,
-        attention_head_dim=(1, 2, 2),  # diffusers reads this as the number of heads of each level
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-    )
+    """Build a UNet of three levels (16, 8, 4): cross-attention in the outer two and in the middle block.
+
+    Every head is 48 or 64 channels wide.
+    """
+    config: dict[str, Any] = {
+        "sample_size": SIZE // 4,
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": (48, 96, 128),
+        "layers_per_block": 1,
+        "norm_num_groups": 8,
+        "cross_attention_dim": WIDTH,
+        "attention_head_dim": (1, 2, 2),  # diffusers reads this as the number of heads of each level
+        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+    }
+    return UNet2DConditionModel(**config)
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """Two layers of CLIP's text transformer, trained together with the UNet."""
+    """Build two layers of CLIP's text transformer, to be trained together with the UNet."""
+    special: dict[str, Any] = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in _SPECIAL}
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -62,15 +71,13 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             num_hidden_layers=2,
             num_attention_heads=4,
             max_position_embeddings=TOKENS,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            **special,
         )
     )
 
 
 def build_scheduler() -> DDIMScheduler:
-    """Stable Diffusion's noise schedule, with v-prediction."""
+    """Build Stable Diffusion's noise schedule, with v-prediction."""
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -85,7 +92,9 @@ def build_scheduler() -> DDIMScheduler:
 def build_tokenizer(captions: Iterable[str], folder: Path) -> CLIPTokenizer:
     """Learn byte-pair merges until every word of the captions is one token.
 
-    Writes CLIP's two vocabulary files to `folder`, which is where its tokenizer reads them.
+    Args:
+        captions: the texts to learn from.
+        folder: CLIP's two vocabulary files are written here, where its tokenizer reads them.
     """
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
     learner.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -115,24 +124,20 @@ def build_tokenizer(captions: Iterable[str], folder: Path) -> CLIPTokenizer:
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
-    """Captions to `(B, TOKENS)` int64, padded. All of the toybox's fit; one that does not is cut, as diffusers does."""
+    """Turn captions into `(B, TOKENS)` int64, padded.
+
+    All captions of the toybox fit. A longer one is cut, as diffusers does.
+    """
     return tokenizer(captions, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt").input_ids
 
 
-def save_half(model: AutoencoderKL | UNet2DConditionModel | CLIPTextModel, folder: Path, **config: float) -> None:
-    """Save a copy in float16 (half the size; loaded as float32) the way `from_pretrained` expects it.
-
-    `config` replaces values of the model's configuration.
-    """
-    twin = type(model)(model.config) if isinstance(model, CLIPTextModel) else type(model).from_config(model.config)
-    twin.load_state_dict(model.state_dict())
-    if config:
-        twin.register_to_config(**config)
-    twin.half().save_pretrained(folder, safe_serialization=True)
+def save_half(model: AutoencoderKL | UNet2DConditionModel | CLIPTextModel, folder: Path) -> None:
+    """Save a float16 copy in the layout that `from_pretrained` expects; it is loaded as float32."""
+    copy.deepcopy(model).half().save_pretrained(folder, safe_serialization=True)
 
 
 def write_model_index(folder: Path) -> None:
-    """What makes the folder a `StableDiffusionPipeline` of diffusers."""
+    """Write the file that makes the folder a `StableDiffusionPipeline` of diffusers."""
     parts = {
         "vae": ["diffusers", "AutoencoderKL"],
         "unet": ["diffusers", "UNet2DConditionModel"],

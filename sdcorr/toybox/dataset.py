@@ -1,4 +1,4 @@
-"""The toybox as a benchmark: fixed pairs of unseen drawings of one class, few sources with several targets each."""
+"""The toybox as a benchmark: fixed pairs of unseen drawings of one class, a few sources with several targets each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sdcorr.toybox.world import SIZE, TEST, VAL, Drawing, draw
 
 @dataclass(frozen=True)
 class Split:
-    """Which drawings a split is made of."""
+    """Which drawings make up a split."""
 
     world: int  # first number of its drawings' seeds
     sources: int  # of each class
@@ -33,13 +33,16 @@ SPLITS = {
 class Toybox:
     """Pairs of drawings. An image's key is `world/class/source` or `world/class/source/target`, which is also its seed.
 
+    Args:
+        split: val, test or demo.
+
     Raises:
         UserError: if there is no such split.
     """
 
     name = "toybox"
 
-    def __init__(self, split: str = "test"):
+    def __init__(self, split: str = "test") -> None:
         if split not in SPLITS:
             raise UserError(
                 f"The toybox has no split '{split}': choose one of {', '.join(SPLITS)} with dataset.split=NAME."
@@ -48,7 +51,7 @@ class Toybox:
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
-        """Every source with each of its targets; always the same ones."""
+        """Every source with each of its targets, the same ones every time."""
         size = SPLITS[self.split]
         return tuple(
             _pair(f"{size.world}/{name}/{source}", target)
@@ -58,19 +61,19 @@ class Toybox:
         )
 
     def image(self, key: str) -> Image.Image:
-        """The drawing of that key, `(SIZE, SIZE)` RGB."""
+        """Return the drawing of that key, RGB, SIZE x SIZE pixels."""
         return drawing(key).image
 
     def drawing(self, key: str) -> Drawing:
-        """The drawing of that key with everything that is known of it."""
+        """Return the drawing of that key with its annotations."""
         return drawing(key)
 
 
 @lru_cache(maxsize=512)
 def drawing(key: str) -> Drawing:
-    """The drawing that an image key names."""
+    """Return the drawing that an image key names, with its annotations."""
     world, name, source, *target = key.split("/")
-    # a seed's trailing zeros mean nothing to numpy, so 0 is the source itself and targets count from 1
+    # numpy ignores a seed's trailing zeros, so 0 is the source itself and targets count from 1
     picture = int(target[0]) + 1 if target else 0
     return draw((int(world), zlib.crc32(name.encode()), int(source), picture), category=name)
 

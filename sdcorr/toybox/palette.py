@@ -1,4 +1,4 @@
-"""Colors, and the chance in a drawing: all that differs from one drawing of a class to the next is asked for here."""
+"""Colors and random proportions: everything that varies between two drawings of a class comes from here."""
 
 from __future__ import annotations
 
@@ -23,53 +23,53 @@ COLORS: dict[str, Color] = {
 }
 ANY = tuple(COLORS)
 BRIGHT = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
-OFF_PALETTE = 0.1  # how often a part takes any color at all instead of one that is natural for it
+OFF_PALETTE = 0.1  # how often a part takes any color instead of one that is natural for it
 
 
 def rgb(name: str) -> np.ndarray:
-    """The color of that name, `(3,)` float64 in [0, 255]."""
+    """Return the color of that name, `(3,)` float64 in [0, 255]."""
     return np.array(COLORS[name], dtype=float)
 
 
 def paler(color: np.ndarray, by: float) -> np.ndarray:
-    """`color` moved toward white by a share in [0, 1]."""
+    """Move `color` toward white by a fraction in [0, 1]."""
     return color + (255 - color) * by
 
 
 def to_color(values: np.ndarray) -> Color:
-    """Whatever came out of the arithmetic, as a color that Pillow takes."""
+    """Clip and round `(3,)` values to a color that Pillow takes."""
     r, g, b = np.clip(values, 0, 255).astype(int).tolist()
     return r, g, b
 
 
 @dataclass
 class Paint:
-    """Random colors and proportions of one drawing."""
+    """Draws the random colors and proportions of one drawing."""
 
     canvas: Canvas
     rng: np.random.Generator
 
     def color(self, part: str, *natural: str) -> Color:
-        """Choose and remember the color of a part; the caption will name it."""
+        """Choose the color of a part, mostly one of its `natural` ones, and note it for the caption."""
         name = str(self.rng.choice(ANY if self.rng.random() < OFF_PALETTE else natural))
         self.canvas.colors[part] = name
         return self.shade(name)
 
     def shade(self, name: str, by: float = 0.0) -> Color:
-        """The color called `name`, a little off, lighter (`by` > 0) or darker (`by` < 0) by a share in [-1, 1]."""
+        """Vary the color called `name` a little, and make it lighter (`by` > 0) or darker (`by` < 0), up to +-1."""
         base = rgb(name) + self.rng.normal(0, 7, 3)
         return to_color(paler(base, by) if by > 0 else base * (1 + by))
 
     def near(self, value: float, spread: float) -> float:
-        """A proportion: uniform within `value` times (1 +- `spread`)."""
+        """Draw a proportion: uniform within `value` times (1 +- `spread`)."""
         return float(value * self.rng.uniform(1 - spread, 1 + spread))
 
     def angle(self, middle: float, spread: float) -> float:
-        """An angle in radians, uniform within `middle` +- `spread`."""
+        """Draw an angle in radians, uniform within `middle` +- `spread`."""
         return float(self.rng.uniform(middle - spread, middle + spread))
 
     def markings(self, part: str, center: complex, rx: float, ry: float, angle: float = 0.0) -> None:
-        """Spots or stripes inside an oval part, on two drawings in three."""
+        """Put spots or stripes on an oval part, in two drawings of three."""
         style = self.rng.integers(3)
         if style == 0:
             return
@@ -83,5 +83,5 @@ class Paint:
             else:
                 x = -0.5 + 0.33 * k
                 top = 0.75 * np.sqrt(1 - min(x * x, 0.99))
-                stripe = [complex(rx * x, -ry * top), complex(rx * x, ry * top)]
-                self.canvas.add(part, center + turn(angle) * limb(*stripe, 0.12 * rx), tone)
+                stripe = limb(complex(rx * x, -ry * top), complex(rx * x, ry * top), 0.12 * rx)
+                self.canvas.add(part, center + turn(angle) * stripe, tone)

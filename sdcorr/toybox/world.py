@@ -1,4 +1,4 @@
-"""One seed, one picture: a thing in a pose, what stands behind and before it, and what is where."""
+"""One seed, one image: an object in a pose, clutter behind it, at times an occluder before it, and the annotations."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from sdcorr.toybox.canvas import BACKGROUND, SUPERSAMPLING, Canvas, Color, Pose, label, oval, paint, turn
+from sdcorr.toybox.canvas import BACKGROUND, SUPERSAMPLING, Canvas, Color, Places, Pose, label, oval, paint, turn
 from sdcorr.toybox.classes import THINGS, Thing
 from sdcorr.toybox.palette import COLORS, Paint, paler, rgb, to_color
 
 TRAIN, VAL, TEST = 0, 1, 2  # first number of every seed: no drawing of one split is in another
 SIZE = 64  # pixels, both sides
-TILT = 0.6  # radians: a thing is turned by up to this much either way
-EXTENT = (0.68, 0.95)  # longest side of a thing's box as a share of the picture
-OCCLUDED = 0.25  # share of pictures with something in front of the thing
+TILT = 0.6  # radians: an object is turned by up to this much either way
+EXTENT = (0.68, 0.95)  # longer side of the object's box as a fraction of the image's side
+OCCLUDED = 0.25  # fraction of images with something in front of the object
 MENTIONED = 0.9  # how often the caption mentions a part
 
-Shapes = list[tuple[np.ndarray, Color]]  # outlines in pixels, from back to front
+Shapes = list[tuple[Places, Color]]  # outlines in pixels, from back to front
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture of the toybox and all that is known of it.
+    """An image of the toybox and its annotations.
 
-    Points and box are in pixels of the picture, the center of the top-left pixel being (0.5, 0.5).
+    Points and box are in pixels of the image; the center of the top-left pixel is (0.5, 0.5).
     """
 
     image: Image.Image  # (SIZE, SIZE) RGB
@@ -33,17 +33,20 @@ class Drawing:
     category: str
     names: tuple[str, ...]
     points: np.ndarray  # (N, 2) float64 xy
-    visible: np.ndarray  # (N,) bool: in the picture, and neither hidden by another part nor by what stands in front
-    look_alike: np.ndarray  # (N,) bool: another part of the same thing resembles this one
-    box: tuple[float, float, float, float]  # x0, y0, x1, y1, clipped to the picture
-    masks: dict[str, np.ndarray]  # part -> (SIZE, SIZE) float32 share of each pixel that shows the part
+    visible: np.ndarray  # (N,) bool: in the image, and hidden neither by another part nor by the occluder
+    look_alike: np.ndarray  # (N,) bool: another part of the same object resembles this one
+    box: tuple[float, float, float, float]  # x0, y0, x1, y1, clipped to the image
+    masks: dict[str, np.ndarray]  # part -> (SIZE, SIZE) float32, the fraction of each pixel that shows the part
 
 
 def draw(seed: int | tuple[int, ...], category: str | None = None, annotate: bool = True) -> Drawing:
-    """Draw the picture of a seed.
+    """Draw the image of a seed.
 
-    `category` is drawn from the seed as well unless it is given. Without `annotate` no point counts as visible and
-    there are no masks, which is faster by a third; picture, caption and points are the same.
+    Args:
+        seed: a number or several; the same seed gives the same image.
+        category: a class of the toybox; drawn at random, from the seed, unless given.
+        annotate: whether to find out what is visible. Without it no point counts as visible and there are no masks,
+            which takes a third less time; image, caption and points are the same.
     """
     rng = np.random.default_rng(seed)
     thing = THINGS[category or str(rng.choice(sorted(THINGS)))]
@@ -58,8 +61,8 @@ def draw(seed: int | tuple[int, ...], category: str | None = None, annotate: boo
 
     shapes = [(pose.apply(shape.outline), shape.color) for shape in canvas.shapes]
     image = paint(behind + shapes + before, ground)
-    names = tuple(canvas.key_points)
-    places = pose.apply([place for place, _ in canvas.key_points.values()])  # (N,) complex
+    names = tuple(canvas.keypoints)
+    places = pose.apply(np.array([place for place, _ in canvas.keypoints.values()]))  # (N,) complex
     points = np.stack([places.real, places.imag], axis=1)  # (N, 2)
     visible, masks = np.zeros(len(names), bool), {}
     if annotate:
@@ -69,7 +72,7 @@ def draw(seed: int | tuple[int, ...], category: str | None = None, annotate: boo
             + [(outline, BACKGROUND) for outline, _ in before],
             SIZE,
         )
-        carriers = [1 + parts.index(part) for _, part in canvas.key_points.values()]
+        carriers = [1 + parts.index(part) for _, part in canvas.keypoints.values()]
         visible = _is_seen(points, carriers, seen)
         masks = {part: _share(seen == 1 + i) for i, part in enumerate(parts)}
     look_alike = np.array([name in thing.look_alikes for name in names])
@@ -77,7 +80,7 @@ def draw(seed: int | tuple[int, ...], category: str | None = None, annotate: boo
 
 
 def _pose(canvas: Canvas, thing: Thing, rng: np.random.Generator) -> Pose:
-    """Turn, mirror and scale the thing so that it fits, and put it somewhere in the picture."""
+    """Turn, mirror and scale the object so that it fits, and place it somewhere in the image."""
     mirrored = thing.side_view and bool(rng.integers(2))
     heading = turn(rng.uniform(-TILT, TILT))
     x0, y0, x1, y1 = canvas.extent(Pose(heading, 0, mirrored))
@@ -88,7 +91,7 @@ def _pose(canvas: Canvas, thing: Thing, rng: np.random.Generator) -> Pose:
 
 
 def _ground(rng: np.random.Generator) -> tuple[str, np.ndarray]:
-    """A pale, gently shaded ground. Returns its color's name and `(SIZE, SIZE, 3)` uint8."""
+    """Make a pale, gently shaded ground: its color's name, and `(SIZE, SIZE, 3)` uint8."""
     name = str(rng.choice(["green", "blue", "yellow", "pink", "grey", "white"]))
     pale = paler(rgb(name), rng.uniform(0.45, 0.65))
     direction = turn(rng.uniform(0, 2 * np.pi))
@@ -98,19 +101,20 @@ def _ground(rng: np.random.Generator) -> tuple[str, np.ndarray]:
 
 
 def _clutter(rng: np.random.Generator) -> Shapes:
-    """Up to three small things of no meaning behind the thing."""
+    """Make up to three small shapes that go behind the object."""
     shapes = []
     for _ in range(int(rng.integers(0, 4))):
-        center = complex(*rng.uniform(0, SIZE, 2))
+        center = complex(rng.uniform(0, SIZE), rng.uniform(0, SIZE))
         color = rgb(str(rng.choice(sorted(COLORS))))
         corners = int(rng.choice([3, 4, 20]))
-        outline = oval(center, *rng.uniform(2, 5.5, 2), rng.uniform(0, np.pi), corners)
+        rx, ry = rng.uniform(2, 5.5, 2)
+        outline = oval(center, rx, ry, rng.uniform(0, np.pi), corners)
         shapes.append((outline, to_color(paler(color, 0.35))))
     return shapes
 
 
 def _occluder(rng: np.random.Generator, box: tuple[float, float, float, float]) -> Shapes:
-    """Sometimes a leaf-green, stone-gray or bark-brown shape in front of the thing."""
+    """Sometimes make a green, gray or brown shape that goes in front of the object's `box`."""
     present, u, v, rx, ry, angle = rng.random(6)
     if present > OCCLUDED:
         return []
@@ -124,7 +128,7 @@ def _occluder(rng: np.random.Generator, box: tuple[float, float, float, float]) 
 
 
 def _caption(thing: Thing, canvas: Canvas, pose: Pose, ground: str, rng: np.random.Generator) -> str:
-    """Class, facing if it has a front, color of the ground, then `color part` for most parts in any order."""
+    """Say the class, the facing of a side view, the color of the ground, and `color part` of most parts, shuffled."""
     facing = f" facing {'left' if pose.mirrored else 'right'}" if thing.side_view else ""
     parts = [f"{color} {part}" for part, color in canvas.colors.items() if rng.random() < MENTIONED]
     rng.shuffle(parts)
@@ -132,7 +136,7 @@ def _caption(thing: Thing, canvas: Canvas, pose: Pose, ground: str, rng: np.rand
 
 
 def _is_seen(points: np.ndarray, carriers: list[int], seen: np.ndarray) -> np.ndarray:
-    """Which points `(N, 2)` lie in the picture where the labels `seen` show their part's number. `(N,)` bool."""
+    """Say which points `(N, 2)` lie in the image, at a place where the labels `seen` show their part's number."""
     column, row = np.floor(points * SUPERSAMPLING).astype(int).T  # (N,), (N,)
     inside = (column >= 0) & (row >= 0) & (column < seen.shape[1]) & (row < seen.shape[0])
     last = seen.shape[0] - 1
@@ -140,7 +144,7 @@ def _is_seen(points: np.ndarray, carriers: list[int], seen: np.ndarray) -> np.nd
 
 
 def _share(mask: np.ndarray) -> np.ndarray:
-    """A supersampled mask, bool, as the share of every pixel that it covers, `(S, S)` float32."""
+    """Average a supersampled bool mask to the fraction of every pixel that it covers, `(S, S)` float32."""
     size = mask.shape[0] // SUPERSAMPLING
     return mask.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING).mean((1, 3), dtype=np.float32)
 

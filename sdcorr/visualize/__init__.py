@@ -1,4 +1,4 @@
-"""Every figure, as functions that return a matplotlib figure or an image array."""
+"""All figures, as functions that return a matplotlib figure or an image array."""
 
 from sdcorr.visualize.charts import bars, curve, reliability
 from sdcorr.visualize.method import crops, heats

@@ -1,6 +1,6 @@
-"""Charts of scores: curves, bars with intervals, reliability. Values are drawn as they are given, so give percent.
+"""Charts of scores: curves, bars with intervals, reliability. Values are drawn as given, so give percent.
 
-Colors are Okabe and Ito's, safe for color-blind readers; the lines of a chart differ in their dashes too.
+Colors are those of Okabe and Ito, safe for color-blind readers; the lines of a chart also differ in their dashes.
 """
 
 from __future__ import annotations
@@ -9,15 +9,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # on white and on black
+LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # readable on white and on black
 DASHES = ("-", "--", "-.", ":")
 LONGEST = 36  # characters of a name in a chart
 Estimate = tuple[float, float, float]  # a value and the ends of its interval, which may be the value itself
 
 
 def curve(x: Sequence[float], series: Mapping[str, Sequence[Estimate]], x_label: str, y_label: str) -> Figure:
-    """Lines with bands: each series gives (value, low, high) at every `x`."""
+    """Draw lines with bands.
+
+    Args:
+        x: N places.
+        series: name -> N times (value, low, high).
+        x_label: below the chart.
+        y_label: beside it.
+    """
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
     marker = "o" if len(x) < 10 else None
@@ -27,7 +35,7 @@ def curve(x: Sequence[float], series: Mapping[str, Sequence[Estimate]], x_label:
         axes.plot(x, value, marker=marker, color=color, linestyle=dashes, label=_plain(name))
         axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
     if all(float(each).is_integer() for each in x):  # no half restarts
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=(1, 2, 2.5, 5, 10), integer=True))
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.25)
@@ -36,7 +44,13 @@ def curve(x: Sequence[float], series: Mapping[str, Sequence[Estimate]], x_label:
 
 
 def bars(rows: Mapping[str, Estimate], x_label: str, *, title: str = "") -> Figure:
-    """Horizontal bars with intervals, the first on top; a line marks 0 where values are on both sides of it."""
+    """Draw horizontal bars with intervals, the first on top.
+
+    Args:
+        rows: name -> (value, low, high).
+        x_label: below the chart; a line marks 0 if any interval reaches below it.
+        title: above the chart.
+    """
     figure = Figure(figsize=(5.6, 0.9 + 0.3 * len(rows)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(rows))
@@ -56,12 +70,12 @@ def bars(rows: Mapping[str, Estimate], x_label: str, *, title: str = "") -> Figu
 def reliability(
     confidence: Sequence[float], right: Sequence[Estimate], counts: Sequence[int], *, title: str = ""
 ) -> Figure:
-    """Does the confidence know? The share of right points among those of like confidence.
+    """Draw the fraction of correct points against their confidence.
 
     Args:
         confidence: mean confidence of each bin.
-        right: the share of its points that are right, in percent, with an interval.
-        counts: its points, written beside it.
+        right: percent of its points that are correct, with an interval.
+        counts: number of its points, written beside it.
         title: above the chart.
     """
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
@@ -71,7 +85,7 @@ def reliability(
     for x, y, count in zip(confidence, value, counts, strict=True):
         axes.annotate(str(count), (x, y), (4, 6), textcoords="offset points", fontsize=7)
     axes.set_xlabel("confidence")
-    axes.set_ylabel("points right, %")
+    axes.set_ylabel("points correct, %")
     axes.set_ylim(0, 105)
     axes.grid(alpha=0.25)
     axes.set_title(title, fontsize=10)
@@ -79,10 +93,10 @@ def reliability(
 
 
 def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Lengths of error bars (2, n); the ends of an interval may be past its value, if only by rounding."""
+    """Compute the lengths of error bars, (2, n), at least 0: rounding may put the end of an interval past its value."""
     return np.maximum((value - low, high - value), 0)
 
 
 def _plain(name: str) -> str:
-    """A name from the data as it is: no mathematics between its dollars, and short enough to leave room for a chart."""
+    """Shorten a name from the data so that it leaves room for the chart, and keep its dollars from meaning math."""
     return (name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…").replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""The method's steps as pictures: maps beside each other, and the crops that it looks at."""
+"""The method's steps as figures: attention maps side by side, and the crops that it reads."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def heats(
     columns: int = 6,
     title: str = "",
 ) -> Figure:
-    """One picture under several maps, each over its own range.
+    """Draw several maps over one image, each scaled to its own range.
 
     Args:
-        image: the picture.
-        maps: name -> `(h, w)`, stretched over the picture.
+        image: below every map.
+        maps: name -> `(h, w)`, stretched over the image.
         point: `(2,)` where the maps should peak, in pixels of `image`; a green cross in every panel.
-        peaks: name -> `(2,)` what is found in a map; a dot in its panel.
-        columns: panels in a row.
-        title: above all.
+        peaks: name -> `(2,)` the peak found in that map; a dot in its panel.
+        columns: panels per row.
+        title: above all panels.
     """
     columns = min(columns, len(maps))
     rows = -(-len(maps) // columns)
@@ -55,15 +55,15 @@ def crops(
     point: np.ndarray,
     title: str = "",
 ) -> Figure:
-    """A picture with the borders of some crops, and these as the model sees them.
+    """Draw an image with the borders of some crops, and each crop as the model sees it.
 
     Args:
-        image: the picture.
+        image: the whole.
         boxes: `(N, 4)` x0, y0, x1, y1 of each crop in pixels of `image`.
         seen: N crops, each `(h, w, 3)` uint8.
         points: `(N, 2)` the query point in pixels of each crop.
         point: `(2,)` the query point in pixels of `image`.
-        title: above all.
+        title: above all panels.
     """
     figure = Figure(figsize=(1.7 * (len(boxes) + 1), 2.2), layout="constrained")
     whole, *panels = figure.subplots(1, len(boxes) + 1)

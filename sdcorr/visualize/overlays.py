@@ -1,7 +1,7 @@
-"""Pictures with points, lines and heat maps on them.
+"""Images with points, lines and heat maps on them.
 
-Points are in pixels of the picture that they are drawn on, as everywhere: the center of the top-left pixel is
-(0.5, 0.5). Colors are safe for color-blind readers: Okabe and Ito's eight for points, `magma` for heat.
+Points are in pixels of the image that they are drawn on; as everywhere, the center of the top-left pixel is (0.5, 0.5).
+Colors are safe for color-blind readers: Okabe and Ito's eight for points, `magma` for heat.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 from PIL import Image
@@ -19,16 +20,16 @@ RIGHT, WRONG = "#009E73", "#D55E00"
 
 
 def color(index: int) -> str:
-    """The color of point number `index`."""
+    """Return the color of point number `index`."""
     return POINT_COLORS[index % len(POINT_COLORS)]
 
 
 def heat(image: Image.Image, heat_map: np.ndarray, strength: float = 0.65) -> np.ndarray:
-    """An attention map laid over its picture.
+    """Lay an attention map over its image.
 
     Args:
-        image: the picture, of any size (W, H).
-        heat_map: `(h, w)`, stretched over the whole picture; shown from its least to its greatest value.
+        image: of any size (W, H).
+        heat_map: `(h, w)`, stretched over the whole image and scaled from its least to its greatest value.
         strength: opacity where the map is greatest.
 
     Returns:
@@ -45,23 +46,23 @@ def heat(image: Image.Image, heat_map: np.ndarray, strength: float = 0.65) -> np
     return (0.85 * gray * (1 - opacity) + glow * opacity + 0.15 * gray).clip(0, 255).astype(np.uint8)
 
 
-def show(axes, picture: Image.Image | np.ndarray, title: str = "") -> None:
-    """Draw a picture so that axes coordinates are our pixel coordinates."""
+def show(axes: Axes, picture: Image.Image | np.ndarray, title: str = "") -> None:
+    """Draw an image so that axes coordinates are its pixel coordinates."""
     pixels = np.asarray(picture)
     axes.imshow(pixels, extent=(0, pixels.shape[1], pixels.shape[0], 0), interpolation="nearest")
     axes.set_axis_off()
     axes.set_title(title, fontsize=9)
 
 
-def mark(axes, points: np.ndarray, colors: Sequence[str], marker: str = "o", size: float = 55) -> None:
-    """Mark points `(N, 2)`, dark-rimmed so that they show on any ground."""
+def mark(axes: Axes, points: np.ndarray, colors: Sequence[str], marker: str = "o", size: float = 55) -> None:
+    """Mark points `(N, 2)` with dark rims, so that they are visible on any image."""
     for (x, y), face in zip(np.asarray(points).reshape(-1, 2), colors, strict=True):
-        rim = {} if marker == "+" else {"edgecolors": "black"}
-        axes.scatter([x], [y], s=size, marker=marker, c=face, linewidths=1.2, zorder=3, **rim)
+        rim = None if marker == "+" else "black"  # a plus has no inside
+        axes.scatter([x], [y], s=size, marker=marker, c=face, edgecolors=rim, linewidths=1.2, zorder=3)
 
 
-def outline(axes, mask: np.ndarray, color: str = RIGHT) -> None:
-    """Draw the border of a mask `(H, W)` in [0, 1] on a picture of that size."""
+def outline(axes: Axes, mask: np.ndarray, color: str = RIGHT) -> None:
+    """Draw the border of a mask `(H, W)` in [0, 1] on an image of that size."""
     height, width = mask.shape
     axes.contour(np.arange(width) + 0.5, np.arange(height) + 0.5, mask, levels=[0.5], colors=[color], linewidths=1)
 
@@ -78,16 +79,17 @@ def matches(
     names: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
-    """Two pictures side by side, their points joined.
+    """Draw two images side by side and join their points.
 
     Args:
-        source, target: the pictures.
-        source_points: `(N, 2)` query points.
-        target_points: `(N, 2)` matches.
-        truth: `(N, 2)` where the points really are; drawn as crosses.
-        correct: `(N,)` bool; lines are green and solid where right, orange and dashed where wrong.
-        confidence: `(N,)` in [0, 1]; the surer, the stronger the line.
-        names: of the key-points, for the legend.
+        source: image on the left.
+        target: image on the right.
+        source_points: `(N, 2)` query points in pixels of the source.
+        target_points: `(N, 2)` matches in pixels of the target.
+        truth: `(N, 2)` where the points really are in the target; drawn as crosses.
+        correct: `(N,)` bool; lines are green and solid where true, orange and dashed where false.
+        confidence: `(N,)` in [0, 1]; the higher, the stronger the line.
+        names: of the keypoints, for the legend.
         title: above both.
     """
     figure = Figure(figsize=(8, 4.3), layout="constrained")
@@ -130,14 +132,14 @@ def matches_with_heat(
     maps: Sequence[np.ndarray],
     confidence: Sequence[np.ndarray],
 ) -> Figure:
-    """Each target with its matches, and under it the heat map behind every match.
+    """Draw each target with its matches, and beside it the heat map behind every match.
 
     Args:
-        source: the source picture.
-        targets: K target pictures.
+        source: image with the query points.
+        targets: K images.
         source_points: `(P, 2)` query points in pixels of the source.
-        target_points: for each target `(P, 2)` in its pixels.
-        maps: for each target `(P, h, w)` combined attention maps, stretched over the picture.
+        target_points: for each target `(P, 2)` matches in its pixels.
+        maps: for each target `(P, h, w)` combined attention maps, stretched over the image.
         confidence: for each target `(P,)`.
     """
     count = len(source_points)
@@ -175,15 +177,16 @@ def idea(
     matched: np.ndarray,
     maps: Mapping[str, np.ndarray],
 ) -> Figure:
-    """The method in one row: the query point, what happens to the attention, the match.
+    """Draw the method in one row: the query point, the attention before and after optimization, the match.
 
     Args:
-        source, target: the pictures.
+        source: image with the query point.
+        target: image with the match.
         point: `(2,)` the query point in pixels of the source.
         matched: `(2,)` the match in pixels of the target.
         maps: `before` and `after` the optimization on the source, `target` on the target; each `(h, w)`.
     """
-    figure = Figure(figsize=(10.5, 2.75), layout="constrained")
+    figure = Figure(figsize=(10.5, 2.45), layout="constrained")
     axes = figure.subplots(1, 5)
     show(axes[0], source, "1. a query point")
     show(axes[1], heat(source, maps["before"]), "2. attention of a random\nprompt embedding")
@@ -198,13 +201,13 @@ def idea(
 def layers(
     image: Image.Image, maps: Mapping[str, np.ndarray], point: np.ndarray | None = None, title: str = ""
 ) -> Figure:
-    """One picture under the map of each layer, and under their average.
+    """Draw the map of each layer over one image, and the average of all layers.
 
     Args:
         image: the crop or the target.
         maps: layer name -> `(h, w)` map, mean over heads.
         point: `(2,)` where the map should peak, in pixels of `image`; marked if given.
-        title: above all.
+        title: above all panels.
     """
     average = np.mean([_unit_range(_stretch(m, image.size)) for m in maps.values()], axis=0)
     panels = {"picture": np.asarray(image)}
@@ -220,11 +223,11 @@ def layers(
 
 
 def words(rows: Sequence[tuple[Image.Image, Mapping[str, tuple[np.ndarray, np.ndarray]]]], title: str = "") -> Figure:
-    """Pictures, each with the attention maps of some words of its caption, and the parts that the words name outlined.
+    """Draw images under the attention maps of words of their captions, with the named parts outlined.
 
     Args:
-        rows: for each picture, word -> its map `(h, w)` and the mask of its part `(H, W)`, each pixel's share in it.
-        title: above all.
+        rows: for each image, word -> its map `(h, w)` and the mask of its part `(H, W)`, the fraction of each pixel.
+        title: above all rows.
     """
     columns = 1 + max(len(panels) for _, panels in rows)
     figure = Figure(figsize=(1.55 * columns, 1.75 * len(rows)), layout="constrained")
@@ -240,7 +243,7 @@ def words(rows: Sequence[tuple[Image.Image, Mapping[str, tuple[np.ndarray, np.nd
 
 
 def sheet(images: Sequence[Image.Image], captions: Sequence[str], columns: int, title: str = "") -> Figure:
-    """Pictures in rows, each over its caption."""
+    """Draw images in rows of `columns`, each above its caption."""
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(1.55 * columns, 1.95 * rows), layout="constrained")
     for axes in figure.subplots(rows, columns, squeeze=False).flat:

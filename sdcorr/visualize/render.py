@@ -1,4 +1,4 @@
-"""Figures to what others can show: arrays for W&B, SVG for a page."""
+"""Figures in forms that others can show: arrays for W&B, SVG for a page."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import re
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sdcorr.visualize.charts import LINE_COLORS
 
-_INK = "#010203"  # what matplotlib is told to write with; a page puts its own color of text in this one's place
+_INK = "#010203"  # the color of all text while matplotlib draws, which is then replaced by the page's own
 
 
 def to_array(figure: Figure, dpi: int = 110) -> np.ndarray:
-    """A figure as `(H, W, 3)` uint8."""
+    """Draw a figure as `(H, W, 3)` uint8."""
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -24,9 +25,9 @@ def to_array(figure: Figure, dpi: int = 110) -> np.ndarray:
 
 
 def to_svg(figure: Figure) -> str:
-    """A chart as an `<svg>` element for a page: no ground, text in the page's font and color, light or dark.
+    """Draw a chart as an `<svg>` element: transparent, with text in the page's font and color, light or dark.
 
-    A page may give the lines colors of its own, `--line-0` to `--line-5` in the place of LINE_COLORS.
+    A page may define `--line-0` to `--line-5` to replace LINE_COLORS by its own.
     """
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sdcorr"}):
         for axes in figure.axes:
@@ -35,8 +36,8 @@ def to_svg(figure: Figure) -> str:
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()
-    head = f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    box = svg.split('viewBox="', 1)[1].split('"', 1)[0]
+    head = f'<svg class="chart" viewBox="{box}" role="img" xmlns:xlink="http://www.w3.org/1999/xlink">'
     for needless in (r"<(metadata|style)\b.*?</\1>", r' id="[\w.]+_\d+"', r" font-family: [^;\"]+;"):
         svg = re.sub(needless, "", svg, flags=re.DOTALL)
     for number, color in enumerate(LINE_COLORS):
@@ -44,8 +45,8 @@ def to_svg(figure: Figure) -> str:
     return head + svg[svg.index(">") + 1 :].strip()
 
 
-def _in_ink(axes: matplotlib.axes.Axes) -> None:
-    """Text, ticks, frame and grid in the color that the page replaces."""
+def _in_ink(axes: Axes) -> None:
+    """Give text, ticks and frame the color that the page replaces."""
     axes.tick_params(colors=_INK)
     for part in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts):
         part.set_color(_INK)

@@ -1,4 +1,4 @@
-"""Small pictures drawn pixel by pixel: for tables of hundreds of pairs, where a figure each would take minutes."""
+"""Small images drawn with Pillow, for tables of hundreds of pairs, where one figure per pair would take minutes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from PIL import Image, ImageDraw
 
 from sdcorr.visualize.overlays import RIGHT, WRONG, color, heat
 
-SIDE = 224  # pixels of the longer side of a picture
-TILE = 112  # of one under a heat map
+SIDE = 224  # pixels of the longer side of an image with points
+TILE = 112  # pixels of the longer side of an image under a heat map
 MOST_TILES = 8  # in a row
-RADIUS = 5  # of a point
-GAP = 3  # between tiles, white
+RADIUS = 5  # pixels, of a point
+GAP = 3  # pixels between tiles, white
 
 
 def dotted(
@@ -23,13 +23,13 @@ def dotted(
     truth: np.ndarray | None = None,
     right: Sequence[bool | None] | None = None,
 ) -> np.ndarray:
-    """A picture with its points, each in its own color.
+    """Draw an image with its points, each in its own color.
 
     Args:
         image: of any size.
-        points: `(N, 2)` in its pixels.
-        truth: `(N, 2)` where the points really are, NaN where nobody knows; drawn as crosses, each joined to its point.
-        right: whether each point is right: the line to the truth is green, or orange; None where nobody knows.
+        points: `(N, 2)` in pixels of `image`.
+        truth: `(N, 2)` where the points really are, NaN where unknown; drawn as crosses, each joined to its point.
+        right: whether each point is correct, which makes the line to its truth green or orange; None where unknown.
 
     Returns:
         `(h, w, 3)` uint8, whose longer side is SIDE.
@@ -51,11 +51,11 @@ def dotted(
 
 
 def attention(rows: Sequence[tuple[Image.Image, np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Heat maps in a grid: a row a picture, a column a point, which is marked.
+    """Draw heat maps in a grid: one row per image, one column per point, with the point marked.
 
     Args:
-        rows: each a picture, the maps of its points `(N, h, w)` and the points `(N, 2)` in its pixels; the first
-            MOST_TILES are drawn.
+        rows: for each row an image, the maps of its points `(N, h, w)`, and the points `(N, 2)` in its pixels; the
+            first MOST_TILES are drawn.
 
     Returns:
         `(H, W, 3)` uint8.
@@ -75,9 +75,9 @@ def attention(rows: Sequence[tuple[Image.Image, np.ndarray, np.ndarray]]) -> np.
 
 
 def _fitted(image: Image.Image, side: int) -> tuple[Image.Image, np.ndarray]:
-    """The picture with that longer side, and the factors (2,) from its pixels to the new ones."""
+    """Scale an image to a longer side of `side` pixels; also return the factors (2,) from old pixels to new ones."""
     factor = side / max(image.size)
-    size = tuple(max(1, round(length * factor)) for length in image.size)
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     return image.convert("RGB").resize(size, Image.Resampling.BICUBIC), np.array(size) / image.size
 
 

@@ -1,6 +1,7 @@
-"""What a browser shows: a pair of pictures whose points are joined, with the attention maps behind each match.
+"""Scripts, styles and templates for the browser.
 
-`pair.js` and `style.css` are used as they are by the report, which holds them, and by the app, which serves them.
+`pair.js` draws two pictures with their points joined and the attention maps behind each match. The report embeds it and
+`style.css` in its page; the app serves both as files. The other files here are of the report alone.
 """
 
 from pathlib import Path
@@ -9,5 +10,5 @@ FOLDER = Path(__file__).parent
 
 
 def asset(name: str) -> str:
-    """The text of a file of this folder."""
+    """Return the text of a file of this folder."""
     return (FOLDER / name).read_text(encoding="utf-8")

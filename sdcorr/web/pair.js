@@ -1,5 +1,5 @@
 "use strict";
-/* Two pictures side by side in one SVG, their points joined; a point that is chosen shows the maps behind its match.
+/* Two pictures side by side in one SVG, their points joined. Choosing a point shows the maps behind its match.
 
    const view = new PairView(element, {
      source: {url, width, height},      // width and height of the original picture, whatever the file at `url` has
@@ -8,18 +8,18 @@
                right: true | false | null, confidence: 0..1 | null, name: "beak"}],
      layers: ["up_blocks.1.attentions.0", ..., "combined"],
      map: async (side, point, layer) => ({cells: Uint8Array, side: k}) | null,  // side: "source" or "target"
-     onSource: (x, y) => {},            // a click on the source picture, in its pixels; without it nothing happens there
+     onSource: (x, y) => {},            // called for a click on the source picture, in its pixels
      onChoose: (point) => {},           // the index of the point now chosen, or null
-     hover: false,                      // true: the point under the mouse is shown; one that is chosen stays
+     hover: false,                      // true: the point under the mouse is shown, then again the chosen one
      stacked: false,                    // true: the target is below the source, for narrow screens
    });
-   view.set({points, ...});             // some of these anew; what is chosen stays chosen if it is still there
+   view.set({points, ...});             // replace some of these; the chosen point stays chosen if it still exists
    view.choose(0); view.showLayer(2);
 */
 
 const SVG = "http://www.w3.org/2000/svg";
 const POINT_COLORS = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF"];
-const GAP = 4; // between the pictures, in units of which a picture is 100 high
+const GAP = 4; // between the pictures, where a picture is 100 high
 // matplotlib's magma at sixteen places
 const MAGMA = [
   [0, 0, 4], [11, 9, 36], [32, 17, 75], [59, 15, 112], [87, 21, 126], [114, 31, 129], [140, 41, 129], [168, 50, 125],
@@ -34,7 +34,7 @@ function node(name, attributes, parent) {
   return made;
 }
 
-/* A map as a picture: the greater, the brighter and the less transparent. Cells are 0..255, row by row. */
+/* Draw a map: the greater, the brighter and the less transparent. Cells are 0..255, row by row. */
 function heatUrl({ cells, side }) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = side;
@@ -52,7 +52,7 @@ function heatUrl({ cells, side }) {
   return canvas.toDataURL();
 }
 
-/* "up_blocks.1.attentions.0" is known as up.1.0 */
+/* "up_blocks.1.attentions.0" -> "up.1.0" */
 function shortLayer(name) {
   return name.replace("_blocks", "").replace(".attentions", "").replace(".transformer_blocks.0.attn2", "");
 }
@@ -61,8 +61,8 @@ class PairView {
   constructor(root, options) {
     this.options = { points: [], layers: [], map: async () => null };
     this.chosen = null; // the point that is shown
-    this.kept = null; // the one that is shown when the mouse is on none
-    this.drawing = 0; // counts what is asked for, so that a map that comes late is not drawn over a newer one
+    this.kept = null; // the point that is shown when the mouse is on none
+    this.drawing = 0; // counts the requests for maps, so that a late map is not drawn over a newer one
     this.root = root;
     root.classList.add("pair-view");
     this.svg = node("svg", { class: "pair", tabindex: "-1" }, root);
@@ -111,7 +111,7 @@ class PairView {
       const shape = picture ? picture.width / picture.height : 1;
       return this.options.stacked ? { width: 100, height: 100 / shape } : { width: 100 * shape, height: 100 };
     });
-    // very flat or very tall pictures keep to a sensible share of the room
+    // the unit grows with the width, so that dots on very flat or very tall pictures are neither tiny nor huge
     const across = this.options.stacked ? 100 : first.width + GAP + second.width;
     const down = this.options.stacked ? first.height + GAP + second.height : 100;
     this.unit = this.options.stacked ? 1 : across / 200;
@@ -132,7 +132,7 @@ class PairView {
       this.heats[side] = node("image", { ...box, class: "heat" }, this.svg);
     }
     if (this.options.onSource && this.images.source) this.listen();
-    this.reaches = node("g", {}, this.svg); // below all dots, or a line would cover the dots that it passes
+    this.reaches = node("g", {}, this.svg); // below all dots: a line must not cover the dots that it passes
     this.groups = points.map((point, index) => this.drawPoint(point, index));
     this.drawLayers();
     this.mark();
@@ -166,7 +166,7 @@ class PairView {
     const hit = [group];
     const [x1, y1] = this.at("source", point.source);
     const dot = (x, y) => {
-      node("circle", { cx: x, cy: y, r: 3.2 * this.unit, class: "near" }, group); // what a finger hits
+      node("circle", { cx: x, cy: y, r: 3.2 * this.unit, class: "near" }, group); // large enough for a finger
       node("circle", { cx: x, cy: y, r: 2 * this.unit, fill: color, class: "dot" }, group);
     };
     if (point.target && this.places.target) {
@@ -210,7 +210,7 @@ class PairView {
     return group;
   }
 
-  /* The part of a line that is off the source, where clicks are for new points; all of it if they are for nothing. */
+  /* The part of a line that can be clicked: what is off the source if a click there adds a point, else all of it. */
   beyond({ x1, y1, x2, y2 }) {
     if (!this.options.onSource) return { x1, y1, x2, y2 };
     const { width, height } = this.places.source;

@@ -1,6 +1,6 @@
-/* Tables that sort at a click on their heads, and the gallery of pairs. */
+/* Tables that sort by the column whose head is clicked, and the gallery of pairs. */
 
-const AT_ONCE = 24; // cards that are made when the end of the gallery comes into view
+const AT_ONCE = 24; // cards that are added when the end of the gallery comes into view
 
 function sortBy(table, column) {
   const heads = [...table.tHead.rows[0].cells];
@@ -23,7 +23,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-/* The levels, 0..255, of a picture of maps: a row of tiles a point and a column a layer. */
+/* Read the levels, 0..255, of an image of maps: one row of tiles per point, one column per layer. */
 async function readTiles(url, layers) {
   const picture = new Image();
   picture.src = url;

@@ -23,7 +23,7 @@ expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture
-def page(live: SimpleNamespace, browser: Browser) -> Iterator[Page]:  # noqa: F811
+def page(live: SimpleNamespace, browser: Browser) -> Iterator[Page]:
     """A page on which no error may be logged, and that asks nobody but its server."""
     context = browser.new_context(viewport={"width": 1200, "height": 1000})
     page = context.new_page()
@@ -241,7 +241,7 @@ def test_without_a_mouse(page: Page) -> None:
     matched(page, 2)
 
 
-def test_a_narrow_screen(browser: Browser, live: SimpleNamespace) -> None:  # noqa: F811
+def test_a_narrow_screen(browser: Browser, live: SimpleNamespace) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     page = open_page(context, live)
     start(page, "fish")
@@ -255,7 +255,7 @@ def test_a_narrow_screen(browser: Browser, live: SimpleNamespace) -> None:  # no
     context.close()
 
 
-def test_two_people_do_not_mix(browser: Browser, live: SimpleNamespace) -> None:  # noqa: F811
+def test_two_people_do_not_mix(browser: Browser, live: SimpleNamespace) -> None:
     contexts = [browser.new_context(viewport={"width": 1200, "height": 1000}) for _ in range(2)]
     pages = [open_page(context, live) for context in contexts]
     for page, example in zip(pages, ("fish", "lamp"), strict=True):
@@ -274,7 +274,7 @@ def test_two_people_do_not_mix(browser: Browser, live: SimpleNamespace) -> None:
         context.close()
 
 
-def test_a_page_that_is_closed_frees_the_model(browser: Browser, live: SimpleNamespace, caplog) -> None:  # noqa: F811
+def test_a_page_that_is_closed_frees_the_model(browser: Browser, live: SimpleNamespace, caplog) -> None:
     one, other = (browser.new_context(viewport={"width": 1200, "height": 1000}) for _ in range(2))
     first, second = open_page(one, live), open_page(other, live)
     start(first, "cat", "prompt")
@@ -284,7 +284,7 @@ def test_a_page_that_is_closed_frees_the_model(browser: Browser, live: SimpleNam
     expect(first.locator("#hint")).to_contain_text("step")
     start(second, "fish")
     click(second, 33, 31)
-    expect(second.locator("#hint")).to_contain_text("Somebody else is before you.")
+    expect(second.locator("#hint")).to_contain_text("One request is ahead of yours.")
     job = live.server.jobs._running
     one.close()
     assert isinstance(job.future.exception(60), Canceled)
@@ -300,7 +300,7 @@ def test_stopping_keeps_the_points(page: Page) -> None:
     for x in range(6, 60, 14):
         click(page, x, 20.3)
     page.locator("#stop").click()
-    expect(page.locator("#hint")).to_contain_text("points wait")
+    expect(page.locator("#hint")).to_contain_text("points are waiting")
     expect(page.locator("#progress")).to_be_hidden()
     page.locator('input[value="probe"]').check()  # or Go on
     matched(page, 4)

@@ -67,7 +67,7 @@ BAD = {
     "cut short": (encoded(Image.effect_noise((200, 200), 90))[:900], 422, "damaged"),
     "many pixels": (png_of_size(8000, 6000), 413, "40 million pixels"),
     "a bomb": (png_of_size(60000, 60000), 413, "40 million pixels"),
-    "animated": (encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), 422, "moves"),
+    "animated": (encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), 422, "is animated"),
     "tiny": (encoded(Image.new("RGB", (1, 1))), 422, "1 x 1"),
     "many bytes": (bytes(uploads.MOST_BYTES + 1), 413, "20 MB"),
 }

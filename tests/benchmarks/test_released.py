@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from functools import cache
+from itertools import pairwise
 
 import pytest
 import torch
@@ -72,7 +73,7 @@ def test_the_library_does_a_part_of_it(solved):
 
 def test_a_step_down_the_ladder_never_adds_work(solved):
     counts = [[solved(bar)[1][kind] for kind in ("steps", "crops", "encodes")] for bar in RUNGS]
-    for before, after in zip(counts, counts[1:], strict=False):
+    for before, after in pairwise(counts):
         assert all(a >= b for a, b in zip(before, after, strict=True))
     encodes = {
         bar.name: (before[2], after[2]) for bar, before, after in zip(RUNGS[1:], counts, counts[1:], strict=False)
@@ -105,7 +106,7 @@ def test_samples_are_spread(sample, chosen):
 
 
 def test_the_ladder_switches_one_thing_on_at_a_time():
-    for before, after in zip(RUNGS, RUNGS[1:], strict=False):
+    for before, after in pairwise(RUNGS):
         changed = [f.name for f in fields(Savings) if getattr(before.savings, f.name) != getattr(after.savings, f.name)]
         assert len(changed) == 1 and getattr(after.savings, changed[0])
     assert all(getattr(RUNGS[-1].savings, field.name) for field in fields(Savings))

@@ -14,7 +14,7 @@ def captions(world_number, count, category=None):
 
 @pytest.fixture(scope="module", params=["new", "shipped"])
 def tokenizer(request, tmp_path_factory):
-    """One learnt from training captions here, and the one that ships."""
+    """One learned from training captions here, and the one that ships."""
     if request.param == "shipped":
         return CLIPTokenizer.from_pretrained(MODEL_FOLDER / "tokenizer")
     return build_tokenizer(captions(TRAIN, 1500), tmp_path_factory.mktemp("tokenizer"))

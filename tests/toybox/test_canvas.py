@@ -22,16 +22,16 @@ class TestShapes:
 
 class TestPose:
     def test_turns_scales_and_moves(self):
-        assert Pose(2 * turn(np.pi / 2), 10 + 20j, False).apply([1, 1j]) == pytest.approx([10 + 22j, 8 + 20j])
+        assert Pose(2 * turn(np.pi / 2), 10 + 20j, False).apply(np.array([1, 1j])) == pytest.approx([10 + 22j, 8 + 20j])
 
     def test_mirrors_left_and_right_before_it_turns(self):
         upright, turned = Pose(1, 0, True), Pose(turn(np.pi / 2), 0, True)
-        assert upright.apply([1 + 2j]) == pytest.approx([-1 + 2j])
-        assert turned.apply([1 + 2j]) == pytest.approx([-2 - 1j])
+        assert upright.apply(np.array([1 + 2j])) == pytest.approx([-1 + 2j])
+        assert turned.apply(np.array([1 + 2j])) == pytest.approx([-2 - 1j])
 
     def test_keeps_lengths_in_proportion(self):
         pose = Pose(3 * turn(0.4), 1 + 1j, True)
-        a, b, c = pose.apply([0, 1 + 2j, -1j])
+        a, b, c = pose.apply(np.array([0, 1 + 2j, -1j]))
         assert abs(a - b) == pytest.approx(3 * 5**0.5) and abs(a - c) == pytest.approx(3)
 
 

@@ -28,6 +28,21 @@ class TestSplits:
     def test_the_demo_is_part_of_the_test(self):
         assert {pair.id for pair in Toybox("demo").pairs} < {pair.id for pair in Toybox("test").pairs}
 
+    def test_drawings_are_those_that_the_published_scores_are_of(self):
+        means = {name: [] for name in THINGS}
+        for key in keys("demo"):
+            means[key.split("/")[1]].append(np.asarray(Toybox("demo").image(key)).mean())
+        known = {
+            "bird": 191.18,
+            "fish": 201.16,
+            "cat": 209.7,
+            "crab": 188.56,
+            "car": 210.43,
+            "teapot": 196.93,
+            "lamp": 198.2,
+        }
+        assert {name: np.mean(of_class) for name, of_class in means.items()} == pytest.approx(known, abs=0.03)
+
     def test_sizes(self):
         assert len(Toybox("test").pairs) >= 120
         for split, size in SPLITS.items():

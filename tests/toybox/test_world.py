@@ -50,23 +50,23 @@ class TestWorld:
         assert len(THINGS) >= 6 and len({thing.kind for thing in THINGS.values()}) >= 3
 
     @pytest.mark.parametrize("name", THINGS)
-    def test_look_alikes_are_key_points(self, name):
+    def test_look_alikes_are_keypoints(self, name):
         assert THINGS[name].look_alikes <= set(draw(0, category=name).names)
 
     @pytest.mark.parametrize("name", THINGS)
-    def test_every_drawing_of_a_class_has_the_same_key_points(self, name):
+    def test_every_drawing_of_a_class_has_the_same_keypoints(self, name):
         assert len({draw((VAL, index), category=name, annotate=False).names for index in range(20)}) == 1
 
 
 def hidden_treasure(c: Canvas, p: Paint) -> None:
-    """A chest, a lid on its right half, and a key-point of the chest on either half."""
+    """A chest, a lid on its right half, and a keypoint of the chest on either half."""
     c.add("chest", np.array([-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j]), (200, 40, 40))
     c.add("lid", np.array([0 - 1j, 1 - 1j, 1 + 1j, 0 + 1j]), (40, 40, 200))
-    c.key_point("open", -0.5 + 0j, "chest")
-    c.key_point("covered", 0.5 + 0j, "chest")
-    c.key_point("lid", 0.5 + 0.1j, "lid")
-    c.key_point("beside", 1.2 + 0j, "chest")
-    c.key_point("out of the picture", 6 + 0j, "chest")
+    c.keypoint("open", -0.5 + 0j, "chest")
+    c.keypoint("covered", 0.5 + 0j, "chest")
+    c.keypoint("lid", 0.5 + 0.1j, "lid")
+    c.keypoint("beside", 1.2 + 0j, "chest")
+    c.keypoint("out of the picture", 6 + 0j, "chest")
 
 
 class TestVisibility:
@@ -136,7 +136,7 @@ class TestBoxesAndMasks:
             for seed in SEEDS[:20]:
                 drawing, canvas = draw(seed, category=name), Canvas()
                 thing.draw(canvas, Paint(canvas, np.random.default_rng(seed)))
-                parts = [part for _, part in canvas.key_points.values()]
+                parts = [part for _, part in canvas.keypoints.values()]
                 for (x, y), part, visible in zip(drawing.points, parts, drawing.visible, strict=True):
                     assert not visible or drawing.masks[part][int(y), int(x)] > 0
 

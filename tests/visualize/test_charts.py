@@ -28,7 +28,7 @@ def made() -> dict[str, Figure]:
 def test_bars_are_as_long_as_their_values() -> None:
     (axes,) = visualize.bars(ROWS, "%").axes
     assert [bar.get_width() for bar in axes.patches] == [70, -10]
-    assert [label.get_text() for label in axes.get_yticklabels()][0] == "first"
+    assert axes.get_yticklabels()[0].get_text() == "first"
     assert axes.yaxis_inverted()  # the first on top
     (intervals,) = [path.vertices for path in axes.collections[0].get_paths()[:1]]
     assert intervals[:, 0].tolist() == [60, 80]
@@ -80,7 +80,7 @@ def test_colors_differ_for_the_color_blind_too() -> None:
         "deuteranopia": [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
         "protanopia": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
     }
-    for palette in (charts.LINE_COLORS, (visualize.pictures.RIGHT, visualize.pictures.WRONG)):
+    for palette in (charts.LINE_COLORS, (visualize.overlays.RIGHT, visualize.overlays.WRONG)):
         colors = np.array([to_rgb(each) for each in palette]) ** 2.2
         for matrix in blind.values():
             seen = np.clip(colors @ np.array(matrix).T, 0, 1) ** (1 / 2.2)

@@ -1,7 +1,7 @@
 """Does more training still pay? PCK against images seen: `python -m sdcorr.toybox.making.curve RUN [RUN ...]`.
 
-A RUN is the folder of an evaluation of one state of the model: `python eval.py model.path=STATE run_dir=RUN`, where
-STATE is a copy of the model's folder, taken while it was trained. Draws `curve.png` and prints what it shows.
+A RUN is the folder of an evaluation of the model at one stage of its training: `python eval.py model.path=STATE
+run_dir=RUN`, where STATE is a copy of the model's folder made at that stage. Draws `curve.png` and prints its values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ SERIES = {
 
 
 def curve(runs: list[Path]) -> tuple[Figure, list[tuple[int, dict[str, tuple[float, float, float]]]]]:
-    """Read runs and draw them.
+    """Read the scores of runs and draw them against the images that each model had seen.
+
+    Args:
+        runs: folders of evaluations of the same pairs.
 
     Returns:
         The figure, and for each run, in the order of training: images seen, and series -> PCK@0.1 with its interval.
@@ -46,7 +49,10 @@ def curve(runs: list[Path]) -> tuple[Figure, list[tuple[int, dict[str, tuple[flo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m sdcorr.toybox.making.curve", description=__doc__.splitlines()[0])
+    """Read the command line, draw the figure and print its values."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sdcorr.toybox.making.curve", description="Draw PCK against images seen in training."
+    )
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, default=Path("docs/figures"))
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The card of the shipped model: all that is known of it, as numbers (card.json) and as prose (README.md)."""
+"""The card of the shipped model: what was measured of it, as numbers (card.json) and as prose (README.md)."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from sdcorr.toybox.anatomy import TOKENS
 from sdcorr.toybox.classes import THINGS
 from sdcorr.toybox.world import SIZE
 
-TRAINING = "training.json"  # what the training noted, beside the weights
-CARD = "card.json"  # that, and what was measured afterwards
+TRAINING = "training.json"  # written by the training, beside the weights
+CARD = "card.json"  # the same facts, and what was measured afterwards
 
 Facts = dict[str, str | int | float]
 
 
 def read_facts(file: Path) -> Facts:
-    """The facts in a JSON file; none if there is no such file."""
+    """Read the facts in a JSON file; there are none if there is no such file."""
     return json.loads(file.read_text()) if file.exists() else {}
 
 
 def merge(file: Path, facts: Mapping[str, str | int | float]) -> Facts:
-    """Add facts to a JSON file, in place of older ones of the same names, and return all that it holds now."""
+    """Add facts to a JSON file, in place of older ones of the same names, and return all facts that it then holds."""
     known = read_facts(file) | dict(facts)
     write_whole(file, json.dumps(known, indent=2) + "\n")
     return known
 
 
 def scores(summary: Mapping[str, str | int | float], alpha: str = "0.10") -> Facts:
-    """What the card takes from an evaluation's summary: PCK per point at one threshold, of all methods."""
+    """Choose from an evaluation's summary what goes on the card: PCK per point at one threshold, of all methods."""
     wanted = rf"protocol|pairs|points|(baseline/[^/]+/)?pck@{alpha}/per_point(/ambiguous|/distinct)?(/low|/high)?"
     return {name: value for name, value in summary.items() if re.fullmatch(wanted, name)}
 
@@ -50,11 +50,14 @@ def write_readme(folder: Path) -> Path:
 
 
 def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
-    """The lines of the card's table; facts that nobody has measured have none."""
+    """Yield the rows of the card's table; a fact that was not measured has none."""
     yield from _known(facts, _TRAINING_LINES + _PICTURE_LINES)
     words = {found[1]: facts[key] for key in facts if (found := re.fullmatch(r"words/(?!all/)(.+)/lift", key))}
     if words:
-        yield "the same, word by word", ", ".join(f"{w} {words[w]:.1f}" for w in sorted(words, key=words.get)[::-1])
+        yield (
+            "the same, word by word",
+            ", ".join(f"{w} {words[w]:.1f}" for w in sorted(words, key=lambda w: float(words[w]))[::-1]),
+        )
     yield from _known(facts, _POINT_LINES)
     for key in facts:
         if found := re.fullmatch(r"(?:baseline/([^/]+)/)?pck@([\d.]+)/per_point(?:/(\w+))?", key):
@@ -78,7 +81,7 @@ def _interval(facts: Facts, key: str, form: str) -> str:
     return "" if low is None else f" [{form.format(low)}, {form.format(high)}]"
 
 
-_TRAINING_LINES = (  # key, what it is, how it is written
+_TRAINING_LINES = (  # key, meaning, format
     ("images_seen", "training images seen by the UNet", "{:,}"),
     ("drawings", "distinct drawings among them", "{:,}"),
     ("loss", "training loss at the end (v-prediction, min-SNR weights)", "{:.4f}"),
@@ -90,17 +93,21 @@ _TRAINING_LINES = (  # key, what it is, how it is written
 _PICTURE_LINES = (
     ("vae_l1", "autoencoder, mean absolute error on val drawings (pixels in [-1, 1])", "{:.4f}"),
     ("judge/drawings", "val drawings whose class and facing a separate classifier reads as captioned", "{:.3f}"),
-    ("judge/drawings/class", "val drawings whose class it does", "{:.3f}"),
+    ("judge/drawings/class", "val drawings whose class it reads as captioned", "{:.3f}"),
     ("judge/samples", "samples whose class and facing it reads as captioned", "{:.3f}"),
-    ("judge/samples/class", "samples whose class it does", "{:.3f}"),
-    ("words/all/area", "share of a val drawing that a named part covers", "{:.3f}"),
-    ("words/all/mass", "share of the part's word's attention map that lies in the part", "{:.3f}"),
-    ("words/all/peak", "word maps whose peak lies in the part", "{:.3f}"),
-    ("words/twins", "of what left and right (front and rear) get from the word of one, its own share", "{:.3f}"),
-    ("words/all/lift", "attention in the part over the part's share of the area (1: by chance)", "{:.1f}"),
+    ("judge/samples/class", "samples whose class it reads as captioned", "{:.3f}"),
+    ("words/all/area", "fraction of a val drawing that a named part covers", "{:.3f}"),
+    ("words/all/mass", "fraction of a part name's attention that lies on the part", "{:.3f}"),
+    ("words/all/peak", "attention maps of part names whose peak lies on the part", "{:.3f}"),
+    (
+        "words/twins",
+        "of a word's attention to its part and to the part on the other side, fraction on its own",
+        "{:.3f}",
+    ),
+    ("words/all/lift", "attention on the part over the part's fraction of the area (1: chance)", "{:.1f}"),
 )
 _POINT_LINES = (
-    ("protocol", "protocol of the PCKs below", "{}"),
+    ("protocol", "protocol of the PCK below", "{}"),
     ("pairs", "pairs", "{}"),
     ("points", "points", "{}"),
 )
@@ -119,8 +126,9 @@ pipeline("a bird facing left on green yellow beak red wing", guidance_scale=4, n
 ```
 
 It knows these things: {things}.
-It has seen drawings of them, with captions that name colors and parts, and nothing else: no key-point, no mask, no
-pair, no photograph. It is there to try semantic correspondence at home, and draws nothing but these toys.
+It has seen drawings of them, with captions that name colors and parts, and nothing else: no keypoint, no mask, no
+pair, no photograph. It is made for trying semantic correspondence without a GPU or a download, and can draw nothing
+but these things.
 
 | | |
 |---|---|

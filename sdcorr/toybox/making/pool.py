@@ -1,4 +1,4 @@
-"""Training pictures: drawn once, kept on disk, read by every epoch."""
+"""Training images: drawn once, kept on disk, read in every epoch."""
 
 from __future__ import annotations
 
@@ -13,14 +13,22 @@ from rich.progress import track
 from sdcorr.files import write_whole
 from sdcorr.toybox.world import SIZE, TRAIN, draw
 
-CHUNK = 2000  # drawings a file
+CHUNK = 2000  # drawings per file
 
 
 def drawing_pool(folder: Path, count: int, workers: int = 2) -> tuple[np.ndarray, list[str]]:
-    """The first `count` training drawings: `(count, SIZE, SIZE, 3)` uint8, and their captions.
+    """Return the first `count` training drawings, and draw those that are not yet on disk.
 
-    Kept in chunks, each a file of pictures and a file of captions, so that an interrupted call goes on where it was and
-    a larger pool extends a smaller one.
+    They are kept in chunks of one file of images and one file of captions, so an interrupted call continues where it
+    stopped and a larger pool extends a smaller one.
+
+    Args:
+        folder: where the chunks are kept.
+        count: how many drawings.
+        workers: processes that draw.
+
+    Returns:
+        `(count, SIZE, SIZE, 3)` uint8, and the captions.
     """
     folder.mkdir(parents=True, exist_ok=True)
     chunks = {start: min(CHUNK, count - start) for start in range(0, count, CHUNK)}  # first drawing -> how many
@@ -38,7 +46,7 @@ def drawing_pool(folder: Path, count: int, workers: int = 2) -> tuple[np.ndarray
 def _draw_chunk(folder: Path, start: int, size: int) -> None:
     drawings = [draw((TRAIN, seed), annotate=False) for seed in range(start, start + size)]
     np.save(_file(folder, start, ".npy"), np.stack([np.asarray(drawing.image) for drawing in drawings]))
-    # the captions come last: a chunk that has them is complete
+    # the captions are written last: a chunk that has them is complete
     write_whole(_file(folder, start, ".json"), json.dumps([drawing.caption for drawing in drawings]))
 
 
@@ -52,7 +60,7 @@ def _file(folder: Path, start: int, suffix: str) -> Path:
 
 
 def to_unit_range(images: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """`(B, SIZE, SIZE, 3)` uint8 to `(B, 3, SIZE, SIZE)` float in [-1, 1], what the autoencoder reads."""
+    """Convert `(B, SIZE, SIZE, 3)` uint8 to `(B, 3, SIZE, SIZE)` float in [-1, 1], as the autoencoder expects."""
     pixels = torch.as_tensor(images).permute(0, 3, 1, 2)  # (B, 3, SIZE, SIZE)
     assert pixels.shape[-1] == SIZE
     return pixels.float() / 127.5 - 1

@@ -1,7 +1,7 @@
-"""What the model draws when it is given a caption, and whether a judge that knows only drawings recognizes it.
+"""What the model draws for a caption, and whether a classifier trained on drawings alone recognizes it.
 
-The judge is a small classifier, trained here and now on drawings with their class and facing. It shares nothing with
-the diffusion model, so a picture that it reads as its caption says is evidence from outside.
+The classifier, the judge, is small and trained on the spot, on drawings labeled with class and facing. It shares
+nothing with the diffusion model, so its agreement with a caption is independent evidence.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STEPS = 30
 
 
 def load_pipeline(folder: Path) -> StableDiffusionPipeline:
-    """diffusers' own pipeline on a model folder, in float32 and silent."""
+    """Load a model folder into diffusers' own pipeline, in float32 and without a progress bar."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -40,21 +40,32 @@ def sample(
     seed: int = 0,
     batch: int = 32,
 ) -> list[Image.Image]:
-    """One picture a caption by DDIM with classifier-free guidance against the empty caption.
+    """Draw one image per caption: DDIM with classifier-free guidance against the empty caption.
 
-    A picture depends on its caption, its place in the list and the seed alone.
+    An image depends only on its caption, its place in the list and the seed.
+
+    Args:
+        pipeline: the model.
+        captions: one per image.
+        guidance: weight of the caption against the empty one.
+        steps: of DDIM.
+        seed: of the noise; image i takes `seed + i`.
+        batch: images drawn at once.
     """
     images = []
     for start in range(0, len(captions), batch):
         prompts = list(captions[start : start + batch])
         generators = [torch.Generator().manual_seed(seed + start + i) for i in range(len(prompts))]
-        images += pipeline(prompts, guidance_scale=guidance, num_inference_steps=steps, generator=generators).images
+        drawn, _ = pipeline(
+            prompts, guidance_scale=guidance, num_inference_steps=steps, generator=generators, return_dict=False
+        )
+        images += drawn
     return images
 
 
 @torch.no_grad()
 def reconstruction_error(pipeline: StableDiffusionPipeline, images: Sequence[Image.Image]) -> float:
-    """Mean absolute error of the autoencoder on pictures, its latents' mean decoded; pixels in [-1, 1]."""
+    """Measure the mean absolute error of the autoencoder on images, decoding the latents' mean; pixels in [-1, 1]."""
     pixels = to_unit_range(np.stack([np.asarray(image) for image in images]))  # (N, 3, S, S)
     errors = [
         (pipeline.vae.decode(pipeline.vae.encode(some).latent_dist.mean).sample - some).abs().mean((1, 2, 3))
@@ -64,7 +75,7 @@ def reconstruction_error(pipeline: StableDiffusionPipeline, images: Sequence[Ima
 
 
 def subject(caption: str) -> str:
-    """What a caption says the picture shows.
+    """Return the class and the facing that a caption names.
 
     >>> subject("a bird facing left on green yellow beak")
     'bird facing left'
@@ -75,10 +86,10 @@ def subject(caption: str) -> str:
 
 
 def recolored(caption: str, seed: int) -> str:
-    """The caption with any colors at all for the parts.
+    """Give the parts of a caption random colors.
 
-    A thing's natural colors are few: three in ten captions of val drawings say what some training caption says, if in
-    another order. One in a thousand of these does, so what the model draws for them it has put together itself.
+    An object's natural colors are few, so three in ten captions of val drawings repeat a training caption up to the
+    order of its words. Of recolored captions one in a thousand does: the model has to combine what it learned.
 
     >>> recolored("a cat on pink orange fur white left eye", seed=0)
     'a cat on pink grey fur brown left eye'
@@ -91,15 +102,15 @@ def recolored(caption: str, seed: int) -> str:
 
 
 class Judge:
-    """Tells what a picture shows, class and facing, having learnt it from drawings.
+    """A classifier of drawings into class and facing, trained when it is made.
 
     Args:
-        drawings: how many training drawings it learns from.
+        drawings: how many training drawings it learns from, always the first ones.
         epochs: how often it sees each.
-        seed: of its weights and of the order; the drawings are always the first ones.
+        seed: of its weights and of the order.
     """
 
-    def __init__(self, drawings: int = 12_000, epochs: int = 5, seed: int = 0):
+    def __init__(self, drawings: int = 12_000, epochs: int = 5, seed: int = 0) -> None:
         shown = [draw((TRAIN, index), annotate=False) for index in range(drawings)]
         subjects = [subject(drawing.caption) for drawing in shown]
         self.subjects = sorted(set(subjects))
@@ -125,7 +136,7 @@ class Judge:
 
     @torch.no_grad()
     def read(self, images: Sequence[Image.Image]) -> list[str]:
-        """What each picture shows, in the words of `subject`."""
+        """Classify each image, in the words of `subject`."""
         pixels = to_unit_range(np.stack([np.asarray(image) for image in images]))
         return [self.subjects[index] for index in self.network(pixels).argmax(-1).tolist()]
 

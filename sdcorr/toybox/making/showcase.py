@@ -1,8 +1,8 @@
-"""Show what the shipped model has learnt: `python -m sdcorr.toybox.making.showcase [--out docs/figures]`.
+"""Show what the shipped model has learned: `python -m sdcorr.toybox.making.showcase [--out docs/figures]`.
 
-Draws `samples.png` (what it draws for captions of val drawings), `words.png` (where the words of a caption look) and
-`idea.png` (the method, followed from one query point to its match), and notes on the model's card how well the first
-two go. The numbers are from drawings of the val world that no pair is made of.
+Makes `samples.png` (what the model draws for captions of val drawings), `words.png` (attention maps of the words of a
+caption) and `idea.png` (the method, from one query point to its match), and records on the model's card how good the
+samples and the maps are. The numbers are from val drawings that are in no pair of the benchmark.
 """
 
 from __future__ import annotations
@@ -39,32 +39,32 @@ from sdcorr.toybox.making.words import (
 )
 from sdcorr.toybox.world import VAL, Drawing
 
-FIRST = 100  # the numbers below are those of the val split's pairs
-SHOWN = 2  # samples a class in the figure, and as many with other colors
-SAMPLED = 20  # samples a class that the judge is shown
-SCORED = 15  # drawings a class whose word maps are scored
-IDEA = (f"{VAL}/car/1", f"{VAL}/car/1/2", "headlight")  # the query point that explains the method
-WORDS_SHOWN = 4  # word maps a drawing in the figure
+FIRST = 100  # lower source numbers are those of the val split's pairs
+SHOWN = 2  # samples per class in the figure, and as many with other colors
+SAMPLED = 20  # samples per class that the judge classifies
+SCORED = 15  # drawings per class whose word maps are scored
+IDEA = (f"{VAL}/car/1", f"{VAL}/car/1/2", "headlight")  # source, target and query point of the figure
+WORDS_SHOWN = 4  # word maps per drawing in the figure
 
 
 def val_drawings(each: int) -> list[Drawing]:
-    """The same number of val drawings of every class, class by class."""
+    """Return `each` val drawings of every class, class by class."""
     return [drawing(f"{VAL}/{name}/{FIRST + index}") for name in THINGS for index in range(each)]
 
 
 def sample_facts(folder: Path, judge: Judge, each: int = SAMPLED, shown: int = SHOWN) -> tuple[Facts, Figure]:
-    """Draws pictures for captions of val drawings and has them judged.
+    """Draw samples for captions of val drawings and judge them.
 
     Args:
         folder: the model.
-        judge: who reads them.
-        each: pictures a class that are judged.
-        shown: how many of them are in the figure, above as many for the same captions with any colors at all.
+        judge: classifies the samples.
+        each: samples per class.
+        shown: how many of them are in the figure, above as many for the same captions with random colors.
 
     Returns:
-        `judge/samples` and `judge/drawings`: the shares of samples and of val drawings whose class and facing the judge
-        reads as captioned; both with `/class`: the shares whose class it does; all with `/low` and `/high`; `vae_l1`.
-        And the sheet of samples, a column a class.
+        `judge/samples` and `judge/drawings`: the fractions of samples and of val drawings whose class and facing the
+        judge reads as captioned; both with `/class`: the fractions whose class it reads as captioned; all with `/low`
+        and `/high`; `vae_l1`. And the sheet of samples, one column per class.
     """
     originals = val_drawings(each)
     captions = [original.caption for original in originals]
@@ -80,26 +80,26 @@ def sample_facts(folder: Path, judge: Judge, each: int = SAMPLED, shown: int = S
     order = [column * each + row for row in range(shown) for column in range(len(THINGS))]
     new = [recolored(captions[i], seed=i) for i in order]
     short = [textwrap.fill(caption.removeprefix("a "), 28) for caption in [captions[i] for i in order] + new]
-    title = "What the model draws for captions of val drawings, and below for colors it was never given together"
+    title = "What the model draws for captions of val drawings; below, for the same captions with random colors"
     panels = [pictures[i] for i in order] + sample(pipeline, new)
     return facts, visualize.sheet(panels, short, columns=len(THINGS), title=title)
 
 
 def word_facts(folder: Path, each: int = SCORED) -> tuple[dict[str, WordScore], Interval, Figure]:
-    """Reads and scores the maps of the part names of val drawings' captions.
+    """Read and score the attention maps of the part names in captions of val drawings.
 
     Args:
         folder: the model.
-        each: drawings a class.
+        each: drawings per class.
 
     Returns:
-        What `score_words` and `score_twins` find, and a figure with one drawing of each class under the maps of some of
-        its words.
+        The results of `score_words` and `score_twins`, and a figure of one drawing of each class under the maps of some
+        of its words.
     """
     reader, originals = WordReader(folder), val_drawings(each)
     maps = [reader.maps(original, part_words(original)).mean(1).numpy() for original in originals]  # each (W, S, S)
     rows = []
-    for first in range(0, len(originals), each):  # of every class the drawing with most words in sight
+    for first in range(0, len(originals), each):  # of every class the drawing with most named parts visible
         i = max(range(first, first + each), key=lambda index: len(maps[index]))
         words = part_words(originals[i])
         chosen = np.linspace(0, len(words) - 1, WORDS_SHOWN).round().astype(int)
@@ -110,7 +110,7 @@ def word_facts(folder: Path, each: int = SCORED) -> tuple[dict[str, WordScore], 
 
 
 def words_table(found: Mapping[str, WordScore]) -> Table:
-    """The scores of words as a table for a terminal, the best first after the sum."""
+    """Put the scores of words into a table for a terminal: all words, then each, the best first."""
     table = Table(title="attention maps of part names on val drawings", title_justify="left")
     for heading in ("word", "maps", "part's area", "mass in part", "peak in part", "mass / area"):
         table.add_column(heading, justify="left" if heading == "word" else "right")
@@ -122,7 +122,7 @@ def words_table(found: Mapping[str, WordScore]) -> Table:
 
 
 def as_facts(found: Mapping[str, WordScore]) -> Facts:
-    """Scores of words under flat names: `words/all/mass`, `words/wheel/lift`, `words/wheel/lift/low`."""
+    """Flatten scores of words to names like `words/all/mass`, `words/wheel/lift`, `words/wheel/lift/low`."""
     facts: Facts = {}
     for name, score in found.items():
         facts |= {f"words/{name}/{share}": getattr(score, share) for share in ("words", "area", "mass", "peak")}
@@ -131,21 +131,21 @@ def as_facts(found: Mapping[str, WordScore]) -> Facts:
 
 
 def named(name: str, interval: Interval) -> Facts:
-    """An interval under flat names: `name`, `name/low` and `name/high`."""
+    """Flatten an interval to `name`, `name/low` and `name/high`."""
     return {name: interval.value, f"{name}/low": interval.low, f"{name}/high": interval.high}
 
 
 def showcase(folder: Path, out: Path, summary: Path | None = None, console: Console | None = None) -> Facts:
-    """Draws both figures into `out`, and brings the card and the README in the model's folder up to date.
+    """Draw `samples.png` and `words.png`, and bring the card and the README in the model's folder up to date.
 
     Args:
         folder: the model.
         out: where the figures go.
-        summary: summary.json of an evaluation of this model, for the PCKs on the card.
-        console: where the tables are printed.
+        summary: summary.json of an evaluation of this model, for the PCK on the card.
+        console: where the tables are printed, if anywhere.
 
     Returns:
-        All that the card holds.
+        All facts on the card.
 
     Raises:
         UserError: if there is no model in the folder, or no such summary.
@@ -153,7 +153,7 @@ def showcase(folder: Path, out: Path, summary: Path | None = None, console: Cons
     if not (folder / "unet").exists():
         raise UserError(f"There is no model in {folder}: train it first, with python -m sdcorr.toybox.making.train.")
     if summary and not summary.exists():
-        raise UserError(f"There is no summary {summary}: give the summary.json that eval.py wrote into its run folder.")
+        raise UserError(f"There is no summary {summary}: give the summary.json in the run folder of an evaluation.")
     out.mkdir(parents=True, exist_ok=True)
     facts = read_facts(folder / TRAINING) | (scores(json.loads(summary.read_text())) if summary else {})
     found, twins, figure = word_facts(folder)
@@ -171,14 +171,14 @@ def showcase(folder: Path, out: Path, summary: Path | None = None, console: Cons
 
 
 def _share(right: Sequence[bool]) -> Interval:
-    """The share that is right, every one counting for itself."""
+    """Return the fraction that is right, with an interval from a bootstrap over single cases."""
     return ratio_of_sums(np.arange(len(right)), np.array(right, dtype=float), np.ones(len(right)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command line; `argv` in its place if it is given."""
+    """Read the command line (or `argv`), make the figures and write the card."""
     parser = argparse.ArgumentParser(
-        prog="python -m sdcorr.toybox.making.showcase", description="Show what the model has learnt."
+        prog="python -m sdcorr.toybox.making.showcase", description="Show what the model has learned."
     )
     parser.add_argument("--model", type=Path, default=MODEL_FOLDER, help="diffusers folder of the model")
     parser.add_argument("--out", type=Path, default=Path("docs/figures"), help="where the figures go")

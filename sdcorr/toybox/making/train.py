@@ -1,9 +1,9 @@
 """Train the toybox model: `python -m sdcorr.toybox.making.train vae`, then `... unet`.
 
-The autoencoder first: what its latents do not show, nobody can match. Then the UNet and the text encoder together, on
-latents that are computed once, with the plain diffusion objective on captioned drawings. Neither ever sees a key-point,
-a mask or a pair. Both stages save as they go and go on from there when the same command is run again; with a larger
-`--images` a finished one is continued.
+The autoencoder comes first: what its latents do not show cannot be matched. Then the UNet and the text encoder are
+trained together, on latents that are computed once, with the plain diffusion objective on captioned drawings. Neither
+stage sees a keypoint, a mask or a pair. Both save regularly, and the same command continues a stage that was stopped;
+a larger `--images` continues a finished one.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from transformers import CLIPTokenizer
 
 from sdcorr.errors import UserError
@@ -29,39 +30,55 @@ from sdcorr.toybox import anatomy
 from sdcorr.toybox.making.model_card import TRAINING, merge
 from sdcorr.toybox.making.pool import drawing_pool, to_unit_range
 
-EMPTY_CAPTION = 0.1  # share of training captions left empty
+EMPTY_CAPTION = 0.1  # fraction of training captions left empty
 MIN_SNR = 5.0  # gamma of the min-SNR loss weighting
 
 
 def trapezoid(step: int, steps: int, warm_up: int = 200, cool_down: float = 0.25) -> float:
-    """Learning-rate factor: up over `warm_up` steps, level, linearly down to 0 over the last share `cool_down`."""
+    """Learning-rate factor: up over `warm_up` steps, level, linearly down to 0 over the last fraction `cool_down`."""
     return max(0.0, min(1.0, (step + 1) / warm_up, (steps - step) / (cool_down * steps)))
 
 
 class AutoencoderTraining(L.LightningModule):
-    """L1 on pixels, L1 on the differences of neighboring pixels (edges stay sharp), and a very small KL."""
+    """Trains the autoencoder: L1 on pixels, L1 on the differences of neighbors (for sharp edges), and a very small KL.
 
-    def __init__(self, steps: int, learning_rate: float = 2e-3):
+    Args:
+        steps: how many there will be, which sets the learning rate's schedule.
+        learning_rate: its highest.
+    """
+
+    def __init__(self, steps: int, learning_rate: float = 2e-3) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.vae = anatomy.build_vae()
 
     def training_step(self, batch: tuple[torch.Tensor]) -> torch.Tensor:
+        """Return the loss of `(B, S, S, 3)` uint8 images."""
         images = to_unit_range(batch[0])  # (B, 3, S, S)
-        posterior = self.vae.encode(images).latent_dist
-        error = self.vae.decode(posterior.sample()).sample.float() - images
+        posterior = self.vae.encode(images, return_dict=False)[0]
+        latents: Any = posterior.sample()  # (B, 4, S / 4, S / 4)
+        error = self.vae.decode(latents, return_dict=False)[0].float() - images
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         self.log("l1", error.abs().mean(), prog_bar=True)
         return error.abs().mean() + edges + 1e-6 * posterior.kl().mean()
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW whose learning rate follows `trapezoid`."""
         return _adam_with_trapezoid(self, self.hparams)
 
 
 class DiffusionTraining(L.LightningModule):
-    """v-prediction of noised latents under their captions, weighted by min-SNR; UNet and text encoder together."""
+    """Trains UNet and text encoder together: v-prediction of noised latents given their captions, min-SNR weights.
 
-    def __init__(self, steps: int, tokenizer: CLIPTokenizer, learning_rate: float = 1.5e-3):
+    Args:
+        steps: how many there will be, which sets the learning rate's schedule.
+        tokenizer: of the captions.
+        learning_rate: its highest.
+    """
+
+    alphas: torch.Tensor  # (1000,) the scheduler's cumulative products
+
+    def __init__(self, steps: int, tokenizer: CLIPTokenizer, learning_rate: float = 1.5e-3) -> None:
         super().__init__()
         self.save_hyperparameters(ignore="tokenizer")
         self.unet = anatomy.build_unet()
@@ -69,6 +86,7 @@ class DiffusionTraining(L.LightningModule):
         self.register_buffer("alphas", anatomy.build_scheduler().alphas_cumprod, persistent=False)
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Return the loss of `(B, 4, 16, 16)` latents and their `(B, T)` tokens."""
         latents, tokens = batch  # (B, 4, 16, 16), (B, T)
         latents = latents.float()
         t = torch.randint(0, len(self.alphas), latents.shape[:1], device=latents.device)
@@ -83,20 +101,27 @@ class DiffusionTraining(L.LightningModule):
         self.log("loss", loss, prog_bar=True)
         return loss
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW whose learning rate follows `trapezoid`."""
         return _adam_with_trapezoid(self, self.hparams)
 
 
-def _adam_with_trapezoid(module: L.LightningModule, hparams):
+def _adam_with_trapezoid(module: L.LightningModule, hparams: Any) -> OptimizerLRSchedulerConfig:
     optimizer = torch.optim.AdamW(module.parameters(), lr=hparams.learning_rate, weight_decay=1e-2, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: trapezoid(step, hparams.steps))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class Batches(torch.utils.data.IterableDataset):
-    """Shuffled batches without end. Rows are gathered in one go: a per-item loader is slow with pictures this small."""
+    """Endless shuffled batches. Rows are gathered at once, as loading item by item is slow for images this small.
 
-    def __init__(self, *columns: np.ndarray | torch.Tensor, batch: int, seed: int):
+    Args:
+        columns: arrays of the same length.
+        batch: rows in a batch.
+        seed: of the order.
+    """
+
+    def __init__(self, *columns: np.ndarray | torch.Tensor, batch: int, seed: int) -> None:
         self.columns, self.batch, self.seed = columns, batch, seed
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
@@ -109,11 +134,19 @@ class Batches(torch.utils.data.IterableDataset):
 
 
 class CaptionedLatents(Batches):
-    """Batches of latents and tokens, one caption in ten emptied."""
+    """Batches of latents and tokens, with one caption in ten replaced by the empty one.
 
-    def __init__(self, latents: np.ndarray, tokens: torch.Tensor, empty: torch.Tensor, batch: int, seed: int):
+    Args:
+        latents: `(N, 4, 16, 16)` float16.
+        tokens: `(N, T)` of the captions.
+        empty: `(T,)` tokens of the empty caption.
+        batch: rows in a batch.
+        seed: of the order and of which captions are replaced.
+    """
+
+    def __init__(self, latents: np.ndarray, tokens: torch.Tensor, empty: torch.Tensor, batch: int, seed: int) -> None:
         super().__init__(latents, tokens, batch=batch, seed=seed)
-        self.empty = empty  # (T,)
+        self.empty = empty
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         rng = np.random.default_rng(self.seed + 1)
@@ -123,46 +156,61 @@ class CaptionedLatents(Batches):
 
 
 class Keeper(Callback):
-    """Saves every so many steps and at the end: a checkpoint, a line of the loss, and whatever `export` writes.
+    """Saves regularly and at the end: a checkpoint, a line with the loss, and what `export` writes.
 
     Args:
-        every: steps between.
-        checkpoint: file to go on from; the losses are kept beside it.
-        export: is given the module with averaged weights, the step, and the running mean of the loss.
+        every: steps from one save to the next.
+        checkpoint: file that training continues from; the losses are kept beside it.
+        export: called with the module with averaged weights, the step, and the running mean of the loss.
     """
 
-    def __init__(self, every: int, checkpoint: Path, export: Callable[[L.LightningModule, int, float], None]):
+    def __init__(self, every: int, checkpoint: Path, export: Callable[[Any, int, float], None]) -> None:
         self.every, self.checkpoint, self.export = every, checkpoint, export
-        self.running: float | None = None
+        self.running = math.nan
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Update the running mean of the loss, and save if it is time."""
         loss = float(outputs["loss"].detach())
-        self.running = loss if self.running is None else 0.99 * self.running + 0.01 * loss
+        self.running = loss if math.isnan(self.running) else 0.99 * self.running + 0.01 * loss
         if trainer.global_step % self.every == 0:
-            self.save(trainer, module)
+            self.save(trainer)
 
-    def on_train_end(self, trainer, module):
-        self.save(trainer, module)
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save once more."""
+        self.save(trainer)
 
-    def save(self, trainer, module):
+    def save(self, trainer: L.Trainer) -> None:
+        """Write the checkpoint, the export and the line with the loss."""
         partial = self.checkpoint.with_suffix(".partial")
         trainer.save_checkpoint(partial)
-        os.replace(partial, self.checkpoint)
+        partial.replace(self.checkpoint)
         self.export(_averaged(trainer), trainer.global_step, self.running)
         with self.checkpoint.with_suffix(".jsonl").open("a") as log:
             log.write(json.dumps({"step": trainer.global_step, "loss": round(self.running, 5)}) + "\n")
 
 
-def _averaged(trainer: L.Trainer) -> L.LightningModule:
-    """The module's twin with averaged weights; Lightning keeps it to itself."""
-    averaging = next(callback for callback in trainer.callbacks if isinstance(callback, EMAWeightAveraging))
+def _averaged(trainer: L.Trainer) -> torch.nn.Module:
+    """Return the copy of the module with averaged weights, which Lightning offers no public way to."""
+    callbacks = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]  # the Trainer has it from a connector
+    averaging = next(callback for callback in callbacks if isinstance(callback, EMAWeightAveraging))
+    assert averaging._average_model is not None  # it is made when the fit begins
     return averaging._average_model.module
 
 
 def fit(module: L.LightningModule, data: Batches, keeper: Keeper, steps: int, decay: float) -> None:
-    """One Lightning fit, from the last checkpoint if there is one."""
+    """Run one Lightning fit, from the last checkpoint if there is one.
+
+    Args:
+        module: what is trained.
+        data: its batches; after a restart they come in another order.
+        keeper: saves.
+        steps: when to stop, counted from the first start.
+        decay: of the averaged weights, per step.
+    """
     resume = keeper.checkpoint if keeper.checkpoint.exists() else None
-    if resume:  # with other batches and other noise than the ones it began with
+    if resume:  # with other batches and other noise than those of the steps already taken
         data.seed += torch.load(resume, mmap=True, weights_only=True)["global_step"]
         L.seed_everything(data.seed)
     trainer = L.Trainer(
@@ -181,13 +229,13 @@ def fit(module: L.LightningModule, data: Batches, keeper: Keeper, steps: int, de
 
 
 def train_vae(args: argparse.Namespace) -> None:
-    """The first stage: writes vae/."""
+    """Run the first stage, which writes vae/."""
     images, _ = drawing_pool(args.work / "pool", min(args.pool, args.images))
     steps = math.ceil(args.images / args.batch)
 
     def export(module: AutoencoderTraining, step: int, loss: float) -> None:
-        scale = latent_scale(module.vae, images[:512])
-        anatomy.save_half(module.vae, args.out / "vae", scaling_factor=scale)
+        module.vae.register_to_config(scaling_factor=latent_scale(module.vae, images[:512]))
+        anatomy.save_half(module.vae, args.out / "vae")
         merge(args.out / TRAINING, {"vae_images_seen": step * args.batch, "vae_loss": loss})
 
     keeper = Keeper(args.save_every, args.work / "vae.ckpt", export)
@@ -196,7 +244,7 @@ def train_vae(args: argparse.Namespace) -> None:
 
 
 def train_unet(args: argparse.Namespace) -> None:
-    """The second stage: writes unet/, text_encoder/, tokenizer/, scheduler/ and model_index.json.
+    """Run the second stage, which writes unet/, text_encoder/, tokenizer/, scheduler/ and model_index.json.
 
     Raises:
         UserError: if there is no autoencoder yet.
@@ -206,7 +254,7 @@ def train_unet(args: argparse.Namespace) -> None:
     images, captions = drawing_pool(args.work / "pool", args.pool)
     vae = AutoencoderKL.from_pretrained(args.out / "vae", dtype=torch.float32).eval()
     latents = cached_latents(vae, images, args.work / "latents")
-    if (args.out / "tokenizer").exists():  # the numbers of its tokens are what the text encoder has learnt
+    if (args.out / "tokenizer").exists():  # the text encoder has learned the numbers of its tokens
         tokenizer = CLIPTokenizer.from_pretrained(args.out / "tokenizer")
     else:
         tokenizer = anatomy.build_tokenizer(captions[:20000], args.out / "tokenizer")
@@ -234,35 +282,46 @@ def train_unet(args: argparse.Namespace) -> None:
 
 @torch.no_grad()
 def latent_scale(vae: AutoencoderKL, images: np.ndarray) -> float:
-    """The factor that gives the latents of `images` unit variance."""
-    return float(1 / vae.encode(to_unit_range(images).to(vae.device)).latent_dist.mean.float().std())
+    """Compute the factor that gives the latents of `images` unit variance."""
+    return float(1 / _latents(vae, images).std())
 
 
 @torch.no_grad()
 def cached_latents(vae: AutoencoderKL, images: np.ndarray, file: Path) -> np.ndarray:
-    """Latents of all training pictures, scaled, `(N, 4, 16, 16)` float16.
+    """Return the scaled latents of all training images, `(N, 4, 16, 16)` float16.
 
-    Computed once and kept; the file's name tells apart pools and autoencoders.
+    Args:
+        vae: the trained autoencoder.
+        images: `(N, S, S, 3)` uint8.
+        file: start of the name of the file that keeps them; the rest names the pool's size and the autoencoder.
     """
-    file = file.with_name(f"{file.name}-{len(images)}-{vae.config.scaling_factor:.6f}.npy")
+    scale = vae.config["scaling_factor"]
+    file = file.with_name(f"{file.name}-{len(images)}-{scale:.6f}.npy")
     if not file.exists():
         rows = []
         for start in range(0, len(images), 256):
             with torch.autocast(vae.device.type, torch.bfloat16):
-                mean = vae.encode(to_unit_range(images[start : start + 256]).to(vae.device)).latent_dist.mean
-            rows.append((mean.float() * vae.config.scaling_factor).half().cpu().numpy())
+                mean = _latents(vae, images[start : start + 256])
+            rows.append((mean * scale).half().cpu().numpy())
         partial = file.with_suffix(".partial.npy")
         np.save(partial, np.concatenate(rows))
-        os.replace(partial, file)
+        partial.replace(file)
     return np.load(file)
 
 
+def _latents(vae: AutoencoderKL, images: np.ndarray) -> torch.Tensor:
+    """Encode images, `(B, S, S, 3)` uint8, to the mean of their latents, `(B, 4, 16, 16)` float32, not scaled."""
+    return vae.encode(to_unit_range(images).to(vae.device), return_dict=False)[0].mean.float()
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command line; `argv` in its place if it is given."""
+    """Read the command line (or `argv`) and run one stage."""
     parser = argparse.ArgumentParser(prog="python -m sdcorr.toybox.making.train", description="Train the toybox model.")
     parser.add_argument("stage", choices=("vae", "unet"))
-    parser.add_argument("--images", type=int, help="how many training images are seen (vae 100,000, unet 700,000)")
-    parser.add_argument("--batch", type=int, help="images a step (vae 16, unet 64)")
+    parser.add_argument(
+        "--images", type=int, help="how many images to train on, counting repeats (vae 100,000, unet 700,000)"
+    )
+    parser.add_argument("--batch", type=int, help="images per step (vae 16, unet 64)")
     parser.add_argument("--pool", type=int, default=150_000, help="distinct drawings to train on")
     parser.add_argument("--save-every", type=int, default=500, help="steps between saved models")
     parser.add_argument("--seed", type=int, default=0)

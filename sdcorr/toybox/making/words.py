@@ -1,8 +1,8 @@
-"""Where a caption's words look: cross-attention maps of part names on drawings, and how well they lie on the parts.
+"""Where the words of a caption look: cross-attention maps of part names, and how well they cover the parts.
 
-This is what the whole method rests on: a model that was only ever told which pictures have a `wheel` has learnt where
-the wheel is. A drawing is encoded and noised, its own caption goes through the text encoder, and the map of one of the
-caption's tokens is read just as the method reads the map of a token that it optimizes. Nothing is optimized here.
+The whole method rests on this: a model that was only told which images have a `wheel` has learned where the wheel is.
+A drawing is encoded and noised, its own caption goes through the text encoder, and the map of one of the caption's
+tokens is read as the method reads the map of a token that it optimizes. Nothing is optimized here.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from sdcorr.images import image_to_tensor
 from sdcorr.toybox.anatomy import tokenize
 from sdcorr.toybox.world import Drawing
 
-LAYERS = ("up_blocks.2.attentions.1",)  # the layer whose maps lie best on the parts of val drawings that are not scored
-TIMESTEP = 140  # chosen likewise; anything from 40 to 260 is as good
+LAYERS = ("up_blocks.2.attentions.1",)  # the layer whose maps cover the parts best, on val drawings that are not scored
+TIMESTEP = 140  # chosen on the same drawings; anything from 40 to 260 is as good
 DRAWS = 8  # noise draws that a map is the mean of
-LEAST = 6.0  # pixels of a part that must be in sight for its word to be looked at
+LEAST = 6.0  # pixels of a part that must be visible for its word to count
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Word:
 
 
 class Interval(NamedTuple):
-    """A number with its 95 % bootstrap interval."""
+    """A value with its 95 % bootstrap interval."""
 
     value: float
     low: float
@@ -47,24 +47,24 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class WordScore:
-    """How well the maps of some words lie on their parts; shares are means over the words."""
+    """How well the maps of some words cover their parts; fractions are means over the words."""
 
-    words: int
-    area: float  # share of the picture that the part covers: what a map without any idea would have in it
-    mass: float  # share of the map's mass that lies in the part
-    peak: float  # share of the maps whose greatest pixel lies in the part
-    lift: Interval  # mass / area
+    words: int  # how many
+    area: float  # fraction of the image that the part covers, which is the mass that a uniform map would have in it
+    mass: float  # fraction of the map's mass that lies in the part
+    peak: float  # fraction of the maps whose greatest pixel lies in the part
+    lift: Interval  # sum of mass by sum of area
 
 
 class WordReader:
-    """A diffusion model together with its text encoder, to read the maps of words.
+    """A diffusion model with its text encoder, which reads the maps of words.
 
     Args:
         folder: a diffusers folder with text_encoder/ and tokenizer/.
         layers: cross-attention layers to read.
     """
 
-    def __init__(self, folder: Path, layers: Sequence[str] = LAYERS):
+    def __init__(self, folder: Path, layers: Sequence[str] = LAYERS) -> None:
         self.backbone = FrozenDiffusion.load(str(folder), layers=layers)
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
         self.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32).eval()
@@ -73,17 +73,17 @@ class WordReader:
     def maps(
         self, drawing: Drawing, words: Sequence[Word], *, timestep: int = TIMESTEP, draws: int = DRAWS, seed: int = 0
     ) -> Tensor:
-        """The maps of words of a drawing's caption on the drawing.
+        """Read the attention maps of words of a drawing's caption on that drawing.
 
         Args:
-            drawing: a picture and its caption.
+            drawing: an image and its caption.
             words: W words of the caption.
-            timestep: how much noise the picture is given.
+            timestep: how much noise the image is given.
             draws: noise draws that a map is the mean of.
             seed: of the noise.
 
         Returns:
-            `(W, L, S, S)`: mean over heads and noise, the mass of each being 1, in the order of the layers.
+            `(W, L, S, S)`: mean over heads and noise draws, each map of mass 1, layers in the order they are read.
         """
         backbone = self.backbone
         context = self.text_encoder(tokenize(self.tokenizer, [drawing.caption])).last_hidden_state  # (1, T, D)
@@ -105,7 +105,7 @@ class WordReader:
 
 
 def part_words(drawing: Drawing) -> list[Word]:
-    """The parts that a drawing's caption names, if enough of them is in sight, in the order of drawing."""
+    """List the parts that a drawing's caption names and that are visible enough, in the order of drawing."""
     caption = drawing.caption.split()
     found = []
     for part, mask in drawing.masks.items():
@@ -117,15 +117,15 @@ def part_words(drawing: Drawing) -> list[Word]:
 
 
 def score_words(drawings: Sequence[Drawing], maps: Sequence[np.ndarray]) -> dict[str, WordScore]:
-    """Scores word maps against the masks of the parts.
+    """Score word maps against the masks of the parts.
 
     Args:
         drawings: N drawings.
         maps: for each drawing `(W, S, S)`, a map of mass 1 for each of its `part_words`.
 
     Returns:
-        The score of all words under "all", then of each word: "wheel" is front and rear wheels alike, each held against
-        its own wheel.
+        The score of all words under "all", then of each noun: "wheel" is of front and rear wheels together, each map
+        compared with its own wheel.
     """
     rows: dict[str, list[tuple[float, ...]]] = {"all": []}  # word -> (drawing, area, mass, peak)
     for index, word, heat, drawing in _each(drawings, maps):
@@ -136,21 +136,21 @@ def score_words(drawings: Sequence[Drawing], maps: Sequence[np.ndarray]) -> dict
     scores = {}
     for name, values in rows.items():
         drawing, area, mass, peak = np.array(values).T  # each (n,)
-        shares = (float(share.mean()) for share in (area, mass, peak))
-        scores[name] = WordScore(len(values), *shares, ratio_of_sums(drawing, mass, area))
+        lift = ratio_of_sums(drawing, mass, area)
+        scores[name] = WordScore(len(values), float(area.mean()), float(mass.mean()), float(peak.mean()), lift)
     return scores
 
 
 def score_twins(drawings: Sequence[Drawing], maps: Sequence[np.ndarray]) -> Interval:
-    """Whether the map of "left eye" prefers the left eye to the right one.
+    """Measure whether the map of "left eye" prefers the left eye to the right one.
 
     Args:
         drawings: N drawings, some with parts of the same last word.
         maps: as for `score_words`.
 
     Returns:
-        Of the attention per pixel that a part and its twin get together, the part's share: mean over all words with a
-        twin in sight. At 1 the words tell twins apart, at 0.5 they do not.
+        Of the attention per pixel to a part and to its twin, the part's fraction: mean over all words with a visible
+        twin. At 1 the words tell twins apart, at 0.5 they do not.
     """
     rows = []
     for index, word, heat, drawing in _each(drawings, maps):
@@ -166,11 +166,12 @@ def score_twins(drawings: Sequence[Drawing], maps: Sequence[np.ndarray]) -> Inte
 def ratio_of_sums(
     groups: np.ndarray, above: np.ndarray, below: np.ndarray, samples: int = 1000, seed: int = 0
 ) -> Interval:
-    """Sum of `above` by sum of `below`, and the ends between which it stays when whole groups are drawn again.
+    """Divide the sum of `above` by the sum of `below`, with a bootstrap over groups.
 
     Args:
-        groups: `(n,)` what must stay together, a drawing's number say.
-        above, below: `(n,)`.
+        groups: `(n,)` what must stay together in a resample, such as the number of a drawing.
+        above: `(n,)` terms of the numerator.
+        below: `(n,)` terms of the denominator.
         samples: bootstrap resamples of the groups.
         seed: of the bootstrap.
     """
@@ -183,7 +184,7 @@ def ratio_of_sums(
 
 
 def _each(drawings: Sequence[Drawing], maps: Sequence[np.ndarray]) -> Iterator[tuple[int, Word, np.ndarray, Drawing]]:
-    """Every word: the number of its drawing, the word, its map, the drawing."""
+    """Yield for every word the number of its drawing, the word, its map and the drawing."""
     for index, (drawing, own_maps) in enumerate(zip(drawings, maps, strict=True)):
         for word, heat in zip(part_words(drawing), own_maps, strict=True):
             yield index, word, heat, drawing

@@ -43,7 +43,7 @@ class TestReadme:
         for line in (
             "| training images seen by the UNet | 1,234,567 |",
             "| trained on | abacus |",
-            "| attention in the part over the part's share of the area (1: by chance) | 3.2 [3.0, 4.0] |",
+            "| attention on the part over the part's fraction of the area (1: chance) | 3.2 [3.0, 4.0] |",
             "| the same, word by word | wheel 5.0, eye 2.0 |",
             "| PCK@0.1 per point, prompt, distinct points | 0.625 |",
             "| PCK@0.1 per point, same_pixel | 0.125 |",

@@ -1,0 +1,41 @@
+"""Facts that are written in two places agree."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def read(name: str):
+    return yaml.safe_load((ROOT / name).read_text())
+
+
+def test_hooks_have_the_tested_version_of_ruff():
+    pinned = re.search(r"^ruff==.+$", (ROOT / "constraints.txt").read_text(), re.M)[0]
+    hooks = [hook for repo in read(".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]]
+    assert {each for hook in hooks for each in hook["additional_dependencies"] if "ruff" in each} == {pinned}
+
+
+def test_the_workflow_does_what_ci_does():
+    (job,) = read(".github/workflows/ci.yml")["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
+
+
+def test_citation_has_what_the_format_asks_for_and_the_paper():
+    citation = read("CITATION.cff")
+    assert citation["cff-version"] == "1.2.0"
+    assert all(citation[key] for key in ("message", "title", "authors", "version"))
+    (paper,) = citation["references"]
+    names = [author["family-names"] for author in paper["authors"]]
+    readme = (ROOT / "README.md").read_text()
+    assert f"title     = {{{paper['title']}}}" in readme
+    assert names == re.findall(r"(\w+), [\w ]+?(?: and |\})", re.search(r"author +=.*", readme)[0])
+
+
+def test_versions_agree():
+    assert (
+        f"## [{read('CITATION.cff')['version']}] - {read('CITATION.cff')['date-released']}"
+        in (ROOT / "CHANGELOG.md").read_text()
+    )
