@@ -25,7 +25,7 @@ from sdcorr.diffusion.precision import matmul_fp32
 from sdcorr.errors import UserError
 
 _STACKS = ("transformer_blocks", "single_transformer_blocks")  # in order of execution
-_SCORES_AT_ONCE = 2**26  # numbers, 256 MB: all of Stable Diffusion 3's at 512 px, for two queries
+_SCORES_AT_ONCE = 2**25  # numbers, 128 MB: all of Stable Diffusion 3's at 512 px, for one query
 _Rope = tuple[Tensor, Tensor]
 
 
@@ -164,10 +164,14 @@ def joint_column(query: Tensor, key: Tensor, token: int) -> Tensor:
     scale = query.shape[-1] ** -0.5
     rows = max(1, _SCORES_AT_ONCE // (key.shape[:3].numel()))
     columns = [
-        checkpoint(token_column, part, key, token, scale, use_reentrant=False, preserve_rng_state=False)
+        checkpoint(_own_column, part, key, token, scale, use_reentrant=False, preserve_rng_state=False)
         for part in query.split(rows, -2)
     ]
     return torch.cat(columns, -1)
+
+
+def _own_column(query: Tensor, key: Tensor, token: int, scale: float) -> Tensor:
+    return token_column(query, key, token, scale).clone()  # a view would hold on to the softmax of these rows
 
 
 def image_share(query: Tensor, key: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from diffusers import (
     FluxTransformer2DModel,
     SD3Transformer2DModel,
 )
+from torch import nn
 
 from sdcorr.errors import UserError
 
@@ -128,4 +129,6 @@ def _read_weights(kind: type[_Weights], name: str, part: str, revision: str | No
             f"The weights in {part}/ of {name!r} lack {len(info['missing_keys'])} tensors that its config.json asks "
             "for: fetch or save the model again."
         )
-    return model
+    # Where the first tensor is a buffer, as in Stable Diffusion 3, diffusers takes weights in the dtype of the file.
+    # Not the model's own `to`, which warns of what these models do not have.
+    return nn.Module.to(model, dtype=dtype)

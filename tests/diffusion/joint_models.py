@@ -12,7 +12,6 @@ from diffusers import (
 from torch import nn
 
 FAMILIES = ("sd3_medium", "sd35_medium", "flux_dev")
-ALL = ("transformer_blocks.*.attn", "single_transformer_blocks.*.attn")  # patterns of every joint layer
 WIDTH = 40  # of the prompt embeddings
 
 # Widths are reduced; blocks' kinds, normalization, conditioning and the autoencoder's latents are the published ones.
@@ -36,7 +35,7 @@ _FLUX = {
     "axes_dims_rope": (4, 6, 6),
     "guidance_embeds": True,
 }
-_FLUX_SHIFT = {
+_FLUX_SCHEDULE = {
     "shift": 3.0,
     "use_dynamic_shifting": True,
     "base_shift": 0.5,
@@ -44,6 +43,7 @@ _FLUX_SHIFT = {
     "base_image_seq_len": 256,
     "max_image_seq_len": 4096,
 }
+SCHEDULES = {"sd3_medium": {"shift": 3.0}, "sd35_medium": {"shift": 3.0}, "flux_dev": _FLUX_SCHEDULE}
 _VAE = {"sd3_medium": (1.5305, 0.0609), "sd35_medium": (1.5305, 0.0609), "flux_dev": (0.3611, 0.1159)}
 
 
@@ -76,8 +76,7 @@ def save_joint(folder: Path, family: str) -> Path:
         scaling_factor=scale,
         shift_factor=shift,
     ).save_pretrained(folder / "vae")
-    schedule = _FLUX_SHIFT if family == "flux_dev" else {"shift": 3.0}
-    FlowMatchEulerDiscreteScheduler(**schedule).save_pretrained(folder / "scheduler")
+    FlowMatchEulerDiscreteScheduler(**SCHEDULES[family]).save_pretrained(folder / "scheduler")
     return folder
 
 

@@ -220,6 +220,7 @@ class TestMaps:
 
     def test_half_precision(self, folder, model):
         half = load(folder, precision="bf16")
+        assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
         maps, gradient = maps_and_gradient(half)
         expected, expected_gradient = maps_and_gradient(model)
         assert {m.dtype for m in maps} == {gradient.dtype} == {torch.float32}

@@ -1,8 +1,10 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch.autograd import gradcheck
+from torch.utils.checkpoint import checkpoint
 
 from sdcorr.diffusion import joint_attention
 from sdcorr.diffusion.joint_attention import (
@@ -78,12 +80,31 @@ class TestJointColumn:
         torch.testing.assert_close(column, whole)
         torch.testing.assert_close(torch.autograd.grad(column.square().sum(), (query, key)), expected)
 
-    def test_the_matrix_is_never_kept(self):
-        query, key = (x.requires_grad_() for x in queries_and_keys(tokens=3, image=4096))
+    def test_the_matrix_is_not_kept_for_the_backward_pass(self):
+        query, key = (x.requires_grad_() for x in queries_and_keys(tokens=3, image=1024))
         kept = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            kept.append(tensor.untyped_storage().nbytes())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             joint_column(query, key, 7)
-        assert max(kept) <= key.numel()  # queries and keys, not their 4096 x 4099 scores
+        assert max(kept) <= key.nbytes  # queries and keys, not their 1024 x 1027 scores
+
+    def test_rows_that_are_done_hold_no_scores(self, monkeypatch):
+        query, key = queries_and_keys(tokens=3, image=64)
+        monkeypatch.setattr(joint_attention, "_SCORES_AT_ONCE", 8 * 2 * 3 * 67)  # eight rows
+        parts = []
+
+        def watched(function: Callable, *inputs: object, **options: object) -> torch.Tensor:
+            parts.append(checkpoint(function, *inputs, **options))
+            return parts[-1]
+
+        monkeypatch.setattr(joint_attention, "checkpoint", watched)
+        joint_column(query, key, 7)
+        assert [part.shape[-1] for part in parts] == [8] * 8
+        assert all(part.untyped_storage().nbytes() == part.nbytes for part in parts)
 
     def test_half_precision_is_read_in_float32(self):
         query, key = (8 * x for x in queries_and_keys(image=50, dtype=torch.bfloat16))
