@@ -147,7 +147,7 @@ class FrozenDiffusion(nn.Module):
         """16 hexadecimal digits that name the weights in use, whatever path they came from, precision and schedule."""
         digest = hashlib.blake2b(self.precision.encode(), digest_size=8)
         digest.update(self.alphas_cumprod.cpu().numpy().tobytes())
-        for name, weight in sorted((*self.vae.named_parameters(), *self.unet.named_parameters())):
+        for name, weight in sorted(self.named_parameters()):
             digest.update(f"{name} {tuple(weight.shape)}".encode())
             digest.update(weight.flatten()[:256].float().cpu().numpy().tobytes())  # training changes every tensor
         return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What modules of a UNet put out, for methods that compare features."""
+"""What modules of a network put out, for methods that compare features."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -12,20 +12,21 @@ class _LastBlockRead(Exception):
     """Raised inside the UNet when the last wanted block has run."""
 
 
-def read_outputs(blocks: dict[str, nn.Module], run: Callable[[], object]) -> dict[str, Tensor]:
+def read_outputs(blocks: dict[str, nn.Module], run: Callable[[], object], part: int = 0) -> dict[str, Tensor]:
     """The outputs of some modules of a model during `run()`, which is left as soon as all are there.
 
     Args:
         blocks: name -> module.
         run: calls the model once.
+        part: which output is wanted of a module that puts out several.
 
     Returns:
-        Name -> (B, channels, h, w) float32: the output, or its first part where a module puts out several.
+        Name -> the output as float32, (B, channels, h, w) for a UNet's blocks.
     """
     outputs: dict[str, Tensor] = {}
 
     def keep(block: str, output: Tensor | tuple[Tensor, ...]) -> None:
-        outputs[block] = (output[0] if isinstance(output, tuple) else output).float()
+        outputs[block] = (output[part] if isinstance(output, tuple) else output).float()
         if len(outputs) == len(blocks):
             raise _LastBlockRead
 

@@ -1,0 +1,134 @@
+"""Getting a joint-attention model from a folder in the diffusers layout: transformer/, vae/, scheduler/.
+
+What a model is gets decided from its small configuration files, before any weight is read.
+"""
+
+import os
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    FluxTransformer2DModel,
+    SD3Transformer2DModel,
+)
+from torch import nn
+
+from sdcorr.errors import UserError
+
+JointTransformer = SD3Transformer2DModel | FluxTransformer2DModel
+_Weights = TypeVar("_Weights", SD3Transformer2DModel, FluxTransformer2DModel, AutoencoderKL)
+
+_TRANSFORMERS = {kind.__name__: kind for kind in (SD3Transformer2DModel, FluxTransformer2DModel)}
+_SUPPORTED = "Stable Diffusion 3 and 3.5 (SD3Transformer2DModel) and FLUX.1 (FluxTransformer2DModel)"
+
+
+class JointParts(NamedTuple):
+    """A model's parts, as diffusers has them."""
+
+    transformer: JointTransformer
+    vae: AutoencoderKL
+    scheduler: FlowMatchEulerDiscreteScheduler
+
+
+def is_joint(name: str, revision: str | None = None) -> bool:
+    """Whether a model has joint attention that can be read; looks at one small file.
+
+    Args:
+        name: path of a folder, or id on the Hugging Face hub.
+        revision: branch, tag or commit on the hub.
+    """
+    config = _read_config(SD3Transformer2DModel, name, "transformer", revision)
+    return config is not None and config.get("_class_name") in _TRANSFORMERS
+
+
+def load_joint_parts(name: str, revision: str | None, dtype: torch.dtype) -> JointParts:
+    """The transformer, the VAE and the noise schedule of a model.
+
+    Args:
+        name: path of a folder with transformer/, vae/ and scheduler/, or id on the Hugging Face hub.
+        revision: branch, tag or commit on the hub.
+        dtype: of the weights.
+
+    Raises:
+        UserError: if the model is of another kind, or its weights cannot be read.
+    """
+    name = os.path.expanduser(name)
+    configs = {
+        "transformer": _read_config(SD3Transformer2DModel, name, "transformer", revision),
+        "vae": _read_config(AutoencoderKL, name, "vae", revision),
+        "scheduler": _read_config(FlowMatchEulerDiscreteScheduler, name, "scheduler", revision),
+    }
+    if missing := [part for part, config in configs.items() if config is None]:
+        raise UserError(
+            f"The model {name!r} has no {missing[0]}/ with a configuration that can be read: give a folder with "
+            "transformer/, vae/ and scheduler/ as diffusers saves them, or the id of a model on the hub that is on "
+            "this machine or can be fetched."
+        )
+    _refuse_others(name, **configs)
+    transformer = _TRANSFORMERS[configs["transformer"]["_class_name"]]
+    return JointParts(
+        _read_weights(transformer, name, "transformer", revision, dtype),
+        _read_weights(AutoencoderKL, name, "vae", revision, dtype),
+        FlowMatchEulerDiscreteScheduler.from_config(configs["scheduler"]),
+    )
+
+
+def _refuse_others(name: str, transformer: dict[str, Any], vae: dict[str, Any], scheduler: dict[str, Any]) -> None:
+    """Raise UserError if the configurations are of a model that cannot be read, whatever its weights."""
+    kind = transformer.get("_class_name")
+    if kind not in _TRANSFORMERS:
+        raise UserError(f"The transformer/ of {name!r} is a {kind}, which cannot be read: there are {_SUPPORTED}.")
+    latents = vae.get("latent_channels")
+    expected = latents * 4 if kind == FluxTransformer2DModel.__name__ else latents  # FLUX packs 2 x 2 latents
+    if transformer.get("in_channels") != expected:
+        raise UserError(
+            f"The transformer/ of {name!r} takes {transformer.get('in_channels')} channels where a picture alone has "
+            f"{expected}: it wants a mask or a second picture too, as FLUX.1 Fill, Canny and Depth do; give the "
+            "text-to-image model."
+        )
+    if scheduler.get("_class_name") != FlowMatchEulerDiscreteScheduler.__name__:
+        raise UserError(
+            f"The scheduler/ of {name!r} is a {scheduler.get('_class_name')}, which does not say how much noise a "
+            "flow-matching model has at a timestep: take the scheduler/ that the model was published with, a "
+            f"{FlowMatchEulerDiscreteScheduler.__name__}."
+        )
+
+
+def _read_config(
+    kind: type[SD3Transformer2DModel] | type[AutoencoderKL] | type[FlowMatchEulerDiscreteScheduler],
+    name: str,
+    part: str,
+    revision: str | None,
+) -> dict[str, Any] | None:
+    """The configuration of a part of a model, or None if the model has no such part."""
+    try:
+        return dict(kind.load_config(os.path.expanduser(name), subfolder=part, revision=revision))
+    except (OSError, ValueError):
+        return None
+
+
+def _read_weights(kind: type[_Weights], name: str, part: str, revision: str | None, dtype: torch.dtype) -> _Weights:
+    try:
+        model, info = kind.from_pretrained(
+            name,
+            subfolder=part,
+            revision=revision,
+            dtype=dtype,
+            low_cpu_mem_usage=False,  # True needs `accelerate`
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise UserError(
+            f"The weights in {part}/ of {name!r} could not be read ({reason}): fetch or save the model again."
+        ) from error
+    if info["missing_keys"]:  # diffusers would leave them random
+        raise UserError(
+            f"The weights in {part}/ of {name!r} lack {len(info['missing_keys'])} tensors that its config.json asks "
+            "for: fetch or save the model again."
+        )
+    # Where the first tensor is a buffer, as in Stable Diffusion 3, diffusers takes weights in the dtype of the file.
+    # Not the model's own `to`, which warns of what these models do not have.
+    return nn.Module.to(model, dtype=dtype)
