@@ -109,7 +109,14 @@ def image_to_tensor(image: Image.Image, size: int) -> Tensor:
 
     Returns:
         (3, S, S) float32 in [0, 1].
+
+    Raises:
+        UserError: if the image is not RGB.
     """
+    if image.mode != "RGB":
+        raise UserError(
+            f"A picture of the mode {image.mode} is not RGB: give sdcorr.read_picture(picture) in its place."
+        )
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
     return to_tensor(image)

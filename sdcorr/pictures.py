@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -196,15 +197,21 @@ def check_points(points: Any, source: Picture) -> np.ndarray:
     if not points:
         raise UserError(f"The list of points is empty: {shape}.")
     for number, point in enumerate(points, start=1):
-        pair = isinstance(point, Sequence) and not isinstance(point, str) and len(point) == 2
-        if not pair or not all(isinstance(value, int | float) and abs(value) < math.inf for value in point):
+        if not _is_pair(point):
             raise UserError(f"Point {number}, {point!r}, is not a pair of numbers: {shape}.")
-        if not (0 <= point[0] <= width and 0 <= point[1] <= height):
+        x, y = point
+        if not (0 <= x <= width and 0 <= y <= height):
             raise UserError(
                 f"Point {number}, {point!r}, is outside {source.path.name}, which is {width} x {height} pixels: "
                 f"give x from 0 to {width} and y from 0 to {height}."
             )
     return np.array(points, dtype=np.float64)
+
+
+def _is_pair(point: Any) -> bool:
+    """Whether it is two finite numbers."""
+    two = isinstance(point, Sequence | np.ndarray) and not isinstance(point, str) and len(point) == 2
+    return two and all(isinstance(value, Real) and math.isfinite(value) for value in point)
 
 
 def _picture(given: GivenPicture, unnamed: str) -> Picture:

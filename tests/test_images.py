@@ -50,6 +50,11 @@ class TestImageToTensor:
         assert tensor[:, 0, 1].tolist() == pytest.approx([1, 0.2, 0])
         assert tensor.sum().item() == pytest.approx(1.2)
 
+    @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16"])
+    def test_another_mode_is_answered_with_what_to_do(self, mode):
+        with pytest.raises(UserError, match=r"read_picture"):
+            image_to_tensor(Image.new(mode, (4, 4)), 4)
+
     def test_is_squashed_to_a_square(self):
         image = Image.new("RGB", (8, 2))
         image.paste((255, 255, 255), (0, 0, 4, 2))  # the left half

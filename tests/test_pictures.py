@@ -32,7 +32,15 @@ def test_a_request_needs_a_target() -> None:
         read_request(IMAGE, [[1, 2]], [])
 
 
-@pytest.mark.parametrize("points", [[[1, 2], [40, 20]], ((1, 2), (40, 20)), np.array([[1, 2], [40, 20]], np.float32)])
+@pytest.mark.parametrize(
+    "points",
+    [
+        [[1, 2], [40, 20]],
+        ((1, 2), (40, 20)),
+        np.array([[1, 2], [40, 20]], np.float32),
+        [np.array([1, 2]), (np.int64(40), np.float32(20))],
+    ],
+)
 def test_points_in_any_form(points) -> None:
     found = check_points(points, name_picture(IMAGE, "a.png"))
     assert found.dtype == np.float64 and found.tolist() == [[1, 2], [40, 20]]
