@@ -80,7 +80,8 @@ def embedding_store(cfg: DictConfig, of: FrozenDiffusion, how: PromptSettings, d
     """Where embeddings are kept that were optimized with this model and these settings; None for `embeddings=null`."""
     if not cfg.embeddings or how.probe:  # a probe's embeddings take less time to make than to read
         return None
-    model = {"weights": of.fingerprint(), "layers": list(of.layers), "image_size": of.image_size, "tokens": of.tokens}
+    model = {"parts": of.identity(), "layers": list(of.layers), "image_size": of.image_size, "tokens": of.tokens}
+    model["precision"] = of.precision
     return EmbeddingStore(Path(cfg.embeddings), {"dataset": dataset, "model": model, "method": how.of_optimization()})
 
 

@@ -96,7 +96,7 @@ def evaluation_logger(
         "pairs": len(benchmark.pairs),
         "points": sum(int(pair.visible.sum()) for pair in benchmark.pairs),
         "source_images": len({pair.source for pair in benchmark.pairs}),
-        "weights": backbone.fingerprint(),
+        "weights": backbone.identity(),
         "image_size": backbone.image_size,
         "layers": list(backbone.layers),
         "device": str(backbone.device),
