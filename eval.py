@@ -22,11 +22,10 @@ from sdcorr.datasets import Benchmark
 from sdcorr.report.page import write_report
 from sdcorr.report.pairs import best_and_worst
 from sdcorr.report.terminal import print_summary
-from sdcorr.run.finish import finish
-from sdcorr.run.predict import predict
+from sdcorr.run import missing
+from sdcorr.run.predict import finish, predict
 from sdcorr.run.processes import launch
-from sdcorr.run.records import CurrentPredictions, PredictionStore
-from sdcorr.scoring import missing
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.protocols import Protocol, protocol_named
 from sdcorr.scoring.score import score, write_summary
 
@@ -44,12 +43,14 @@ def main(cfg: DictConfig) -> int:
         methods = build.methods(cfg, benchmark, watch)
         config = build.decisive(cfg, benchmark)
         store = PredictionStore(build.run_folder(cfg, config))
-        store.claim(config)
+        store.claim_run({"dataset": config["dataset"]}, benchmark)
+        for name in methods:
+            store.claim(name, build.claim(cfg, config, name))
         if ranks.first:
-            matcher = methods[build.METHOD]()
+            matcher = build.matcher(cfg, benchmark.name)
             watch.logger = tracking.evaluation_logger(cfg, store.run_dir, benchmark, matcher, ranks.world_size)
         for name, make in methods.items():
-            predict(benchmark, make(), store, name, rank=ranks.rank, world_size=ranks.world_size, console=console)
+            predict(benchmark, make, store, name, rank=ranks.rank, world_size=ranks.world_size, console=console)
         if not ranks.first:
             return 0
         if ranks.world_size > 1:
@@ -67,24 +68,23 @@ def report(
     console: Console,
 ) -> int:
     """Score what the run folder holds for these pairs, say what is missing, and return the exit code."""
-    current = CurrentPredictions(store, benchmark.pairs)
-    gaps = missing.missing(benchmark, current, methods)
+    gaps = missing.missing(benchmark, store, methods)
     missing.keep(store, gaps)
-    if current.left_out:
-        console.print(f"{len(current.left_out)} pairs in {store.run_dir} are not in the data set any more: left out.")
+    if left_out := store.left_out():
+        console.print(f"{len(left_out)} pairs in {store.run_dir} are not in the data set any more: left out.")
     summary = None
     if not any(pair.has_truth.any() for pair in benchmark.pairs):
         console.print("The truth of no point is known, so the matches are kept and not scored.")
-    elif not any(record.predictions for record in current.records(build.METHOD)):
+    elif not any(record.predictions for record in store.records(build.METHOD)):
         console.print("No pair could be predicted, so nothing is scored.")
     else:
-        summary = score(current, build.METHOD, protocol, cfg.alphas, samples=cfg.bootstrap)
+        summary = score(store, build.METHOD, protocol, cfg.alphas, samples=cfg.bootstrap)
         write_summary(store.run_dir, summary)
-        figures = best_and_worst(benchmark, current, build.METHOD, protocol, cfg.pictures)
-        tracking.log_scores(watch.logger, current, build.METHOD, protocol, summary, figures, samples=cfg.bootstrap)
+        figures = best_and_worst(benchmark, store, build.METHOD, protocol, cfg.pictures)
+        tracking.log_scores(watch.logger, store, build.METHOD, protocol, summary, figures, samples=cfg.bootstrap)
         print_summary(summary, build.METHOD, console)
     page = write_report(
-        current,
+        store,
         build.METHOD,
         protocol,
         summary,
@@ -93,7 +93,7 @@ def report(
         samples=cfg.bootstrap,
         console=console,
     )
-    tracking.log_pairs(watch.logger, benchmark, current, build.METHOD, protocol, cfg.logger)
+    tracking.log_pairs(watch.logger, benchmark, store, build.METHOD, protocol, cfg.logger)
     tracking.finish(watch.logger)
     missing.tell(console, store, gaps)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields
 from functools import cache, partial
 from pathlib import Path
@@ -17,11 +17,13 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sdcorr.cli.command import compose
 from sdcorr.cli.runs import METHOD
-from sdcorr.datasets import Benchmark
+from sdcorr.datasets import Benchmark, ImageReader, Match, Pair, SourceUnit
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.attention import resolve_layers
+from sdcorr.diffusion.fingerprint import identity_of
 from sdcorr.diffusion.precision import weights_dtype
 from sdcorr.errors import UserError
+from sdcorr.methods.base import Claim, Method
 from sdcorr.methods.image_patches import ImagePatches
 from sdcorr.methods.position import SameBoxPosition, SamePixel
 from sdcorr.methods.unet_features import UNetFeatures
@@ -29,7 +31,6 @@ from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed.embedding_store import EmbeddingStore
-from sdcorr.run.predict import Method
 from sdcorr.toybox.anatomy import MODEL_FOLDER
 
 Solve = Callable[[PromptOptimization, RandomCrops], torch.Tensor]
@@ -147,7 +148,7 @@ def methods(cfg: DictConfig, of: Benchmark, solve: Solve = run) -> dict[str, Cal
         UserError: if a name, a layer or a setting is not known or not legal, or the weights cannot be had.
     """
     method = matcher(cfg, of.name, solve=solve, map_cells=cfg.maps)
-    made: dict[str, Callable[[], Method]] = {METHOD: lambda: method}
+    made: dict[str, Callable[[], Any]] = {METHOD: lambda: method}
     for changes in cfg.variants:
         _check_variant(cfg, changes, method.backbone)
         made[variant_name(changes)] = partial(matcher, cfg, of.name, changes)
@@ -158,7 +159,29 @@ def methods(cfg: DictConfig, of: Benchmark, solve: Solve = run) -> dict[str, Cal
             warnings.warn(f"The baseline {name} is left out, for not every pair of {of.name} has boxes.", stacklevel=1)
             continue
         made[name] = partial(BASELINES[name], cfg)
-    return made
+    return {name: partial(_Matching, make) for name, make in made.items()}
+
+
+class _Matching(Method):
+    """What has a `match`, as a method."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.inner = make()
+
+    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
+        """See `Method.match`."""
+        yield from self.inner.match(unit, image)
+
+
+def claim(cfg: DictConfig, config: Mapping[str, Any], name: str) -> Claim:
+    """All that decides what a method predicts, of a configuration's `decisive` facts."""
+    if name in ("same_pixel", "same_box_position", "image_patches"):
+        return Claim(name, 1, {})
+    model = {**config["model"], **identity_of(_told(cfg)["path"], cfg.model.revision)}
+    model = {key: value for key, value in model.items() if key not in ("name", "path", "revision")}
+    if name in BASELINES:
+        return Claim(name, 1, config["baselines"][name], model)
+    return Claim(METHOD, 1, {**config["method"], **({} if name == METHOD else {"variant": name})}, model)
 
 
 def _check_variant(cfg: DictConfig, changes: DictConfig, of: FrozenDiffusion) -> None:
@@ -214,10 +237,14 @@ def run_folder(cfg: DictConfig, config: dict[str, Any]) -> Path:
 
 def _model(cfg: DictConfig, **changes: Any) -> tuple[tuple[str, Any], ...]:
     """What `FrozenDiffusion.load` is told, as something that can be compared."""
-    told = OmegaConf.to_container(cfg.model, resolve=True) | changes
-    told = {name: value for name, value in told.items() if name not in ("name", "transfer_layers")}
+    told = _told(cfg) | changes
+    return tuple(sorted((told | {"layers": tuple(told["layers"])}).items()))
+
+
+def _told(cfg: DictConfig) -> dict[str, Any]:
+    told = dict(OmegaConf.to_container(cfg.model, resolve=True))
     path = str(MODEL_FOLDER) if told["path"] == "toybox" else told["path"]
-    return tuple(sorted((told | {"path": path, "layers": tuple(told["layers"])}).items()))
+    return {name: value for name, value in told.items() if name not in ("name", "transfer_layers")} | {"path": path}
 
 
 @cache
