@@ -8,12 +8,18 @@ records, and scoring them with intervals under every protocol that has a rule fo
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from sdcorr.datasets import Match, Pair
-from sdcorr.run.records import PredictionStore, UnitRecord
+from sdcorr.datasets import Match, Pair, group_by_source
+from sdcorr.digests import digest
+from sdcorr.errors import UserError
+from sdcorr.methods.base import Claim
+from sdcorr.run.records import UnitRecord
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import read
 from sdcorr.scoring.protocols import PROTOCOLS
 from sdcorr.scoring.score import score_answers, write_summary
@@ -45,24 +51,42 @@ def pair(category: int, source: int, target: int, draws: np.random.Generator) ->
     )
 
 
+class MadeUp:
+    """Pairs of pictures that do not exist."""
+
+    name, split = "spair", "test"
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = pairs
+
+    def image(self, key: str) -> Image.Image:
+        """None there is."""
+        raise UserError(f"There is no image {key}.")
+
+    def digest(self, key: str) -> str:
+        """As if there were one."""
+        return digest(key)
+
+
 def write_run(folder: Path, methods: int) -> PredictionStore:
     """Write a run folder in which every method errs by about 30 pixels."""
     draws = np.random.default_rng(0)
-    store, left = PredictionStore(folder), PAIRS
-    store.claim({"dataset": {"name": "spair"}})
-    for category in range(CATEGORIES):
-        for source in range(SOURCES):
-            pairs = [pair(category, source, target, draws) for target in range(min(TARGETS, left))]
-            left -= len(pairs)
-            for method in range(methods if pairs else 0):
-                errors = [draws.normal(0, 30, each.true_points.shape) for each in pairs]
-                answers = tuple(
-                    (each, Match(each.true_points + error, np.ones(len(error))))
-                    for each, error in zip(pairs, errors, strict=True)
-                )
-                name = f"method{method}"
-                store.save(UnitRecord("spair", "test", name, f"{category}/{source}", 1.0, answers))
-    return store
+    places = [(c, s, t) for c in range(CATEGORIES) for s in range(SOURCES) for t in range(TARGETS)]
+    benchmark, store = MadeUp([pair(*place, draws) for place in places[:PAIRS]]), PredictionStore(folder)
+    store.claim_run({"dataset": {"name": benchmark.name}}, benchmark)
+    for method in range(methods):
+        name = f"method{method}"
+        store.claim(name, Claim("made up", 1, {}))
+        for unit in group_by_source(benchmark.pairs):
+            errors = [draws.normal(0, 30, each.true_points.shape) for each in unit.pairs]
+            answers = tuple(
+                (each, Match(each.true_points + error, np.ones(len(error))))
+                for each, error in zip(unit.pairs, errors, strict=True)
+            )
+            keys = {key for each in unit.pairs for key in (each.source, each.target)}
+            read = {key: benchmark.digest(key) for key in keys}
+            store.save(UnitRecord("spair", "test", name, unit.source, 1.0, answers, pictures=read))
+    return PredictionStore(folder)
 
 
 def main() -> None:

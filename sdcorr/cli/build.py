@@ -53,7 +53,7 @@ class Entry:
             kind=f"{self.kind.__module__}.{self.kind.__qualname__}",
             version=self.kind.version,
             settings={name: value for name, value in self.settings.items() if name not in self.kind.without_effect},
-            model=self.resources.model_identity() if self.kind.reads_model else None,
+            model=self.method.model_identity(),
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sdcorr.cli.command import Arguments
 from sdcorr.errors import UserError
-from sdcorr.run.records import PredictionStore
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.pck import ALPHAS
 
 METHOD = "prompt"  # the method that a run is about unless another is named

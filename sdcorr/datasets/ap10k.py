@@ -29,9 +29,9 @@ import numpy as np
 from PIL import Image
 
 from sdcorr.datasets.base import Box, Pair
+from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.datasets.reading import find_folder, gather, get_it, read_text
 from sdcorr.errors import UserError
-from sdcorr.images import read_image
 
 POINTS = (
     *("left eye", "right eye", "nose", "neck", "root of tail"),
@@ -66,7 +66,7 @@ class Animal:
     unreadable: str = ""  # why it has no numbers
 
 
-class AP10K:
+class AP10K(PictureFiles):
     """Pairs of animals of one species, of two species of a family, or of two families; keys are file names.
 
     Images with several animals (GeoAware-SC's list if it lies in the root folder as ap-10k_is_crowd.txt; else those
@@ -105,14 +105,17 @@ class AP10K:
             )
         self.pairs, self.broken = gather(chosen, _pair, lambda item: f"{item[1].number}-{item[2].number}", self.title)
 
+    def path(self, key: str) -> Path:
+        """The file of that picture."""
+        return self.folder / "data" / key
+
     def image(self, key: str) -> Image.Image:
         """The RGB image of that key. Raises UserError if it is missing, cannot be read, or is not the annotated one."""
-        path = self.folder / "data" / key
-        image = read_image(path)
+        image = super().image(key)
         size = self._sizes.get(key, image.size)
         if image.size != size:
             raise UserError(
-                f"{path} is {image.size[0]} x {image.size[1]} pixels and annotated as {size[0]} x {size[1]}: "
+                f"{self.path(key)} is {image.size[0]} x {image.size[1]} pixels and annotated as {size[0]} x {size[1]}: "
                 f"{get_it(self.name)}."
             )
         return image

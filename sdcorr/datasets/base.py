@@ -157,6 +157,14 @@ class Benchmark(Protocol):
         """The RGB image of that key. Raises UserError if the file is missing or cannot be read."""
         ...
 
+    def digest(self, key: str) -> str:
+        """16 hexadecimal digits that name what decides the pixels of that picture: another picture, another digest.
+
+        It is asked for at every run, of every picture, so it is quick; `sdcorr.datasets.pictures.PictureFiles` has it
+        for pictures that are files. Raises UserError if the file is missing or cannot be read.
+        """
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Target:

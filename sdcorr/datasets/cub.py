@@ -23,12 +23,11 @@ from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from sdcorr.datasets.base import Box, Pair
+from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.datasets.reading import find_folder, gather, get_it, image_size, read_text, warn_of_totals
 from sdcorr.errors import UserError
-from sdcorr.images import read_image
 
 CLASSES = ("1", "2", "3")  # Black-footed, Laysan and Sooty Albatross: the classes of both pair lists
 SPLITS = {"test": "0", "train": "1"}  # what train_test_split.txt says of their images
@@ -47,7 +46,7 @@ class Bird:
     visible: np.ndarray  # (15,) bool
 
 
-class CUB:
+class CUB(PictureFiles):
     """Pairs of birds of one class; an image's key is its path below `images/`.
 
     `pairs="hedlin"` are those of Hedlin et al.: of every class all unordered pairs, the image that images.txt lists
@@ -86,9 +85,9 @@ class CUB:
         self.pairs, self.broken = gather(chosen, birds.pair, lambda item: f"{item[1]}-{item[2]}", self.title)
         warn_of_totals(self.title, split, len(chosen), self.expected)
 
-    def image(self, key: str) -> Image.Image:
-        """The RGB image of that key. Raises UserError if the file is missing or cannot be read."""
-        return read_image(self.folder / "images" / key)
+    def path(self, key: str) -> Path:
+        """The file of that picture."""
+        return self.folder / "images" / key
 
 
 def _has_lists(folder: Path) -> bool:

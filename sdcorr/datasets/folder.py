@@ -37,6 +37,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from sdcorr.datasets.base import Pair
+from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.datasets.reading import gather, upright_size
 from sdcorr.datasets.tables import NEEDED, Point, read_points
 from sdcorr.errors import UserError
@@ -45,7 +46,7 @@ from sdcorr.images import read_image
 SHOWN = 5  # mistakes that are told at once
 
 
-class Folder:
+class Folder(PictureFiles):
     """The pairs of a table, in the order in which they first appear; an image's key is its path from the folder.
 
     Args:
@@ -89,9 +90,13 @@ class Folder:
         """What tells runs on this folder from runs on another one, whose pictures may have the same names."""
         return {"folder": str(self.folder.resolve())}
 
+    def path(self, key: str) -> Path:
+        """The file of that picture."""
+        return self.folder / key
+
     def image(self, key: str) -> Image.Image:
         """The RGB image of that key, turned upright. Raises UserError if it is missing or cannot be read."""
-        return ImageOps.exif_transpose(read_image(self.folder / key))
+        return ImageOps.exif_transpose(read_image(self.path(key)))
 
 
 def _table(folder: Path, name: str | None) -> Path:

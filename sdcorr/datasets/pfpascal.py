@@ -24,9 +24,10 @@ from PIL import Image, ImageOps
 
 from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.matfile import read_mat
+from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.datasets.reading import Once, Row, find_file, find_folder, gather, image_size, read_rows, warn_of_totals
+from sdcorr.digests import combined
 from sdcorr.errors import UserError
-from sdcorr.images import read_image
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
@@ -57,7 +58,7 @@ class Annotation(NamedTuple):
     box: Box | None
 
 
-class PFPascal:
+class PFPascal(PictureFiles):
     """One split of PF-PASCAL. An image's key is `JPEGImages/<image>.jpg`, with `@mirrored` after it if it is.
 
     Points of a list are called by their row in Annotations, as the other splits' are; without Annotations by their
@@ -97,9 +98,18 @@ class PFPascal:
                 stacklevel=2,
             )
 
+    def path(self, key: str) -> Path:
+        """The file of that picture; it shows the scene as it is, mirrored or not."""
+        return self.folder / key.removesuffix(MIRRORED)
+
+    def digest(self, key: str) -> str:
+        """That of the picture's file, another one if it is mirrored; see `Benchmark.digest`."""
+        found = super().digest(key)
+        return combined([found, MIRRORED]) if key.endswith(MIRRORED) else found
+
     def image(self, key: str) -> Image.Image:
         """The RGB image of that key. Raises UserError if the file is missing or cannot be read."""
-        image = read_image(self.folder / key.removesuffix(MIRRORED))
+        image = super().image(key)
         return ImageOps.mirror(image) if key.endswith(MIRRORED) else image
 
     def _pair(self, row: Row) -> Pair:

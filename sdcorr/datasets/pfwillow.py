@@ -13,12 +13,11 @@ import os
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
 
 from sdcorr.datasets.base import Pair
+from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.datasets.reading import Once, Row, find_file, find_folder, gather, image_size, read_rows, warn_of_totals
 from sdcorr.errors import UserError
-from sdcorr.images import read_image
 
 CLASSES = (
     *("car(G)", "car(M)", "car(S)", "duck(S)", "motorbike(G)", "motorbike(M)", "motorbike(S)"),
@@ -30,7 +29,7 @@ POINTS = 10
 COLUMNS = 2 + 4 * POINTS
 
 
-class PFWillow:
+class PFWillow(PictureFiles):
     """The test pairs of PF-Willow. An image's key is `<class>/<name>.png`, and a pair's category the class.
 
     Args:
@@ -56,9 +55,9 @@ class PFWillow:
         self.pairs, self.broken = gather(rows, self._pair, Row.pair_id, self.title)
         warn_of_totals(self.title, split, len(rows), self.expected)
 
-    def image(self, key: str) -> Image.Image:
-        """The RGB image of that key. Raises UserError if the file is missing or cannot be read."""
-        return read_image(self.folder / key)
+    def path(self, key: str) -> Path:
+        """The file of that picture."""
+        return self.folder / key
 
     def _pair(self, row: Row) -> Pair:
         if len(row.cells) != COLUMNS:

@@ -16,7 +16,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,8 @@ import numpy as np
 from PIL import Image
 
 from sdcorr.datasets.base import Pair
-from sdcorr.datasets.cache import fingerprint, recall, remember
+from sdcorr.datasets.cache import recall, remember, stamps
+from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.datasets.reading import (
     find_folder,
     gather,
@@ -37,7 +38,6 @@ from sdcorr.datasets.reading import (
     warn_of_totals,
 )
 from sdcorr.errors import UserError
-from sdcorr.images import read_image
 
 TEST_PAIRS = {  # of the large test split
     **{"aeroplane": 690, "bicycle": 650, "bird": 702, "boat": 702, "bottle": 870, "bus": 644, "car": 564},
@@ -73,7 +73,7 @@ class Entry(NamedTuple):
     category: str
 
 
-class SPair:
+class SPair(PictureFiles):
     """One split of SPair-71k. An image's key is `<category>/<image>`.
 
     A pair's flags are words: viewpoint_variation and scale_variation easy, medium or hard; truncation and occlusion
@@ -97,6 +97,7 @@ class SPair:
     ):
         chosen = _chosen(split, size, categories)
         self.split = split
+        self._cache = f"{self.name}-{split}-{size}"
         self.folder = find_folder(root, ("SPair-71k",), _has_layout, self.title, self.name)
         layout = self.folder / "Layout" / size / f"{split}.txt"
         text = read_text(layout, self.name)
@@ -106,9 +107,13 @@ class SPair:
             raise UserError(f"{layout} lists no pair{' of ' * bool(chosen)}{', '.join(chosen)}: {get_it(self.name)}.")
         self.expected = expected(split, size, chosen)
         with many_small_objects():
-            notes = self._notes(f"{self.name}-{split}-{size}", fingerprint(text), lines)
+            notes = self._notes(lines)
             self.pairs, self.broken = gather(lines, lambda line: _pair(line, notes[line]), str, self.title)
         warn_of_totals(self.title, split, len(lines), self.expected)
+
+    def path(self, key: str) -> Path:
+        """The file of that picture."""
+        return self.folder / "JPEGImages" / f"{key}.jpg"
 
     def image(self, key: str) -> Image.Image:
         """The RGB image of that key.
@@ -116,10 +121,10 @@ class SPair:
         Raises:
             UserError: if the file is missing, cannot be read, or has not the size that its annotation says.
         """
-        image = read_image(self._path(key))
+        image = super().image(key)
         if image.size != self._sizes.get(key, image.size):
             raise UserError(
-                f"{self._path(key)} has {image.size[0]} x {image.size[1]} pixels and its annotation says "
+                f"{self.path(key)} has {image.size[0]} x {image.size[1]} pixels and its annotation says "
                 f"{self._sizes[key][0]} x {self._sizes[key][1]}: {get_it(self.name)}."
             )
         return image
@@ -129,35 +134,52 @@ class SPair:
         sources = {pair.source: pair.source_size for pair in self.pairs}
         return sources | {pair.target: pair.target_size for pair in self.pairs}
 
-    def _path(self, key: str) -> Path:
-        return self.folder / "JPEGImages" / f"{key}.jpg"
+    def _notes(self, lines: Sequence[str]) -> dict[str, Any]:
+        """What is needed of the annotation of each line, or the UserError why it cannot be had.
 
-    def _notes(self, name: str, layout: str, lines: Sequence[str]) -> dict[str, Any]:
-        """What is needed of the annotation of each line, or the UserError why it cannot be had."""
+        What was read of an annotation is remembered, and read anew when its file has another stamp.
+        """
         folder = self.folder / "PairAnnotation" / self.split
         if not os.path.isdir(folder):
             raise UserError(f"There is no {folder}: {get_it(self.name)}.")
-        key = {"layout": layout, "annotations": folder.stat().st_mtime_ns}
-        known = recall(self.folder, name, key) if len(lines) >= WORTH_A_CACHE else {}
+        there = stamps(folder)  # before anything is read: what changes meanwhile is read again by the next run
+        colon = _colon(lines, there)
+        files = {line: f"{line.replace(':', colon)}.json" for line in lines}
+        worth_it = len(lines) >= WORTH_A_CACHE
+        held = recall(self.folder, self._cache) if worth_it else {}
+        known = {
+            line: held[line]["note"]
+            for line, file in files.items()
+            if file in there and line in held and held[line]["stamp"] == there[file]
+        }
         unknown = [line for line in lines if line not in known]
-        colon = _colon(folder, unknown)
         with ThreadPoolExecutor(READERS) as readers:
-            read = dict(zip(unknown, readers.map(lambda line: self._note(folder, line, colon), unknown), strict=True))
-        good = {line: note for line, note in read.items() if not isinstance(note, UserError)}
-        if good and len(lines) >= WORTH_A_CACHE:
-            remember(self.folder, name, key, known | good)
-        return known | read
+            found = readers.map(lambda line: self._note(line, folder / files[line]), unknown)
+            read = dict(zip(unknown, found, strict=True))
+        new = {
+            line: {"stamp": there[files[line]], "note": note}
+            for line, note in read.items()
+            if files[line] in there and not isinstance(note, UserError)
+        }
+        if new and worth_it:
+            remember(self.folder, self._cache, held | new)
+        return {line: self._measured(line, note) for line, note in (known | read).items()}
 
-    def _note(self, folder: Path, line: str, colon: str) -> dict[str, Any] | UserError:
-        path = folder / f"{line.replace(':', colon)}.json"
+    def _measured(self, line: str, note: dict[str, Any] | UserError) -> dict[str, Any] | UserError:
+        """A note with the sizes of the pictures themselves where the annotation does not say them."""
+        if isinstance(note, UserError) or all(note["sizes"]):
+            return note
+        entry = _entry(line)
         try:
-            entry = _entry(line)
-            plain = json.loads(path.read_bytes())
             keys = [f"{entry.category}/{image}" for image in (entry.source, entry.target)]
-            sizes = [
-                plain.get(name) or image_size(self._path(key)) for name, key in zip(IMAGE_SIZES, keys, strict=True)
-            ]
-            return _note(plain, entry, sizes)
+            sizes = [size or image_size(self.path(key)) for size, key in zip(note["sizes"], keys, strict=True)]
+        except UserError as error:
+            return error
+        return note | {"sizes": sizes}
+
+    def _note(self, line: str, path: Path) -> dict[str, Any] | UserError:
+        try:
+            return _note(json.loads(path.read_bytes()), _entry(line))
         except UserError as error:
             return error
         except FileNotFoundError:
@@ -192,11 +214,11 @@ def _chosen(split: str, size: str, categories: Sequence[str] | str | None) -> tu
     return chosen
 
 
-def _colon(folder: Path, lines: Iterable[str]) -> str:
+def _colon(lines: Iterable[str], files: Container[str]) -> str:
     """What stands for the colon in the names of the annotations' files."""
     for line in lines:
         for colon in COLONS:
-            if os.path.exists(folder / f"{line.replace(':', colon)}.json"):
+            if f"{line.replace(':', colon)}.json" in files:
                 return colon
     return COLONS[0]
 
@@ -207,8 +229,8 @@ def _entry(line: str) -> Entry:
     return Entry(**found.groupdict())
 
 
-def _note(plain: Mapping[str, Any], entry: Entry, sizes: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """What a pair is made of, checked, as plain values.
+def _note(plain: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+    """What a pair is made of, checked, as plain values; a size that the annotation does not say is None.
 
     Raises:
         KeyError, TypeError, ValueError: if something is missing, or is not what it should be.
@@ -222,7 +244,8 @@ def _note(plain: Mapping[str, Any], entry: Entry, sizes: Sequence[Sequence[int]]
         counts = f"{len(points[0])} src_kps, {len(points[1])} trg_kps and {len(names)} kps_ids"
         raise ValueError(f"it has {counts}")
     boxes = _numbers([plain["src_bndbox"], plain["trg_bndbox"]], 4, "bndbox")
-    sizes = _numbers([size[:2] for size in sizes], 2, "imsize")
+    sizes = [plain[name][:2] if plain.get(name) else None for name in IMAGE_SIZES]
+    _numbers([size for size in sizes if size], 2, "imsize")
     flags = {name: _word(words, plain[name]) for name, words in FLAGS.items() if name in plain}
     poses = {f"{side}_pose": plain[f"{short}_pose"] for short, side in SIDES.items() if f"{short}_pose" in plain}
     return {"points": points, "names": names, "boxes": boxes, "sizes": sizes, "flags": flags | poses}

@@ -35,6 +35,7 @@ import numpy as np
 from PIL import Image
 
 from sdcorr.datasets.base import Box, Pair
+from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.datasets.reading import find_folder, gather, get_it, read_rows, warn_of_totals
 from sdcorr.errors import UserError
 from sdcorr.images import read_image
@@ -46,7 +47,7 @@ MAGIC = 202021.25  # exact in float32
 UNKNOWN = 1e9  # a flow as long as this says that there is none
 
 
-class TSS:
+class TSS(PictureFiles):
     """Pairs of objects with query points spread over the source; keys are paths, the category is the subset.
 
     `flags["flip"]` is yes where the object is mirrored in one of the two images, by weakalign's list if it is there,
@@ -83,13 +84,17 @@ class TSS:
         )
         warn_of_totals(self.title, split, len(directions), self.expected)
 
+    def path(self, key: str) -> Path:
+        """The file of that picture."""
+        return self.folder / key
+
     def image(self, key: str) -> Image.Image:
         """The RGB image of that key. Raises UserError if it is missing, cannot be read, or does not fit its mask."""
-        image = read_image(self.folder / key)
+        image = super().image(key)
         size = self._sizes.get(key, image.size)
         if image.size != size:
             raise UserError(
-                f"{self.folder / key} is {image.size[0]} x {image.size[1]} pixels and its mask {size[0]} x {size[1]}: "
+                f"{self.path(key)} is {image.size[0]} x {image.size[1]} pixels and its mask {size[0]} x {size[1]}: "
                 f"{get_it(self.name)}."
             )
         return image

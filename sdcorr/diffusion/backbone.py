@@ -1,6 +1,5 @@
 """The frozen diffusion model: image -> latents -> cross-attention maps of named layers."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
@@ -24,6 +23,7 @@ from sdcorr.diffusion.attention import (
 )
 from sdcorr.diffusion.compiled import compile_parts
 from sdcorr.diffusion.features import find_block, read_outputs
+from sdcorr.diffusion.fingerprint import identity_in_memory, identity_of
 from sdcorr.diffusion.loading import load_parts
 from sdcorr.diffusion.precision import Float32Mode, Precision, weights_dtype
 from sdcorr.diffusion.truncate import drop_unreached
@@ -69,6 +69,7 @@ class FrozenDiffusion(nn.Module):
         self.width: int = unet.config.cross_attention_dim
         self.latent_channels: int = unet.config.in_channels
         self.prediction_type = prediction_type
+        self._loaded_from: tuple[str, str | None] | None = None  # path or hub id, and revision
         factor = 2 ** (len(vae.config.block_out_channels) - 1)
         self.image_size = image_size or unet.config.sample_size * factor
         if self.image_size % factor:
@@ -136,6 +137,7 @@ class FrozenDiffusion(nn.Module):
             channels_last=channels_last,
             compile=compile,
         )
+        model._loaded_from = (name, revision)
         return model.to(device)
 
     @property
@@ -143,14 +145,11 @@ class FrozenDiffusion(nn.Module):
         """Where the model lives."""
         return self.alphas_cumprod.device
 
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits that name the weights in use, whatever path they came from, precision and schedule."""
-        digest = hashlib.blake2b(self.precision.encode(), digest_size=8)
-        digest.update(self.alphas_cumprod.cpu().numpy().tobytes())
-        for name, weight in sorted(self.named_parameters()):
-            digest.update(f"{name} {tuple(weight.shape)}".encode())
-            digest.update(weight.flatten()[:256].float().cpu().numpy().tobytes())  # training changes every tensor
-        return digest.hexdigest()
+    def identity(self) -> dict[str, str]:
+        """What the model is wherever it came from: digests by part, see `sdcorr.diffusion.fingerprint.identity`."""
+        if self._loaded_from:
+            return identity_of(*self._loaded_from)
+        return identity_in_memory({"unet": self.unet, "vae": self.vae}, self.alphas_cumprod)
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:

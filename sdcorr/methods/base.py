@@ -10,9 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit
+
+if TYPE_CHECKING:
+    from sdcorr.methods.resources import Resources
 
 
 class Method(ABC):
@@ -37,6 +40,16 @@ class Method(ABC):
     def unsuited(cls, pairs: Sequence[Pair]) -> str | None:
         """Why the method cannot be used on these pairs, as the end of a sentence; None if it can."""
         return None
+
+    resources: Resources
+
+    def model_identity(self) -> Mapping[str, Any] | None:
+        """What decides the part that networks have in the result: digests and settings; None if there are none.
+
+        Raises:
+            UserError: if a network cannot be had.
+        """
+        return self.resources.model_identity() if self.reads_model else None
 
     def prepare(self) -> None:
         """Loads what `match` needs and checks the settings against it, before hours of work begin.

@@ -10,7 +10,7 @@ import torch
 from lightning import Callback
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.fingerprint import identity
+from sdcorr.diffusion.fingerprint import identity_of, snapshot_of
 from sdcorr.prompt.speed.embedding_store import EmbeddingStore
 
 WITHOUT_EFFECT = ("name", "methods", "channels_last", "compile")  # model settings that change no result
@@ -94,8 +94,11 @@ class Resources:
         Raises:
             UserError: if the model cannot be had.
         """
+        path, revision = self._model["path"], self._model.get("revision")
+        if not Path(path).expanduser().is_dir() and snapshot_of(path, revision) is None:
+            self.backbone()  # fetches it
         settings = {name: value for name, value in self.model_settings().items() if name not in ("path", "revision")}
-        return settings | identity(self._model["path"], self._model.get("revision"))
+        return settings | identity_of(path, revision)
 
     def embedding_store(self, settings: Mapping[str, Any]) -> EmbeddingStore | None:
         """Where embeddings are kept that were optimized with this model and these settings; None: nowhere.

@@ -23,7 +23,7 @@ from sdcorr.datasets import ImageReader
 from sdcorr.errors import UserError
 from sdcorr.report.comparison import FILE, write_comparison
 from sdcorr.report.page import write_report
-from sdcorr.run.records import PredictionStore
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.protocols import PROTOCOLS, Protocol, protocol_named
 from sdcorr.scoring.score import score
 

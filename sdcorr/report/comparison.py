@@ -17,7 +17,7 @@ from sdcorr.report.scores import curves
 from sdcorr.report.tables import Chart, Table, number, score, write_page
 from sdcorr.report.terminal import averages_of, thresholds_of
 from sdcorr.report.variants import LEAST
-from sdcorr.run.records import PredictionStore
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import Answers, collect
 from sdcorr.scoring.compare import compare
 from sdcorr.scoring.counts import tally
@@ -71,7 +71,7 @@ def write_comparison(
         ),
         curves(_on_shared(answers, protocol), average, samples),
     ]
-    differing = list(_differing([store.config() for store, _ in runs]))
+    differing = list(_differing([store.config() | vars(store.claim_of(method)) for store, method in runs]))
     charts += _over_setting(differing, [estimate(each, f"{at}/{average}") for each in summaries.values()], label)
     content: dict[str, Any] = {
         "title": f"comparison on {origin['dataset']} {origin['split']}",

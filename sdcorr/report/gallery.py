@@ -14,7 +14,7 @@ from sdcorr.datasets import ImageReader
 from sdcorr.errors import UserError
 from sdcorr.report.data_urls import NO_PICTURE, Room, maps_url, picture_url
 from sdcorr.report.pairs import ALPHA, Judged
-from sdcorr.run.records import PredictionStore
+from sdcorr.run.store import PredictionStore
 
 A_PAIR = 24_000  # characters of the file that a pair may take; 1,000 pairs keep below 25 MB with all the rest
 AT_LEAST = 1_000 * A_PAIR  # which the pictures of few pairs may fill

@@ -18,7 +18,7 @@ from sdcorr.report.pairs import ALPHA, Judged, chosen, judged
 from sdcorr.report.tables import Chart, Table, number, write_page
 from sdcorr.report.terminal import averages_of, others_of, thresholds_of
 from sdcorr.report.variants import variants
-from sdcorr.run.records import PredictionStore
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import Answers, read
 from sdcorr.scoring.confidence import SHARES, Reliability, reliability
 from sdcorr.scoring.counts import tally
@@ -64,7 +64,7 @@ def write_report(
     content = head(store, method, protocol, summary, everything) | {"cost": cost(store, method)}
     if summary is not None:
         content |= scored(read(store, method), method, protocol, summary, samples)
-        content["variants"] = variants(summary, method, store.config())
+        content["variants"] = variants(summary, method, {"method": dict(store.claim_of(method).settings)})
     content["shown"], content["all"] = len(shown), len(everything)
     content["gallery"] = gallery(store, method, shown, image, console) if shown else None
     content["pictures"] = image is not None
@@ -75,7 +75,8 @@ def head(
     store: PredictionStore, method: str, protocol: Protocol, summary: Summary | None, pairs: Sequence[Judged]
 ) -> dict[str, Any]:
     """What was done, with what, and the one number."""
-    records, config = store.records(method), store.config()
+    records, claim = store.records(method), store.claim_of(method)
+    config = store.config() | {"method": dict(claim.settings)} | ({"model": dict(claim.model)} if claim.model else {})
     model = config.get("model")
     facts = {
         "protocol": protocol.name,

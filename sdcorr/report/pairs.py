@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from sdcorr import visualize
 from sdcorr.datasets import Benchmark, Match, Pair, scorable
 from sdcorr.errors import UserError
-from sdcorr.run.records import PredictionStore, UnitRecord
+from sdcorr.run.records import UnitRecord
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.protocols import Protocol
 
 ALPHA = 0.10  # what counts as right in the pictures

@@ -21,11 +21,13 @@ def pack(found: Mapping[str, AttentionMaps]) -> bytes:
     """A numpy archive of attention maps by the pair's id; a source map that several pairs share is held once.
 
     Raises:
-        ValueError: if there is none, or they differ in their layers.
+        ValueError: if there is none, they differ in their layers or their cells, or a number in them is not finite.
     """
     layers = {each.layers for each in found.values()}
     if len(layers) != 1:
         raise ValueError(f"the attention maps of a source image must agree in their layers, not have {sorted(layers)}")
+    if not all(np.isfinite(maps).all() for each in found.values() for maps in (each.source, each.target)):
+        raise ValueError("a number in an attention map is not finite")
     source, source_range = to_bytes(np.concatenate([each.source for each in found.values()]))
     target, target_range = to_bytes(np.concatenate([each.target for each in found.values()]))
     rows = np.concatenate((source.reshape(len(source), -1), source_range.reshape(len(source), -1).view(np.uint8)), 1)
@@ -61,6 +63,11 @@ def unpack(path: Path) -> dict[str, AttentionMaps]:
         }
     except (OSError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile):
         return {}
+
+
+def alike(one: AttentionMaps, other: AttentionMaps) -> bool:
+    """Whether two pairs' maps are of the same layers and as many cells, so that one file can hold both."""
+    return one.layers == other.layers and one.source.shape[1:] == other.source.shape[1:]
 
 
 def to_bytes(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sdcorr.datasets import Benchmark
 from sdcorr.files import write_whole
-from sdcorr.run.records import PredictionStore
+from sdcorr.run.store import PredictionStore
 
 FILE = "broken.json"
 SHOWN = 20  # pairs that are told; the file has all
@@ -29,13 +29,11 @@ def missing(benchmark: Benchmark, store: PredictionStore, methods: Iterable[str]
     Data sets that can have broken annotations list them as `broken`: (pair's id, reason).
     """
     found = dict(getattr(benchmark, "broken", ()))
-    wanted = {pair.id for pair in benchmark.pairs}
     there = set(store.methods())
     for method in methods:
         for record in store.records(method) if method in there else ():
             for failure in record.failures:
-                if failure.pair in wanted:
-                    found.setdefault(failure.pair, failure.reason)
+                found.setdefault(failure.pair, failure.reason)
     return [Missing(pair, reason) for pair, reason in found.items()]
 
 

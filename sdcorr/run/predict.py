@@ -1,63 +1,37 @@
 """The loop that predicts: every source image once, each saved as soon as it is done.
 
 Ranks share the units of work by a rule that needs nothing but the list of pairs, so they never talk to each
-other: a rank may be slow, die or be started later, and nothing waits for it.
+other: a rank may be slow, die or be started later, and nothing waits for it but the first one at the very end.
 """
 
+from __future__ import annotations
+
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
+import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from sdcorr.datasets import Benchmark, ImageReader, Match, Pair, SourceUnit, group_by_source
+from sdcorr.datasets import Benchmark, Match, Pair, SourceUnit, group_by_source
 from sdcorr.errors import UserError
-from sdcorr.run.memory import peak_bytes
-from sdcorr.run.records import Failure, PredictionStore, UnitRecord, pair_to_json
+from sdcorr.methods.base import Method
+from sdcorr.run.pairs import RunPairs, picture_digest
+from sdcorr.run.progress import LINE_EVERY, progress
+from sdcorr.run.records import Failure, UnitRecord
+from sdcorr.run.store import PredictionStore
+from sdcorr.run.units import done, is_whole, share, unreadable
 
-LINE_EVERY = 60.0  # seconds between lines of progress where there is no terminal to draw a bar in
-
-
-class Method(Protocol):
-    """Anything that finds points again in another image: prompt embeddings, a baseline, a trained network."""
-
-    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
-        """Yields every pair of the unit with its match, in any order.
-
-        `image` reads the RGB image of a key and raises UserError if it cannot.
-        """
-        ...
-
-
-def share(units: Iterable[SourceUnit], rank: int, world_size: int) -> list[SourceUnit]:
-    """The units that one rank works on, in the order of the data set; over all ranks each unit appears exactly once.
-
-    Dealt heaviest first, each unit to the rank with the least work so far. All units are dealt, whether done already
-    or not: ranks that start at different times must not deal different hands. Data sets go class by class, and so do
-    ranks, for the images of a class are each other's targets and what was computed of them is kept for a while.
-
-    Raises:
-        ValueError: if the rank is not in [0, world_size).
-    """
-    if not 0 <= rank < world_size:
-        raise ValueError(f"rank must be in [0, {world_size}), not {rank}")
-    units = list(units)
-    loads: list[float] = [0.0] * world_size
-    mine = set()
-    for unit in sorted(units, key=lambda unit: (-unit.cost, unit.source)):
-        lightest = loads.index(min(loads))
-        loads[lightest] += unit.cost
-        if lightest == rank:
-            mine.add(unit.source)
-    return [unit for unit in units if unit.source in mine]
+POLL = 2.0  # seconds between two looks at the folder
+LEAST_PATIENCE = 60.0  # seconds; a network disk may show a new file as late as that
+PATIENCE = 10.0  # times the longest source image so far
 
 
 def predict(
     benchmark: Benchmark,
-    method: Method,
+    make: Callable[[], Method],
     store: PredictionStore,
     name: str,
     *,
@@ -67,143 +41,188 @@ def predict(
 ) -> tuple[Failure, ...]:
     """Predicts all pairs that the store does not have yet, and saves each source image when it is done.
 
-    A record that is torn, or was made from other annotations, is predicted anew. A pair whose image cannot be
-    read is left out, kept as a failure in its record, and tried again by the next run if the image can be
-    read.
+    A record that is torn is predicted anew, and so are pairs with other annotations or other pictures than a record
+    was made from. A pair whose image cannot be read is left out, kept as a failure in its record, and tried again by
+    the next run if the image can be read.
 
     Args:
-        benchmark: the pairs and their images.
-        method: what finds the points.
-        store: where the records are; `store.claim(config)` guards it against another configuration.
+        benchmark: the pairs and their images, those of `store.claim_run`.
+        make: makes the method. It is called, and the method prepared, only if something is to be predicted.
+        store: where the records are; the run and the method are claimed.
         name: what the method is called in the store.
         rank: which share of the work is done here.
         world_size: the number of shares.
-        console: where the progress of this share is printed, and the time that it will take; None to be silent.
+        console: where it is said how far this share is, how long it will take, and how many pairs have other pictures
+            now; None to be silent.
 
     Returns:
         The failures among this rank's pairs, old and new.
 
     Raises:
-        UserError: if a record cannot be written, or from the method.
+        UserError: if a record cannot be written, a picture is replaced meanwhile, or from the method.
     """
-    failures: list[Failure] = []
-    waiting: list[tuple[SourceUnit, UnitRecord]] = []
-    for unit in share(group_by_source(benchmark.pairs), rank, world_size):
-        record = still_good(benchmark, store, name, unit)
-        if is_whole(unit, record):
-            failures += record.failures
-        else:
-            waiting.append((unit, record))
+    units = share(group_by_source(benchmark.pairs), rank, world_size)
+    found = [(unit, *done(benchmark, store, name, unit)) for unit in units]
+    failures = [failure for unit, record, _ in found if is_whole(unit, record) for failure in record.failures]
+    waiting = [(unit, record) for unit, record, _ in found if not is_whole(unit, record)]
     title = name if world_size == 1 else f"{name}, share {rank + 1} of {world_size}"
-    with _progress(console, title, [unit.cost for unit, _ in waiting]) as advance:
+    if console and (changed := sum(len(repainted) for _, _, repainted in found)):
+        number = "1 pair is" if changed == 1 else f"{changed:,} pairs are"
+        console.print(f"{title}: {number} predicted anew, for a picture has changed; all others stay", highlight=False)
+    if not waiting:
+        store.begin(name)  # else the first record does
+        return tuple(failures)
+    method = _ready(make)
+    with progress(console, title, [unit.cost for unit, _ in waiting]) as advance:
         for unit, record in waiting:
-            record = complete(benchmark, method, unit, record)
+            record = complete(benchmark, method, unit, record, store.pairs)
             store.save(record)
             failures += record.failures
             advance(unit.cost)
     return tuple(failures)
 
 
-def is_whole(unit: SourceUnit, record: UnitRecord) -> bool:
-    """Whether a record of `still_good` says something about every pair of its unit."""
-    return len(record.predictions) + len(record.failures) == len(unit.targets)
+def finish(
+    benchmark: Benchmark,
+    methods: Mapping[str, Callable[[], Method]],
+    store: PredictionStore,
+    *,
+    alone: Callable[[], bool],
+    console: Console,
+    poll: float = POLL,
+    least_patience: float = LEAST_PATIENCE,
+) -> None:
+    """The end of a run of several ranks: returns when the store has all records of all methods.
+
+    Nothing is heard of the other ranks but their records. If none has come for a long time, or all others are known to
+    have ended, one that is missing is made here, and so on. Should its rank be alive after all, both make the same.
+
+    Args:
+        benchmark: the pairs and their images.
+        methods: what makes each method, by its name in the store.
+        store: where the records are.
+        alone: whether no other rank works any more.
+        console: where it is said what is waited for.
+        poll: seconds between two looks at the store.
+        least_patience: seconds without a new record after which one is made here, whatever they took so far.
+
+    Raises:
+        UserError: if a record cannot be written, a picture is replaced meanwhile, or from a method.
+    """
+    work = [(name, unit) for name in methods for unit in share(group_by_source(benchmark.pairs), 0, 1)]
+    made: dict[str, Method] = {}
+    longest, heard, spoken = 0.0, time.monotonic(), 0.0
+    while True:
+        nobody_else = alone()  # before looking, or a last record would be missed
+        records = [done(benchmark, store, name, unit)[0] for name, unit in work]
+        lacking = [(*each, record) for each, record in zip(work, records, strict=True) if not is_whole(each[1], record)]
+        if not lacking:
+            return
+        longest = max([longest, *(record.seconds for record in records)])
+        now = time.monotonic()
+        if len(lacking) < len(work):
+            heard = now
+        work = [(name, unit) for name, unit, _ in lacking]
+        late = now - heard > max(least_patience, PATIENCE * longest)
+        if now - spoken > LINE_EVERY:
+            spoken = now
+            done_by = "made here, for no other rank does" if nobody_else or late else "with the other ranks"
+            number = "1 record is" if len(work) == 1 else f"{len(work)} records are"
+            console.print(f"{number} still to come, {done_by}", highlight=False)
+        if nobody_else or late:
+            name, unit, record = lacking[-1]  # the lightest: a rank that is slow but alive works from the other end
+            if name not in made:
+                made[name] = _ready(methods[name])
+            store.save(complete(benchmark, made[name], unit, record, store.pairs))
+            work.pop()
+        else:
+            time.sleep(poll)
 
 
-def still_good(benchmark: Benchmark, store: PredictionStore, name: str, unit: SourceUnit) -> UnitRecord:
-    """What the store has for a unit, less the pairs that have changed or whose image can be read by now."""
-    record = store.load(name, unit.source)
-    if record is None or (record.dataset, record.split) != (benchmark.name, benchmark.split):
-        return UnitRecord(benchmark.name, benchmark.split, name, unit.source, 0.0, ())
-    wanted = {pair.id: pair_to_json(pair) for pair in unit.pairs}
-    predictions = [(pair, match) for pair, match in record.predictions if wanted.get(pair.id) == pair_to_json(pair)]
-    unreadable = _unreadable(benchmark, {failure.image for failure in record.failures})
-    failures = [failure for failure in record.failures if failure.pair in wanted and failure.image in unreadable]
-    return UnitRecord(
-        benchmark.name,
-        benchmark.split,
-        name,
-        unit.source,
-        record.seconds,
-        tuple(predictions),
-        tuple(failures),
-    )
+def complete(benchmark: Benchmark, method: Method, unit: SourceUnit, record: UnitRecord, pairs: RunPairs) -> UnitRecord:
+    """Matches the pairs that a unit's record lacks; raises what `predict` raises.
 
-
-def complete(benchmark: Benchmark, method: Method, unit: SourceUnit, record: UnitRecord) -> UnitRecord:
-    """Matches the pairs that a unit's record lacks; raises what `predict` raises."""
+    Args:
+        benchmark: reads the pictures.
+        method: ready to match.
+        unit: a source image with all its targets.
+        record: what there is of it, as `done` found it.
+        pairs: those of the run, with the digests of their pictures.
+    """
     matches = {pair.id: match for pair, match in record.predictions}
     matches |= {pair.id: Match(np.empty((0, 2)), np.empty(0)) for pair in unit.pairs if not pair.visible.any()}
     failures = {failure.pair: failure for failure in record.failures}
+    pictures = dict(record.pictures)
     start = time.perf_counter()
-    while pairs := [pair for pair in unit.pairs if pair.id not in matches and pair.id not in failures]:
+    while lacking := [pair for pair in unit.pairs if pair.id not in matches and pair.id not in failures]:
+        pictures |= _digests(benchmark, lacking, (pairs.pictures, pictures))  # before they are read, lest they change
         try:
-            (missing,) = group_by_source(pairs)
+            (missing,) = group_by_source(lacking)
             for pair, match in method.match(missing, benchmark.image):
                 _check(pair, match)
                 matches[pair.id] = match
         except UserError:
             # an image stops the whole unit: find every unreadable one now, then go on without their pairs
-            pairs = [pair for pair in pairs if pair.id not in matches]
-            unreadable = _unreadable(benchmark, {key for pair in pairs for key in (pair.source, pair.target)})
-            if not unreadable:
+            lacking = [pair for pair in lacking if pair.id not in matches]
+            bad = unreadable(benchmark, {key for pair in lacking for key in (pair.source, pair.target)})
+            if not bad:
                 raise
-            for pair in pairs:
-                if key := next((key for key in (pair.source, pair.target) if key in unreadable), None):
-                    failures[pair.id] = Failure(pair.id, key, unreadable[key])
+            for pair in lacking:
+                if key := next((key for key in (pair.source, pair.target) if key in bad), None):
+                    failures[pair.id] = Failure(pair.id, key, bad[key])
         else:
-            if left_out := [pair.id for pair in pairs if pair.id not in matches]:
+            if left_out := [pair.id for pair in lacking if pair.id not in matches]:
                 raise ValueError(f"{record.method} yields no match for pair {left_out[0]}")
-    return UnitRecord(
-        record.dataset,
-        record.split,
-        record.method,
-        record.source,
-        record.seconds + time.perf_counter() - start,
-        tuple((pair, matches[pair.id]) for pair in unit.pairs if pair.id in matches),
-        tuple(failures[pair.id] for pair in unit.pairs if pair.id in failures),
-        peak_bytes(),
+    return replace(
+        record,
+        seconds=record.seconds + time.perf_counter() - start,
+        predictions=tuple((pair, matches[pair.id]) for pair in unit.pairs if pair.id in matches),
+        failures=tuple(failures[pair.id] for pair in unit.pairs if pair.id in failures),
+        peak_bytes=peak_bytes(),
+        pictures=pictures,
     )
+
+
+def peak_bytes() -> int | None:
+    """The greatest memory taken so far: what torch took of a GPU if it is used, else what the process holds.
+
+    None where the system does not tell.
+    """
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _ready(make: Callable[[], Method]) -> Method:
+    method = make()
+    method.prepare()
+    return method
+
+
+def _digests(benchmark: Benchmark, pairs: Iterable[Pair], known: Iterable[Mapping[str, str | None]]) -> dict[str, str]:
+    """The digests of the pictures of some pairs, as far as these can be read.
+
+    Raises:
+        UserError: if one is not what is known of it.
+    """
+    found = {}
+    for key in sorted({key for pair in pairs for key in (pair.source, pair.target)}):
+        if (now := picture_digest(benchmark, key)) is None:
+            continue
+        if any(digests.get(key) not in (None, now) for digests in known):
+            raise UserError(
+                f"The picture {key} was replaced while the evaluation was at work: run the same command again, which "
+                "predicts its pairs anew and keeps all others."
+            )
+        found[key] = now
+    return found
 
 
 def _check(pair: Pair, match: Match) -> None:
     if len(match.points) != pair.visible.sum():
         raise ValueError(f"pair {pair.id}: {len(match.points)} matches for {pair.visible.sum()} visible points")
-
-
-def _unreadable(benchmark: Benchmark, keys: Iterable[str]) -> dict[str, str]:
-    """Those images that cannot be read, with the reason."""
-    reasons = {}
-    for key in sorted(keys):
-        try:
-            benchmark.image(key)
-        except UserError as error:
-            reasons[key] = str(error)
-    return reasons
-
-
-@contextmanager
-def _progress(console: Console | None, name: str, costs: Sequence[float]) -> Iterator[Callable[[float], None]]:
-    """A bar with the time left in a terminal, a line a minute elsewhere; yields what to call after a unit."""
-    if console is None or not costs:
-        yield lambda cost: None
-        return
-    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[units]}")]
-    columns += [TimeElapsedColumn(), TimeRemainingColumn()]
-    start = spoken = time.monotonic()
-    count, work = 0, 0.0
-
-    def advance(cost: float) -> None:
-        nonlocal spoken, count, work
-        count, work, now = count + 1, work + cost, time.monotonic()
-        units = f"{count}/{len(costs)} source images"
-        bar.update(task, advance=cost, units=units)
-        if not console.is_terminal and (now - spoken > LINE_EVERY or count == len(costs)):
-            spoken, minutes = now, (now - start) * (sum(costs) - work) / max(work, 1) / 60
-            console.print(f"{name}: {units}, about {minutes:.0f} min left", highlight=False)
-
-    # the speed is averaged over the whole run: a unit of Stable Diffusion takes longer than the usual window
-    with Progress(
-        *columns, console=console, speed_estimate_period=float("inf"), disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(name, total=sum(costs), units=f"0/{len(costs)} source images")
-        yield advance

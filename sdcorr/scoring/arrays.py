@@ -10,7 +10,8 @@ import numpy as np
 
 from sdcorr.datasets import Pair, scorable
 from sdcorr.errors import UserError
-from sdcorr.run.records import PredictionStore, UnitRecord
+from sdcorr.run.records import UnitRecord
+from sdcorr.run.store import PredictionStore
 
 
 @dataclass(frozen=True, eq=False)

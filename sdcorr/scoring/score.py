@@ -17,7 +17,7 @@ from sdcorr.cli.command import answer
 from sdcorr.cli.runs import arguments, opened, parse
 from sdcorr.files import write_whole
 from sdcorr.report.terminal import print_side_by_side
-from sdcorr.run.records import PredictionStore
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import Answers, read
 from sdcorr.scoring.bootstrap import estimate
 from sdcorr.scoring.counts import Tally, tally

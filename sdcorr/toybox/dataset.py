@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 from PIL import Image
 
 from sdcorr.datasets.base import Pair
+from sdcorr.digests import digest
 from sdcorr.errors import UserError
 from sdcorr.toybox.classes import THINGS
 from sdcorr.toybox.world import SIZE, TEST, VAL, Drawing, draw
@@ -63,6 +64,10 @@ class Toybox:
     def image(self, key: str) -> Image.Image:
         """Return the drawing of that key, RGB, SIZE x SIZE pixels."""
         return drawing(key).image
+
+    def digest(self, key: str) -> str:
+        """That of the drawing's pixels, see `Benchmark.digest`: other code may draw otherwise."""
+        return digest(drawing(key).image.tobytes())
 
     def drawing(self, key: str) -> Drawing:
         """Return the drawing of that key with its annotations."""

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from sdcorr import visualize
 from sdcorr.report import estimates
 from sdcorr.report.pairs import ALPHA
-from sdcorr.run.records import PredictionStore
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import Answers, read
 from sdcorr.scoring.confidence import reliability
 from sdcorr.scoring.counts import tally

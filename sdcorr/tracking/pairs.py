@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from sdcorr import visualize
 from sdcorr.datasets import AttentionMaps, Benchmark
 from sdcorr.report.pairs import ALPHA, Judged, chosen, judged
-from sdcorr.run.records import PredictionStore
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.protocols import Protocol
 from sdcorr.tracking.session import media_in
 

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from huggingface_hub import snapshot_download
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from sdcorr.diffusion.fingerprint import digest_of_files
+from sdcorr.diffusion.fingerprint import identity
 from sdcorr.errors import UserError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"  # where a model of transformers keeps its pixels' mean and deviation
 
 Call = Callable[[Tensor], Tensor | Sequence[Tensor]]
@@ -36,13 +37,12 @@ class Network(nn.Module):
 
     def __init__(
         self, run: Call, *, stride: int, mean: Sequence[float], std: Sequence[float], identity: Mapping[str, str]
-    ):
-        """
-        Args:
-            run: takes (B, 3, h, w) normalized pixels and gives a feature map (B, C, h', w'), or one for each layer.
-            stride: pixels per cell.
-            mean, std: of the pixels, for each channel, on a scale where white is 1.
-            identity: what decides its features.
+    ) -> None:
+        """Args:
+        run: takes (B, 3, h, w) normalized pixels and gives a feature map (B, C, h', w'), or one for each layer.
+        stride: pixels per cell.
+        mean, std: of the pixels, for each channel, on a scale where white is 1.
+        identity: what decides its features.
         """
         super().__init__()
         self.run, self.stride, self.identity = run, stride, dict(identity)
@@ -80,14 +80,15 @@ def load_network(
         name: id on the Hugging Face hub, path of a folder, or `package.module:callable`, a callable that takes
             (B, 3, h, w) normalized pixels and gives a feature map (B, C, h', w') or a sequence of them, one a layer.
         revision: branch, tag or commit on the hub.
-        mean, std: of the pixels; by default the model's own, or ImageNet's.
+        mean: of the pixels, for each channel; by default the model's own, or ImageNet's.
+        std: their deviation, likewise.
 
     Raises:
         UserError: if it cannot be had, or is no network for pictures.
     """
     if ":" in name and not Path(name).exists():
         return _callable(name, mean, std)
-    return _transformer(os.path.expanduser(name), revision, mean, std)
+    return _transformer(str(Path(name).expanduser()), revision, mean, std)
 
 
 def _callable(name: str, mean: Sequence[float] | None, std: Sequence[float] | None) -> Network:
@@ -131,7 +132,7 @@ def _transformer(name: str, revision: str | None, mean: Sequence[float] | None, 
 class HiddenStates(nn.Module):
     """The hidden states of a model of transformers as feature maps, the last one normalized as the model does."""
 
-    def __init__(self, model: PreTrainedModel):
+    def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
         known = inspect.signature(model.forward).parameters
@@ -194,14 +195,12 @@ def _statistics(name: str, revision: str | None) -> tuple[Sequence[float], Seque
 
 def _identity(name: str, revision: str | None) -> dict[str, str]:
     """Digests of the files that decide the features."""
-    folder = Path(name)
+    folder, commit = Path(name), None
     if not folder.is_dir():
-        from huggingface_hub import snapshot_download
-
         folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-    names = [path for path in folder.iterdir() if path.name in ("config.json", PROCESSOR)]
-    weights = [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")]
-    return digest_of_files({path.name: [path] for path in names} | {"weights": weights})
+        commit = folder.name
+    weights = [file.name for file in folder.iterdir() if file.suffix in (".safetensors", ".bin")]
+    return identity(folder, [*(each for each in (CONFIG, PROCESSOR) if (folder / each).is_file()), *weights], commit)
 
 
 def _first_line(error: Exception) -> str:

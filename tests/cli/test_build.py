@@ -60,7 +60,7 @@ def test_a_variant_may_read_a_layer_that_was_cut_off() -> None:
     layers = "model.layers=[down_blocks.1.attentions.0]"
     cfg = compose("eval", layers, "variants=[{layers: [up_blocks.2.attentions.1]}]")
     made = build.methods(cfg, Toybox("demo"))["layers=up_blocks.2.attentions.1"]()
-    assert made.backbone.layers == ("up_blocks.2.attentions.1",)
+    assert made.inner.backbone.layers == ("up_blocks.2.attentions.1",)
 
 
 def test_two_folders_of_one_s_own_are_two_runs(tmp_path: Path) -> None:

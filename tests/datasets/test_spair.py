@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sdcorr.datasets import spair
+from sdcorr.datasets.inspect import digest
 from sdcorr.datasets.spair import SPair
 from sdcorr.errors import UserError
 from sdcorr.run.records import pair_to_json
@@ -272,6 +273,29 @@ class TestCache:
         os.replace(new, spair_file(root, BACK))
         os.utime(root / "PairAnnotation/test", ns=(1, 1))  # a clock too coarse to tell must not decide the test
         assert SPair(str(root)).pairs[1].source_points.tolist() == [[1, 1], [2, 2]]
+
+    def test_an_annotation_rewritten_in_place_is_read_anew_and_no_other(self, root, reads):
+        SPair(str(root))
+        folder = spair_file(root, BACK).parent
+        before = folder.stat().st_mtime_ns
+        rewrite(root, BACK, src_kps=[[1, 1], [2, 2]])
+        assert folder.stat().st_mtime_ns == before
+        found = SPair(str(root))
+        assert found.pairs[1].source_points.tolist() == [[1, 1], [2, 2]]
+        assert sorted(reads) == sorted([*SPAIR_LINES, BACK])
+
+    def test_the_card_is_of_what_is_there_now(self, root):
+        first = digest(SPair(str(root)).pairs)
+        rewrite(root, BACK, src_kps=[[1, 1], [2, 2]])
+        assert digest(SPair(str(root)).pairs) != first
+        rewrite(root, BACK)
+        assert digest(SPair(str(root)).pairs) == first
+
+    def test_a_size_that_no_annotation_says_is_always_the_picture_s(self, root):
+        rewrite(root, BACK, src_imsize=None)
+        assert SPair(str(root)).pairs[1].source_size == (500, 332)
+        save_image(root / "JPEGImages/aeroplane/2008_004100.jpg", (123, 45))
+        assert SPair(str(root)).pairs[1].source_size == (123, 45)
 
     def test_the_collector_of_cycles_does_not_slow_it_down(self, root, monkeypatch):
         seen, make = [], spair._pair

@@ -223,20 +223,3 @@ class TestAttentionMaps:
         with pytest.raises(UserError, match="layer of 2 heads"):
             small_backbone.attention_maps(*random_inputs(small_backbone), heads=[7])
         assert small_backbone._tap.reading is None
-
-
-class TestFingerprint:
-    def test_names_the_weights_not_the_path_or_the_layout(self, small_backbone, two_level_folder):
-        options = {"layers": small_backbone.layers}
-        elsewhere = FrozenDiffusion.load(f"{two_level_folder.parent}/./{two_level_folder.name}", **options)
-        assert elsewhere.fingerprint() == small_backbone.fingerprint()
-        laid_out = FrozenDiffusion.load(str(two_level_folder), channels_last=True, **options)
-        assert laid_out.fingerprint() == small_backbone.fingerprint()
-
-    def test_other_weights_precision_or_noise_have_another(self, small_backbone, two_level_folder):
-        half = FrozenDiffusion.load(str(two_level_folder), layers=small_backbone.layers, precision="bf16")
-        trained = FrozenDiffusion.load(str(two_level_folder), layers=small_backbone.layers)
-        trained.unet.conv_in.weight.data[0, 0, 0, 0] += 1e-3
-        noisier = FrozenDiffusion.load(str(two_level_folder), layers=small_backbone.layers)
-        noisier.alphas_cumprod *= 0.9
-        assert len({each.fingerprint() for each in (small_backbone, half, trained, noisier)}) == 4

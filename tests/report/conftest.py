@@ -14,7 +14,7 @@ from sdcorr.cli.compose import compose
 from sdcorr.datasets import Pair
 from sdcorr.report.page import write_report
 from sdcorr.run.predict import predict
-from sdcorr.run.records import PredictionStore
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.protocols import protocol_named
 from sdcorr.scoring.score import score, write_summary
 from sdcorr.scoring.summary import Summary
@@ -36,6 +36,9 @@ class Few:
     def image(self, key: str) -> Image.Image:
         return Toybox("demo").image(key)
 
+    def digest(self, key: str) -> str:
+        return Toybox("demo").digest(key)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -51,9 +54,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     others = ["baselines.names=[same_pixel]", "variants=[{steps: 1}, {steps: 2}]"]
     cfg, benchmark = compose("eval", "method=probe", *quick, *others), Few()
     store = PredictionStore(tmp_path_factory.mktemp("run"))
-    store.claim(build.decisive(cfg, benchmark))
+    config = build.decisive(cfg, benchmark)
+    store.claim_run({"dataset": config["dataset"]}, benchmark)
     for name, make in build.methods(cfg, benchmark).items():
-        predict(benchmark, make(), store, name)
+        store.claim(name, build.claim(cfg, config, name))
+        predict(benchmark, make, store, name)
     summary = score(store, "prompt", STANDARD, samples=100)
     write_summary(store.run_dir, summary)
     page = write_report(store, "prompt", STANDARD, summary, image=benchmark.image, samples=100)

@@ -3,27 +3,27 @@ import re
 import pytest
 
 from sdcorr.errors import UserError
+from sdcorr.methods.base import Claim
 from sdcorr.report.comparison import write_comparison
 from sdcorr.report.terminal import cell
-from sdcorr.run.records import PredictionStore
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import collect
 from sdcorr.scoring.compare import compare
 from sdcorr.scoring.protocols import protocol_named
 from tests.report.test_page_data import table, text
 from tests.run.fakes import make_pair
-from tests.scoring.tallies import missed, record
+from tests.scoring.tallies import missed, record, write_records
 
 STANDARD = protocol_named("standard")
 
 
 def run(folder, errors, method="prompt", **settings) -> tuple[PredictionStore, str]:
     """Two pairs or more, missed by so many pixels; 10 are right at 0.1."""
-    store = PredictionStore(folder)
-    store.claim({"dataset": {"name": "spair"}, "method": settings})
+    records = []
     for id, by in errors.items():
         category = "cat" if id < "c" else "bus"
-        store.save(record([missed(make_pair(id, points=len(by), category=category), by)], method))
-    return store, method
+        records.append(record([missed(make_pair(id, points=len(by), category=category), by)], method))
+    return write_records(folder, records, Claim("a.Method", 1, settings)), method
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def test_runs_stand_beside_each_other_and_against_the_first(runs, tmp_path) -> N
     assert by_name["one"][-2].startswith("-28.6")  # 2 of 7 points fewer
     assert by_name["three"][0] == "2" and by_name["five"][0] == "3"
     settings = text(page[page.index("What differs") :])
-    assert "method.restarts 5 1 3" in settings and "seed" not in settings
-    assert 'aria-label="PCK@0.10 per point over method.restarts"' in page  # one number is all that differs
+    assert "settings.restarts 5 1 3" in settings and "seed" not in settings
+    assert 'aria-label="PCK@0.10 per point over settings.restarts"' in page  # one number is all that differs
     assert 'aria-label="PCK over its threshold"' in page and 'aria-label="Better than five by"' in page
 
 

@@ -11,10 +11,11 @@ from sdcorr.errors import UserError
 from sdcorr.report.data_urls import NO_PICTURE
 from sdcorr.report.gallery import A_PAIR, AT_LEAST, gallery
 from sdcorr.report.pairs import Judged, chosen, judged
-from sdcorr.run.records import PredictionStore, UnitRecord
+from sdcorr.run.records import UnitRecord
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.protocols import protocol_named
 from tests.run.fakes import make_pair
-from tests.scoring.tallies import missed, record
+from tests.scoring.tallies import missed, record, write_records
 
 SILENT = Console(quiet=True)
 
@@ -57,15 +58,14 @@ def test_right_is_what_the_protocol_says_and_unknown_where_there_is_no_truth() -
 
 def stored(folder, pairs: int = 4, cells: int = 4) -> PredictionStore:
     """One source image, whose pairs ask for the same points, with maps."""
-    store, draws = PredictionStore(folder), np.random.default_rng(0)
+    draws = np.random.default_rng(0)
     source = draws.random((3, 2, cells, cells), dtype=np.float32)
     predictions = []
     for number in range(pairs):
         pair = make_pair(f"s-t{number}", source_points=[[1, 2], [3, 4], [5, 6]])
         maps = AttentionMaps(("fine", "combined"), source, draws.random((3, 2, cells, cells), dtype=np.float32))
         predictions.append((pair, Match(pair.true_points, draws.random(3), maps)))
-    store.save(UnitRecord("spair", "test", "prompt", "s", 1.0, tuple(predictions)))
-    return store
+    return write_records(folder, [UnitRecord("spair", "test", "prompt", "s", 1.0, tuple(predictions))])
 
 
 def picture(key: str) -> Image.Image:
@@ -93,8 +93,7 @@ def test_what_pairs_share_is_held_once(tmp_path) -> None:
 
 
 def test_a_run_without_maps_or_pictures_is_shown_too(tmp_path) -> None:
-    store = PredictionStore(tmp_path)
-    store.save(record([missed(make_pair("a-b"), [0, 0, 30])]))
+    store = write_records(tmp_path, [record([missed(make_pair("a-b"), [0, 0, 30])])])
     found = gallery(store, "prompt", judged(store.records("prompt"), protocol_named("standard")), None, SILENT)
     assert found["pairs"][0]["maps"] is None and found["layers"] == () and found["sources"] == []
     assert {image["url"] for image in found["images"]} == {NO_PICTURE}

@@ -10,13 +10,15 @@ from PIL import Image
 from sdcorr.datasets import Match, Pair
 from sdcorr.datasets.folder import Folder
 from sdcorr.errors import UserError
+from sdcorr.methods.base import Claim
 from sdcorr.report.page import write_report
 from sdcorr.report.terminal import cell
-from sdcorr.run.records import Failure, PredictionStore, UnitRecord
+from sdcorr.run.records import Failure, UnitRecord
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.protocols import protocol_named
 from sdcorr.scoring.score import score
-from tests.run.fakes import make_pair
-from tests.scoring.tallies import write_run
+from tests.run.fakes import Pictureless, claimed, make_pair
+from tests.scoring.tallies import write_records, write_run
 
 STANDARD = protocol_named("standard")
 
@@ -105,10 +107,8 @@ def test_confidence_is_judged_where_there_is_something_to_judge(run, tmp_path) -
 
 
 def one_record(folder, predictions: Sequence, failures: Sequence = (), about: Mapping = ()) -> PredictionStore:
-    store = PredictionStore(folder)
-    store.claim({"dataset": {"name": "folder"}} | dict(about))
-    store.save(UnitRecord("folder", "all", "prompt", "s", 1.0, tuple(predictions), tuple(failures)))
-    return store
+    record = UnitRecord("folder", "all", "prompt", "s", 1.0, tuple(predictions), tuple(failures))
+    return write_records(folder, [record], config={"dataset": {"name": "folder"}} | dict(about))
 
 
 def test_all_right_leaves_nothing_to_tell_apart(tmp_path) -> None:
@@ -153,10 +153,14 @@ def test_names_from_the_data_are_only_text(tmp_path, opened) -> None:
     rows = [there, back | {"target_points": [[8, 8]]}]
     (own / "pairs.json").write_text(json.dumps(rows))
     benchmark, store = Folder(own), PredictionStore(tmp_path / "run")
-    store.claim({"dataset": {"name": EVIL}, "model": {"name": EVIL}, "method": {"note": EVIL_NAME}})
+    names = ("prompt", f"note={EVIL_NAME}".replace("/", ""))
+    claim = Claim("a.Method", 1, {"note": EVIL_NAME}, {"name": EVIL})
+    claimed(
+        store, Pictureless(benchmark.pairs, "folder", "all"), *names, claim=claim, config={"dataset": {"name": EVIL}}
+    )
     for pair in benchmark.pairs:
         found = Match(pair.true_points, np.linspace(0.2, 0.9, len(pair.true_points)))
-        for method in ("prompt", f"note={EVIL_NAME}".replace("/", "")):
+        for method in names:
             store.save(UnitRecord("folder", "all", method, pair.source, 1.0, ((pair, found),)))
     page = report(store, image=benchmark.image)
     assert EVIL not in page and EVIL_NAME not in page and "<img" not in page and "<b>bold" not in page

@@ -2,13 +2,23 @@
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit
+from sdcorr.datasets import Benchmark, ImageReader, Match, Pair, SourceUnit
+from sdcorr.digests import digest
 from sdcorr.errors import UserError
+from sdcorr.methods.base import Claim, Method
+from sdcorr.run.predict import predict
+from sdcorr.run.records import Failure
+from sdcorr.run.store import PredictionStore
+
+CONFIG = {"dataset": {"name": "fake", "split": "test"}}
+CLAIM = Claim("tests.run.fakes.FakeMethod", 1, {"steps": 129}, {"unet/weights": "3fa0", "unet/config.json": "77"})
 
 
 def make_pair(id: str = "a-b", points: int = 3, **changes: object) -> Pair:
@@ -33,11 +43,15 @@ def make_pair(id: str = "a-b", points: int = 3, **changes: object) -> Pair:
 
 
 class FakeBenchmark:
-    """Pairs between all ordered pairs of images; `broken` images cannot be read."""
+    """Pairs between all ordered pairs of images; `broken` images cannot be read.
+
+    An image is a color, which `colors` may change.
+    """
 
     name, split = "fake", "test"
 
     def __init__(self, images: Sequence[str] = "abcd", broken: Sequence[str] = ()) -> None:
+        self.colors = dict.fromkeys(images, "black")
         self.pairs = [
             make_pair(f"{s}-{t}", points=2 + index % 3) for index, s in enumerate(images) for t in images if s != t
         ]
@@ -46,15 +60,36 @@ class FakeBenchmark:
     def image(self, key: str) -> Image.Image:
         if key in self.broken:
             raise UserError(f"The image {key} is damaged: replace the file.")
-        return Image.new("RGB", (8, 8))
+        return Image.new("RGB", (8, 8), self.colors[key])
+
+    def digest(self, key: str) -> str:
+        self.image(key)
+        return digest(self.colors[key])
 
 
-class FakeMethod:
+class Pictureless:
+    """Pairs of any data set; nobody has its pictures."""
+
+    def __init__(self, pairs: Sequence[Pair], name: str = "fake", split: str = "test") -> None:
+        self.pairs, self.name, self.split = pairs, name, split
+
+    def image(self, key: str) -> Image.Image:
+        raise UserError(f"There is no image {key}.")
+
+    def digest(self, key: str) -> str:
+        raise UserError(f"There is no image {key}.")
+
+
+class FakeMethod(Method):
     """Answers that depend on the pair and the query points alone; it reads images as a real method does."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
         self.matched: list[str] = []  # ids of the pairs, in order
+        self.prepared = 0
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         image(unit.source)
@@ -70,3 +105,28 @@ def answer(pair: Pair, queries: np.ndarray) -> Match:
     digests = [hashlib.sha256(f"{pair.id} {x} {y}".encode()).digest() for x, y in queries.tolist()]
     numbers = np.array([list(digest[:3]) for digest in digests], dtype=float).reshape(-1, 3) / 255
     return Match(numbers[:, :2] * pair.target_size, numbers[:, 2])
+
+
+def claimed(
+    folder: PredictionStore | Path, benchmark: Benchmark, *methods: str, claim: Claim = CLAIM, config: Mapping = CONFIG
+) -> PredictionStore:
+    """A run folder that is of a benchmark, and of some methods that are all the same."""
+    store = folder if isinstance(folder, PredictionStore) else PredictionStore(folder)
+    store.claim_run(config, benchmark)
+    for method in methods:
+        store.claim(method, claim)
+    return store
+
+
+def evaluate(
+    benchmark: Benchmark,
+    method: Method,
+    store: PredictionStore,
+    name: str = "fake",
+    claim: Claim = CLAIM,
+    config: Mapping = CONFIG,
+    **how: Any,
+) -> tuple[Failure, ...]:
+    """Predicts as an evaluation does, which says first what the run and the method are."""
+    claimed(store, benchmark, name, claim=claim, config=config)
+    return predict(benchmark, lambda: method, store, name, **how)

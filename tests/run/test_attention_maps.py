@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sdcorr.datasets import AttentionMaps, Match
 from sdcorr.run.attention_maps import pack, unpack
-from sdcorr.run.records import PredictionStore, UnitRecord
-from tests.run.fakes import make_pair
+from sdcorr.run.records import UnitRecord
+from tests.run.fakes import Pictureless, claimed, make_pair
 
 LAYERS = ("fine", "combined")
 
@@ -56,16 +58,50 @@ def test_layers_of_one_source_image_must_agree() -> None:
         pack({"a": made_maps(0), "b": other})
 
 
-def test_a_record_that_is_completed_keeps_its_maps(tmp_path) -> None:
-    store, first, second = PredictionStore(tmp_path), make_pair("a-b"), make_pair("a-c")
+def test_maps_that_are_not_finite_are_not_packed() -> None:
+    maps = made_maps(0)
+    maps.target[1, 0, 2, 2] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        pack({"a": maps})
 
-    def saved(*predictions) -> None:
+
+FIRST, SECOND = make_pair("a-b"), make_pair("a-c")
+MATCH, OTHER = Match(FIRST.true_points, np.ones(3)), Match(SECOND.true_points, np.ones(3))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Saves the record of a source image, and returns the maps that are kept with it."""
+    store = claimed(tmp_path, Pictureless([FIRST, SECOND]), "prompt")
+
+    def saves(*predictions) -> dict[str, AttentionMaps]:
         store.save(UnitRecord("fake", "test", "prompt", "a", 1.0, predictions))
+        read = store.load("prompt", "a").predictions
+        assert all(match.maps is None for _, match in read)  # they are read when they are looked at
+        return store.maps("prompt", "a")
 
-    with_maps = Match(first.true_points, np.ones(3), made_maps(0))
-    saved((first, with_maps))
-    (read, match), *_ = store.load("prompt", "a").predictions
-    assert match.maps is None  # it is read when it is looked at
-    saved((read, match), (second, Match(second.true_points, np.ones(3), made_maps(1))))
-    kept = store.maps("prompt", "a")
+    return saves
+
+
+def test_a_record_that_is_completed_keeps_its_maps(saved) -> None:
+    saved((FIRST, replace(MATCH, maps=made_maps(0))))
+    kept = saved((FIRST, MATCH), (SECOND, replace(OTHER, maps=made_maps(1))))
     assert close(kept["a-b"], made_maps(0)) and close(kept["a-c"], made_maps(1))
+    assert set(saved((FIRST, MATCH), (SECOND, OTHER))) == {"a-b", "a-c"}
+
+
+def test_a_pair_that_is_matched_anew_does_not_keep_the_maps_of_before(saved) -> None:
+    saved((FIRST, replace(MATCH, maps=made_maps(0))), (SECOND, replace(OTHER, maps=made_maps(1))))
+    moved = Match(MATCH.points + 1, MATCH.confidence)
+    assert set(saved((FIRST, moved), (SECOND, OTHER))) == {"a-c"}
+    assert saved((FIRST, moved), (SECOND, moved)) == {}
+
+
+@pytest.mark.parametrize("cells, layers", [(6, LAYERS), (4, ("coarse", "combined"))])
+def test_maps_of_another_kind_take_the_place_of_those_of_before(saved, cells, layers) -> None:
+    """`maps=` may change between two runs of one folder, and so may what a method calls its layers."""
+    saved((FIRST, replace(MATCH, maps=made_maps(0))))
+    made = made_maps(1, cells=cells)
+    new = AttentionMaps(layers, made.source, made.target)
+    kept = saved((FIRST, MATCH), (SECOND, replace(OTHER, maps=new)))
+    assert set(kept) == {"a-c"} and close(kept["a-c"], new)

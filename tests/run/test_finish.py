@@ -6,17 +6,17 @@ import pytest
 from rich.console import Console
 
 from sdcorr.datasets import group_by_source
-from sdcorr.run.finish import finish
-from sdcorr.run.predict import predict, share
-from sdcorr.run.records import PredictionStore
-from tests.run.fakes import FakeBenchmark, FakeMethod, make_pair
+from sdcorr.run.predict import finish
+from sdcorr.run.store import PredictionStore
+from sdcorr.run.units import share
+from tests.run.fakes import FakeBenchmark, FakeMethod, evaluate, make_pair
 
 
 @pytest.fixture
 def run(tmp_path):
     """A run whose first rank of three has done its share."""
     benchmark, store = FakeBenchmark("abcdefg"), PredictionStore(tmp_path)
-    predict(benchmark, FakeMethod(), store, "fake", rank=0, world_size=3)
+    evaluate(benchmark, FakeMethod(), store, "fake", rank=0, world_size=3)
     return benchmark, store
 
 
@@ -38,7 +38,7 @@ def end(run, alone=lambda: False, patience=60.0) -> tuple[FakeMethod, str]:
 def test_it_waits_for_the_others_and_does_nothing_twice(run):
     def others():
         for rank in (1, 2):
-            predict(run[0], FakeMethod(seconds=0.002), run[1], "fake", rank=rank, world_size=3)
+            evaluate(run[0], FakeMethod(seconds=0.002), run[1], "fake", rank=rank, world_size=3)
 
     thread = threading.Thread(target=others)
     thread.start()
@@ -53,12 +53,13 @@ def test_what_dead_ranks_leave_is_made_here_the_lightest_first(run):
     theirs = [unit for unit in share(group_by_source(run[0].pairs), 0, 1) if unit.source in sources(method)]
     assert [pair.id for unit in theirs[::-1] for pair in unit.pairs] == method.matched
     assert len(theirs) == 4 and "4 records are still to come, made here" in text
+    assert method.prepared == 1
 
 
 def test_the_last_record_of_a_rank_that_ends_is_not_made_again(run):
     def alone():
         for rank in (1, 2):
-            predict(run[0], FakeMethod(), run[1], "fake", rank=rank, world_size=3)
+            evaluate(run[0], FakeMethod(), run[1], "fake", rank=rank, world_size=3)
         return True
 
     assert end(run, alone=alone)[0].matched == []
@@ -79,7 +80,7 @@ def test_silence_is_measured_by_the_longest_source_image(run):
     def others():
         time.sleep(0.3)
         for rank in (1, 2):
-            predict(run[0], FakeMethod(), run[1], "fake", rank=rank, world_size=3)
+            evaluate(run[0], FakeMethod(), run[1], "fake", rank=rank, world_size=3)
 
     thread = threading.Thread(target=others)
     thread.start()
@@ -90,7 +91,7 @@ def test_silence_is_measured_by_the_longest_source_image(run):
 
 def test_a_broken_image_is_not_waited_for(tmp_path):
     benchmark, store, method = FakeBenchmark(broken="c"), PredictionStore(tmp_path), FakeMethod()
-    predict(benchmark, FakeMethod(), store, "fake")
+    evaluate(benchmark, FakeMethod(), store, "fake")
     finish(benchmark, {"fake": lambda: method}, store, alone=lambda: False, console=Console(quiet=True), poll=1e6)
     assert method.matched == []
 
@@ -99,6 +100,6 @@ def test_one_source_image_for_three_ranks(tmp_path):
     benchmark, store = FakeBenchmark(), PredictionStore(tmp_path)
     benchmark.pairs = [make_pair("a-b")]
     for rank in (1, 2):
-        predict(benchmark, FakeMethod(), store, "fake", rank=rank, world_size=3)
+        evaluate(benchmark, FakeMethod(), store, "fake", rank=rank, world_size=3)
     assert store.methods() == []
     assert end((benchmark, store), alone=lambda: True)[0].matched == ["a-b"]

@@ -4,15 +4,14 @@ import json
 from rich.console import Console
 
 from sdcorr.run.missing import Missing, keep, missing, tell
-from sdcorr.run.predict import predict
-from sdcorr.run.records import PredictionStore
-from tests.run.fakes import FakeBenchmark, FakeMethod
+from sdcorr.run.store import PredictionStore
+from tests.run.fakes import FakeBenchmark, FakeMethod, claimed, evaluate
 
 
 def test_broken_annotations_and_images_each_once(tmp_path):
     benchmark, store = FakeBenchmark(broken="c"), PredictionStore(tmp_path)
     for method in ("fake", "other"):
-        predict(benchmark, FakeMethod(), store, method)
+        evaluate(benchmark, FakeMethod(), store, method)
     benchmark.broken = (("x-y", "The annotation of x-y is damaged."),)  # what a data set says of annotations
     found = missing(benchmark, store, ["fake", "other"])
     assert found[0] == Missing("x-y", "The annotation of x-y is damaged.")
@@ -24,10 +23,10 @@ def test_broken_annotations_and_images_each_once(tmp_path):
 
 def test_pairs_that_are_no_more_are_not_missing(tmp_path):
     benchmark, store = FakeBenchmark(broken="c"), PredictionStore(tmp_path)
-    predict(benchmark, FakeMethod(), store, "fake")
+    evaluate(benchmark, FakeMethod(), store, "fake")
     whole = FakeBenchmark("abd")
     whole.broken = ()
-    assert missing(whole, store, ["fake", "not run"]) == []
+    assert missing(whole, claimed(store, whole, "fake"), ["fake", "not run"]) == []
 
 
 def test_all_are_kept_and_a_screenful_is_told(tmp_path):

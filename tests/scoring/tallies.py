@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sdcorr.datasets import Match, Pair
-from sdcorr.run.records import Failure, PredictionStore, UnitRecord
+from sdcorr.methods.base import Claim
+from sdcorr.run.records import Failure, UnitRecord
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.counts import Tally
-from tests.run.fakes import make_pair
+from tests.run.fakes import CLAIM, CONFIG, Pictureless, claimed, make_pair
 
 ALPHAS = (0.05, 0.1)
 
@@ -46,9 +49,23 @@ def random_tally(pairs: int = 50, seed: int = 0, chance: float = 0.5, ambiguous:
 
 def write_run(folder: Path, errors: Mapping[str, Sequence[float]], method: str = "prompt", **about: str) -> Path:
     """A run folder in which a method missed the points of each pair, by its id, by so many pixels."""
-    store = PredictionStore(folder)
-    store.claim({"dataset": "made up"})
+    predictions = []
     for id, by in errors.items():
         category = "cat" if id < "c" else "bus"
-        store.save(record([missed(make_pair(id, points=len(by), category=category), by)], method, **about))
+        predictions.append(missed(make_pair(id, points=len(by), category=category), by))
+    write_records(folder, [record([each], method, **about) for each in predictions])
     return folder
+
+
+def write_records(
+    folder: Path, records: Sequence[UnitRecord], claim: Claim = CLAIM, config: Mapping[str, Any] = CONFIG
+) -> PredictionStore:
+    """A run folder with these records; those of all methods together say which pairs it is of."""
+    pairs = {pair.id: pair for each in records for pair, _ in each.predictions}
+    failed = {failure.pair: make_pair(failure.pair) for each in records for failure in each.failures}
+    about = {"name": records[0].dataset, "split": records[0].split} if records else {}
+    benchmark = Pictureless([*(failed | pairs).values()], **about)
+    store = claimed(folder, benchmark, *{each.method for each in records}, claim=claim, config=config)
+    for each in records:
+        store.save(each)
+    return store

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from sdcorr.errors import UserError
-from sdcorr.run.records import Failure, PredictionStore
+from sdcorr.run.records import Failure
 from sdcorr.scoring.arrays import collect, read
 from tests.run.fakes import make_pair
-from tests.scoring.tallies import missed, record
+from tests.scoring.tallies import missed, record, write_records
 
 
 class TestCollect:
@@ -39,9 +39,7 @@ class TestCollect:
 
 
 def test_read_puts_the_method_first(tmp_path):
-    store = PredictionStore(tmp_path)
-    for method in ("a", "prompt", "z"):
-        store.save(record([missed(make_pair(points=1), [ord(method[0])])], method))
-    answers = read(store, "prompt")
+    records = [record([missed(make_pair(points=1), [ord(name[0])])], name) for name in ("a", "prompt", "z")]
+    answers = read(write_records(tmp_path, records), "prompt")
     assert list(answers) == ["prompt", "a", "z"]
     assert np.allclose(answers["z"].predicted - answers["z"].truth, [[ord("z"), 0]])

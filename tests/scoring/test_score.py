@@ -5,11 +5,11 @@ import pytest
 
 from sdcorr.cli.command import answer
 from sdcorr.errors import UserError
-from sdcorr.run.records import Failure, PredictionStore
+from sdcorr.run.records import Failure
 from sdcorr.scoring.protocols import PROTOCOLS
 from sdcorr.scoring.score import main, protocols_for, score, write_summary
 from tests.run.fakes import make_pair
-from tests.scoring.tallies import ALPHAS, missed, record, write_run
+from tests.scoring.tallies import ALPHAS, missed, record, write_records, write_run
 
 STANDARD = PROTOCOLS["standard"]
 ERRORS = {"a-z": [0, 0, 0], "b-z": [0, 6, 20], "c-z": [6, 6, 20], "d-z": [20, 20, 20]}  # right: 5 and 10 pixels
@@ -17,12 +17,12 @@ ERRORS = {"a-z": [0, 0, 0], "b-z": [0, 6, 20], "c-z": [6, 6, 20], "d-z": [20, 20
 
 @pytest.fixture
 def store(tmp_path):
-    store = PredictionStore(tmp_path)
+    records = []
     for id, errors in ERRORS.items():
         pair = make_pair(id, points=3, category="cat" if id < "c" else "bus")
-        store.save(record([missed(pair, errors)], failures=[Failure(f"{pair.source}-x", "x", "damaged")]))
-        store.save(record([missed(pair, [20, 20, 0])], method="same_pixel", seconds=0.25))
-    return store
+        records.append(record([missed(pair, errors)], failures=[Failure(f"{pair.source}-x", "x", "damaged")]))
+        records.append(record([missed(pair, [20, 20, 0])], method="same_pixel", seconds=0.25))
+    return write_records(tmp_path, records)
 
 
 class TestScore:
@@ -48,12 +48,12 @@ class TestScore:
     def test_tss_is_averaged_by_image_then_by_subset(self, tmp_path):
         """Errors in pixels; the source image is 100 wide, so 5 are allowed."""
         errors = {"JODS": [[0, 0, 9, 9], [0]], "PASCAL": [[0, 0, 0], [0, 9], [9, 9]], "FG3DCar": [[4]]}
-        store = PredictionStore(tmp_path)
+        records = []
         for subset, of_pairs in errors.items():
             pairs = [make_pair(f"{subset}{k}-z", points=len(by), category=subset) for k, by in enumerate(of_pairs)]
             for pair, by in zip(pairs, of_pairs, strict=True):
-                store.save(record([missed(pair, by)], dataset="tss"))
-        summary = score(store, "prompt", STANDARD, [0.05])
+                records.append(record([missed(pair, by)], dataset="tss"))
+        summary = score(write_records(tmp_path, records), "prompt", STANDARD, [0.05])
         assert summary["headline"] == "category_per_image"
         subsets = {name: summary[f"pck@0.05/per_image/category/{name}"] for name in errors}
         assert subsets == pytest.approx({"JODS": 0.75, "PASCAL": 0.5, "FG3DCar": 1})

@@ -27,7 +27,7 @@ def test_the_configuration_is_complete(evaluated) -> None:
     facts = config["facts"]
     counts = {"pairs": 5, "points": 15, "source_images": 3, "processes": 1}
     assert {name: facts[name] for name in counts} == counts
-    assert facts["weights"] == backbone.fingerprint()
+    assert facts["weights"] == backbone.identity()
     assert facts["versions"]["torch"] == version("torch") and facts["versions"]["wandb"] == version("wandb")
 
 

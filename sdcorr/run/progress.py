@@ -1,0 +1,49 @@
+"""What a long loop says of its progress: a bar in a terminal, a line a minute elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+LINE_EVERY = 60.0  # seconds between lines of progress where there is no terminal to draw a bar in
+
+
+@contextmanager
+def progress(console: Console | None, name: str, costs: Sequence[float]) -> Iterator[Callable[[float], None]]:
+    """Shows how far a loop over source images is, and the time that is left.
+
+    Args:
+        console: where it is shown; None to be silent.
+        name: of the loop.
+        costs: the expected work of each source image, in any unit.
+
+    Yields:
+        What to call with a source image's cost when it is done.
+    """
+    if console is None or not costs:
+        yield lambda cost: None
+        return
+    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[units]}")]
+    columns += [TimeElapsedColumn(), TimeRemainingColumn()]
+    start = spoken = time.monotonic()
+    count, work = 0, 0.0
+
+    def advance(cost: float) -> None:
+        nonlocal spoken, count, work
+        count, work, now = count + 1, work + cost, time.monotonic()
+        units = f"{count}/{len(costs)} source images"
+        bar.update(task, advance=cost, units=units)
+        if not console.is_terminal and (now - spoken > LINE_EVERY or count == len(costs)):
+            spoken, minutes = now, (now - start) * (sum(costs) - work) / max(work, 1) / 60
+            console.print(f"{name}: {units}, about {minutes:.0f} min left", highlight=False)
+
+    # the speed is averaged over the whole run: a unit of Stable Diffusion takes longer than the usual window
+    with Progress(
+        *columns, console=console, speed_estimate_period=float("inf"), disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(name, total=sum(costs), units=f"0/{len(costs)} source images")
+        yield advance
