@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -201,3 +201,25 @@ def run_folder(cfg: DictConfig, of: Benchmark, subject: Entry) -> Path:
     split = str(identity["dataset"].get("split", "all"))
     made_with = cfg.model.name if subject.kind.reads_model else subject.name
     return Path("outputs") / "-".join([of.name, split, made_with, digest])
+
+
+def logged(cfg: DictConfig, of: Benchmark, entries: Sequence[Entry], processes: int) -> dict[str, Any]:
+    """What W&B is told of an evaluation: the arguments of `sdcorr.tracking.make_logger`.
+
+    Args:
+        cfg: of the evaluation.
+        of: what is evaluated on.
+        entries: its methods.
+        processes: how many work on it.
+    """
+    facts = {
+        "pairs": len(of.pairs),
+        "points": sum(int(pair.visible.sum()) for pair in of.pairs),
+        "source_images": len({pair.source for pair in of.pairs}),
+        "methods": {entry.name: asdict(entry.claim()) for entry in entries},
+        "device": str(device(cfg)),
+        "processes": processes,
+    }
+    several = len({entry.kind for entry in entries}) < len(entries)
+    tags = [of.name, of.split, cfg.model.name, entries[0].name, "ablation" if several else ""]
+    return {"group": f"{of.name}-{of.split}", "job_type": "evaluation", "tags": tags, "facts": facts}

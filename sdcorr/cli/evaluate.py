@@ -58,24 +58,29 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
     """
     benchmark = build.benchmark(cfg)
     protocol = protocol_named(cfg.protocol, benchmark.name)
-    build.settings(cfg)  # a mistake is told here, before there are many processes
     with launch(cfg.trainer, overrides) as ranks:
         console = Console(quiet=not ranks.first)
-        watch = tracking.Watch(benchmark, cfg.logger if ranks.first else None)
-        methods = build.methods(cfg, benchmark, watch)
-        config = build.decisive(cfg, benchmark)
-        store = PredictionStore(build.run_folder(cfg, config))
-        store.claim(config)
-        if ranks.first:
-            matcher = methods[build.METHOD]()
-            watch.logger = tracking.evaluation_logger(cfg, store.run_dir, benchmark, matcher, ranks.world_size)
+        watchers: list[Callable[[str], list[Callback]]] = []  # of the optimization on a source image
+        entries = build.methods(cfg, benchmark, lambda source: [each for watch in watchers for each in watch(source)])
+        subject = entries[0]
+        store = PredictionStore(build.run_folder(cfg, benchmark, subject))
+        store.claim_run(build.run_identity(cfg, benchmark), benchmark)
+        for entry in entries:
+            store.claim(entry.name, entry.claim())
+        logger = None
+        if ranks.first and cfg.logger.name:
+            from sdcorr import tracking  # which needs W&B
+
+            logger = tracking.make_logger(cfg, store.run_dir, **build.logged(cfg, benchmark, entries, ranks.world_size))
+            watchers.append(tracking.Watch(benchmark, cfg.logger, logger))
+        methods = {entry.name: partial(getattr, entry, "method") for entry in entries}
         for name, make in methods.items():
-            predict(benchmark, make(), store, name, rank=ranks.rank, world_size=ranks.world_size, console=console)
+            predict(benchmark, make, store, name, rank=ranks.rank, world_size=ranks.world_size, console=console)
         if not ranks.first:
             return 0
         if ranks.world_size > 1:
             finish(benchmark, methods, store, alone=ranks.alone, console=console)
-    return report(cfg, benchmark, protocol, store, methods, watch, console)
+    return report(cfg, benchmark, protocol, store, subject.name, list(methods), logger, console)
 
 
 def report(
