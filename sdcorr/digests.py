@@ -70,13 +70,13 @@ class FileDigests:
             OSError: if it cannot be read.
         """
         name, started = os.path.realpath(path), time.time_ns()
-        status = os.stat(name)
+        status = Path(name).stat()
         found = stamp(status)
         if name not in self._known and self._cache is not None:
             self._known = self._recalled() | self._known
         if name in self._known and self._known[name][0] == found:
             return self._known[name][1]
-        with open(name, "rb") as file:
+        with Path(name).open("rb") as file:
             made = hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
         if started - max(status.st_mtime_ns, status.st_ctime_ns) > SETTLED:
             self._known[name] = (found, made)
@@ -98,7 +98,7 @@ class FileDigests:
         """Adds to the cache file what is known here, without the files that are gone."""
         if self._cache is None:
             return
-        known = {name: known for name, known in (self._recalled() | self._known).items() if os.path.exists(name)}
+        known = {name: known for name, known in (self._recalled() | self._known).items() if Path(name).exists()}
         files = {name: [*found, made] for name, (found, made) in known.items()}
         with suppress(UserError):
             plain = {"format": FORMAT, "check": value_digest(files), "files": files}
@@ -107,4 +107,4 @@ class FileDigests:
 
 def user_cache() -> Path:
     """The folder of what may be deleted at any time: `$XDG_CACHE_HOME/sdcorr`, or `~/.cache/sdcorr`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "sdcorr"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sdcorr"

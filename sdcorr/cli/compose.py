@@ -121,7 +121,8 @@ def _check_one_subject(said: Sequence[Override]) -> None:
 
 def jobs(overrides: Sequence[str]) -> list[list[str]]:
     """The overrides of each run of a sweep (`a=1,2`), as Hydra's basic sweeper orders them."""
-    (batch,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(list(overrides)), None)
+    words = spelled(overrides, sweeps=True)
+    (batch,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)
     return [list(job) for job in batch]
 
 

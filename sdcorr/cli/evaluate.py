@@ -11,25 +11,28 @@ and scored), 2 for a mistake in what was asked for, 130 if it was interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
+from lightning import Callback
 from omegaconf import DictConfig
 from rich.console import Console
 
-from sdcorr import tracking
 from sdcorr.cli import build
 from sdcorr.cli.command import command
 from sdcorr.datasets import Benchmark
 from sdcorr.report.page import write_report
-from sdcorr.report.pairs import best_and_worst
 from sdcorr.report.terminal import print_summary
 from sdcorr.run import missing
-from sdcorr.run.finish import finish
-from sdcorr.run.predict import predict
+from sdcorr.run.predict import finish, predict
 from sdcorr.run.processes import launch
-from sdcorr.run.records import CurrentPredictions, PredictionStore
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.protocols import Protocol, protocol_named
 from sdcorr.scoring.score import score, write_summary
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import WandbLogger
 
 INCOMPLETE = 3  # exit code
 
@@ -88,30 +91,28 @@ def report(
     benchmark: Benchmark,
     protocol: Protocol,
     store: PredictionStore,
-    methods: Iterable[str],
-    watch: tracking.Watch,
+    subject: str,
+    methods: Sequence[str],
+    logger: WandbLogger | None,
     console: Console,
 ) -> int:
     """Score what the run folder holds for these pairs, say what is missing, and return the exit code."""
-    current = CurrentPredictions(store, benchmark.pairs)
-    gaps = missing.missing(benchmark, current, methods)
+    gaps = missing.missing(benchmark, store, methods)
     missing.keep(store, gaps)
-    if current.left_out:
-        console.print(f"{len(current.left_out)} pairs in {store.run_dir} are not in the data set any more: left out.")
+    if left_out := store.left_out():
+        console.print(f"{len(left_out)} pairs in {store.run_dir} are not in the data set any more: left out.")
     summary = None
     if not any(pair.has_truth.any() for pair in benchmark.pairs):
         console.print("The truth of no point is known, so the matches are kept and not scored.")
-    elif not any(record.predictions for record in current.records(build.METHOD)):
+    elif not any(record.predictions for record in store.records(subject)):
         console.print("No pair could be predicted, so nothing is scored.")
     else:
-        summary = score(current, build.METHOD, protocol, cfg.alphas, samples=cfg.bootstrap)
+        summary = score(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap)
         write_summary(store.run_dir, summary)
-        figures = best_and_worst(benchmark, current, build.METHOD, protocol, cfg.pictures)
-        tracking.log_scores(watch.logger, current, build.METHOD, protocol, summary, figures, samples=cfg.bootstrap)
-        print_summary(summary, build.METHOD, console)
+        print_summary(summary, subject, console)
     page = write_report(
-        current,
-        build.METHOD,
+        store,
+        subject,
         protocol,
         summary,
         image=benchmark.image,
@@ -119,8 +120,6 @@ def report(
         samples=cfg.bootstrap,
         console=console,
     )
-    tracking.log_pairs(watch.logger, benchmark, current, build.METHOD, protocol, cfg.logger)
-    tracking.finish(watch.logger)
     missing.tell(console, store, gaps)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     print(store.run_dir)

@@ -22,7 +22,8 @@ _EVALUATION_SETTINGS = {
     "dataset.root=FOLDER": "where a data set is, if it is not in data/",
     "dataset.split=SPLIT": "which part of it; the toybox has demo, val and test",
     "model.path=PATH": "another Stable Diffusion 1.x or 2.x: a folder in the diffusers layout, or a hub id",
-    "method.restarts=N": "embeddings for each point; fewer are faster, more are better",
+    "methods=[a,b]": "what is run; the first is compared with the others, e.g. [same_pixel] or [prompt,{restarts: 1}]",
+    "method.restarts=N": "settings of the first of them; here: embeddings for each point",
     "run_dir=FOLDER": "of the run; by default below outputs/, named by what decides it",
     "protocol=NAME": "how it is scored; `sdcorr score` can do that later, under all of them",
     "logger=none": "no run of Weights & Biases",
@@ -43,11 +44,11 @@ pixels of the pictures as you see them), matches.png (to look at) and embeddings
 
 examples:
   sdcorr match a.jpg b.jpg --points 120,80 40,200 model=sd14
-  sdcorr match a.jpg b.jpg c.jpg --points 120,80 --out outputs/cats model=sd14 method=probe
+  sdcorr match a.jpg b.jpg c.jpg --points 120,80 --out outputs/cats model=sd14 method=read_once
 """
 MATCH_SETTINGS = {
     "model=sd14": "Stable Diffusion 1.4, which photographs need; the default knows nothing but drawings",
-    "method=probe": "much faster, a little less accurate",
+    "method=read_once": "much faster, a little less accurate",
     "model.path=PATH": "another Stable Diffusion 1.x or 2.x: a folder in the diffusers layout, or a hub id",
     "method.restarts=N": "embeddings for each point; fewer are faster, more are better",
     "embeddings=null": "keep no embeddings, by which the same points need no optimization for other targets",

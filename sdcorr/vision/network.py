@@ -38,11 +38,14 @@ class Network(nn.Module):
     def __init__(
         self, run: Call, *, stride: int, mean: Sequence[float], std: Sequence[float], identity: Mapping[str, str]
     ) -> None:
-        """Args:
-        run: takes (B, 3, h, w) normalized pixels and gives a feature map (B, C, h', w'), or one for each layer.
-        stride: pixels per cell.
-        mean, std: of the pixels, for each channel, on a scale where white is 1.
-        identity: what decides its features.
+        """Wrap a callable.
+
+        Args:
+            run: takes (B, 3, h, w) normalized pixels and gives a feature map (B, C, h', w'), or one for each layer.
+            stride: pixels per cell.
+            mean: of the pixels, for each channel, on a scale where white is 1.
+            std: their deviation, likewise.
+            identity: what decides its features.
         """
         super().__init__()
         self.run, self.stride, self.identity = run, stride, dict(identity)

@@ -32,7 +32,7 @@ def plain_maps(
     maps = {}
     for layer, outputs in caught.items():
         attn = transformer.get_submodule(layer)
-        image_q, text_q = _heads(attn, outputs, "q", is_flux, text)
+        image_q, _ = _heads(attn, outputs, "q", is_flux, text)
         image_k, text_k = _heads(attn, outputs, "k", is_flux, text)
         if is_flux:  # the text's positions are zero, where a rotation does nothing
             axes = transformer.config.axes_dims_rope
