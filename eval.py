@@ -22,11 +22,11 @@ from sdcorr.datasets import Benchmark
 from sdcorr.report.page import write_report
 from sdcorr.report.pairs import best_and_worst
 from sdcorr.report.terminal import print_summary
+from sdcorr.run import missing
 from sdcorr.run.finish import finish
 from sdcorr.run.predict import predict
 from sdcorr.run.processes import launch
 from sdcorr.run.records import CurrentPredictions, PredictionStore
-from sdcorr.scoring import missing
 from sdcorr.scoring.protocols import Protocol, protocol_named
 from sdcorr.scoring.score import score, write_summary
 

@@ -7,22 +7,23 @@ Optimizes the prompt embeddings of all points with a Lightning Trainer, transfer
 from omegaconf import DictConfig
 from rich.console import Console
 
-from sdcorr import build, carry, tracking
+from sdcorr import tracking
+from sdcorr.cli import build, match_files
 from sdcorr.cli.command import command
 
 
 def main(cfg: DictConfig) -> None:
     """Run one transfer; see configs/train.yaml for what can be set."""
     console = Console()
-    errand = carry.read_errand(cfg.source, cfg.points, cfg.target)
+    errand = match_files.read_errand(cfg.source, cfg.points, cfg.target)
     solve = tracking.Fit(errand.targets[0].image, cfg.logger)
     matcher = build.matcher(cfg, dataset="pictures", solve=solve)
-    folder = carry.claim_folder(cfg.run_dir)
+    folder = match_files.claim_folder(cfg.run_dir)
     solve.logger = tracking.make_logger(cfg, folder, group="pictures", job_type="transfer", tags=[cfg.model.name])
-    result = carry.carry(matcher, errand)
-    carry.write(folder, errand, result, model=cfg.model.path, settings=matcher.settings)
+    result = match_files.carry(matcher, errand)
+    match_files.write(folder, errand, result, model=cfg.model.path, settings=matcher.settings)
     tracking.finish(solve.logger)
-    for line in carry.lines(errand, result):
+    for line in match_files.lines(errand, result):
         console.print(line, highlight=False)
     print(folder)
 
