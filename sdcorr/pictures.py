@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning import Callback
 from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
@@ -23,8 +24,8 @@ from sdcorr.datasets import Match
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
 from sdcorr.images import GivenPicture, read_picture
+from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.localize import combine_layers
-from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
 
 
@@ -90,10 +91,10 @@ def claim_folder(path: str) -> Path:
     return folder
 
 
-def match_pictures(matcher: PromptMatcher, request: MatchRequest) -> MatchResult:
-    """Optimize the points' embeddings on the source and find them in every target."""
+def match_pictures(matcher: PromptMatcher, request: MatchRequest, callbacks: Sequence[Callback] = ()) -> MatchResult:
+    """Optimize the points' embeddings on the source, with Lightning callbacks, and find them in every target."""
     source, points = request.source, request.points
-    embeddings = matcher.optimize(source.image, points, source.key)
+    embeddings = matcher.optimize(source.image, points, source.key, callbacks)
     matches, maps = [], []
     for target in request.targets:
         layers = matcher.transfer(target.image, embeddings, points, source.key, target.key)  # (P, L, S, S)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from sdcorr.cli import help
-from sdcorr.cli.command import Arguments
+from sdcorr.cli.command import Arguments, quiet_libraries
 
 PORT = 7860
 
@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sdcorr.app.server import Server
     from sdcorr.app.serving import listen, serve
 
+    quiet_libraries()
     with listen(chosen.host, chosen.port) as listener:
         if not is_loopback(chosen.host):
             print(

@@ -149,20 +149,19 @@ def methods(
     return entries
 
 
-def matcher(cfg: DictConfig, dataset: str = "pictures", **watched: Any) -> PromptMatcher:
+def matcher(cfg: DictConfig, dataset: str = "pictures") -> PromptMatcher:
     """The paper's method on a user's own pictures.
 
     Args:
         cfg: of a transfer of points, or of an evaluation.
         dataset: with the images' keys, names the random draws.
-        watched: `callbacks` of `resources`.
 
     Raises:
         UserError: if the method is another than prompt embeddings, or its settings or the weights do not fit.
     """
     settings: dict[str, Any] = dict(OmegaConf.to_container(cfg.method, resolve=True))  # type: ignore[arg-type]
     kind = hydra.utils.get_class(settings.pop("_target_"))
-    method = kind(resources(cfg, dataset, **watched), **settings)
+    method = kind(resources(cfg, dataset), **settings)
     if not hasattr(method, "matcher"):
         raise UserError("Only prompt embeddings can be matched here: give method=prompt or method=read_once.")
     return method.matcher

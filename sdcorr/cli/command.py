@@ -37,7 +37,7 @@ def command(config_name: str, function: Function, argv: Sequence[str] | None = N
         The exit code: the greatest of the function's; 2 after `error: <one sentence>` on stderr if something is wrong
         with what the user asked for (`SDCORR_TRACEBACK=1` shows the traceback as well); 130 if it was interrupted.
     """
-    _quiet_libraries()
+    quiet_libraries()
     words = list(sys.argv[1:] if argv is None else argv)
     flags = [word for word in words if word.startswith("-")]
     overrides = [word for word in words if not word.startswith("-") and word != "job"]
@@ -85,7 +85,8 @@ def guarded(task: Callable[[], int]) -> int:
         return 130
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
+    """Keep libraries from introducing themselves, and print warnings as one line each."""
     for library in ("lightning.pytorch", "lightning.fabric", "diffusers", "transformers"):
         logging.getLogger(library).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

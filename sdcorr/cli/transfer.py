@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lightning import Callback
+from lightning.pytorch.callbacks import RichProgressBar
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 
-from sdcorr import pictures, tracking
+from sdcorr import pictures
 from sdcorr.cli import build
 from sdcorr.cli.command import command
 
@@ -43,13 +45,20 @@ def transfer(cfg: DictConfig, asked: pictures.MatchRequest) -> None:
         UserError: if a setting does not fit, the weights cannot be had or the folder cannot be written.
     """
     console = Console()
-    solve = tracking.Fit(asked.targets[0].image, cfg.logger)
-    matcher = build.matcher(cfg, dataset="pictures", solve=solve)
+    matcher = build.matcher(cfg)
     folder = pictures.claim_folder(cfg.run_dir)
-    solve.logger = tracking.make_logger(cfg, folder, group="pictures", job_type="transfer", tags=[cfg.model.name])
-    result = pictures.match_pictures(matcher, asked)
+    watchers: list[Callback] = [RichProgressBar()]
+    logger = None
+    if cfg.logger.name:
+        from sdcorr import tracking  # which needs W&B
+        from sdcorr.callbacks import AttentionMapLogger
+
+        logger = tracking.make_logger(cfg, folder, group="pictures", job_type="transfer", tags=[cfg.model.name])
+        watchers.append(AttentionMapLogger(asked.targets[0].image, cfg.logger.every, logger=logger))
+    result = pictures.match_pictures(matcher, asked, watchers)
     pictures.write(folder, asked, result, model=cfg.model.path, settings=matcher.settings)
-    tracking.finish(solve.logger)
+    if logger:
+        tracking.finish(logger)
     for line in pictures.lines(asked, result):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     print(folder)

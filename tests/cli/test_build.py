@@ -1,4 +1,4 @@
-"""The configurations say what they should, and become the parts of a run."""
+"""A configuration becomes the parts of a run: its methods, what they claim, its folder."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,70 +7,123 @@ import pytest
 
 from sdcorr.cli import build
 from sdcorr.cli.compose import compose
-from sdcorr.cli.configs import CONFIGS
+from sdcorr.cli.configs import choices
 from sdcorr.errors import UserError
+from sdcorr.methods.position import SamePixel
 from sdcorr.prompt import PromptSettings
 from sdcorr.toybox.dataset import Toybox
 from tests.datasets.trees import own_folder, write_csv
 
-EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
+DEMO = Toybox("demo")
+
+
+def entries(*overrides: str) -> list[build.Entry]:
+    return build.methods(compose("eval", *overrides), DEMO)
+
+
+def folder(*overrides: str) -> Path:
+    cfg = compose("eval", *overrides)
+    benchmark = build.benchmark(cfg)
+    return build.run_folder(cfg, benchmark, build.methods(cfg, benchmark)[0])
 
 
 def test_stable_diffusion_has_the_settings_of_the_released_code() -> None:
-    assert build.settings(compose("eval", "model=sd14")) == PromptSettings()
+    (entry,) = entries("model=sd14", "methods=[prompt]")
+    assert entry.method.settings == PromptSettings()
 
 
 def test_every_setting_is_in_the_config() -> None:
-    assert set(compose("eval").method) == set(asdict(PromptSettings()))
+    assert set(compose("eval").method) - {"_target_"} == set(asdict(PromptSettings()))
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_adds_variants(name: str) -> None:
-    cfg = compose("eval", f"experiment={name}")
-    methods = build.methods(cfg, Toybox("demo"))
-    variants = [method for method in methods if "=" in method]
-    assert len(variants) == len(cfg.variants) > 0
-    for variant in variants:
-        methods[variant]()  # its layers exist
+@pytest.mark.parametrize("name", choices("experiment"))
+def test_every_experiments_methods_can_be_made(name: str) -> None:
+    made = entries(f"experiment={name}")
+    assert len(made) > 1 and all(entry.method for entry in made)
 
 
-@pytest.mark.parametrize("name", ["layers", "transfer_layers"])
-@pytest.mark.parametrize("model", ["toybox", "sd14"])
-def test_single_layers_are_those_of_the_model_that_is_chosen(name: str, model: str) -> None:
-    cfg = compose("eval", f"experiment={name}", f"model={model}")
-    assert [list(changes[name]) for changes in cfg.variants] == [[layer] for layer in cfg.model.layers]
+@pytest.mark.parametrize("name", ["transfer_layers", "layers"])
+def test_a_variants_layers_are_there(name: str) -> None:
+    for entry in entries(f"experiment={name}")[1:]:
+        entry.method.prepare()
 
 
 @pytest.mark.parametrize(
     "changes, complaint",
     [
-        ("{layers: [up_blocks.9.attentions.0]}", "no cross-attention layer up_blocks.9.attentions.0: .*up_blocks.2"),
-        ("{transfer_layers: [up_blocks.3.attentions.0]}", "up_blocks.3.attentions.0: choose from down_blocks.0"),
-        ("{layers: []}", "must name one layer or more"),
-        ("{layers: up_blocks.2.attentions.1}", r"no list of layers: give {layers: \[up_blocks.2.attentions.1\]}"),
-        ("{precision: fp8}", "fp8.*fp32"),
+        ("{model: {layers: [up_blocks.9.attentions.0]}}", "no cross-attention layer up_blocks.9.attentions.0"),
+        ("{model: {transfer_layers: [up_blocks.9.attentions.0]}}", "up_blocks.9.attentions.0"),
+        ("{model: {precision: fp8}}", "fp8.*fp32"),
     ],
 )
-def test_what_a_variant_cannot_have_is_told_before_any_work(changes: str, complaint: str) -> None:
+def test_what_a_variant_cannot_have_is_said_when_it_is_prepared(changes: str, complaint: str) -> None:
+    *_, variant = entries(f"methods=[prompt,{changes}]")
     with pytest.raises(UserError, match=complaint):
-        build.methods(compose("eval", f"variants=[{changes}]"), Toybox("demo"))
+        variant.method.prepare()
 
 
-def test_a_variant_may_read_a_layer_that_was_cut_off() -> None:
+def test_a_variant_may_read_a_layer_that_the_subject_cut_off() -> None:
     layers = "model.layers=[down_blocks.1.attentions.0]"
-    cfg = compose("eval", layers, "variants=[{layers: [up_blocks.2.attentions.1]}]")
-    made = build.methods(cfg, Toybox("demo"))["layers=up_blocks.2.attentions.1"]()
-    assert made.inner.backbone.layers == ("up_blocks.2.attentions.1",)
+    *_, variant = entries(layers, "methods=[prompt,{model: {layers: [up_blocks.2.attentions.1]}}]")
+    assert variant.resources.backbone().layers == ("up_blocks.2.attentions.1",)
 
 
-def test_two_folders_of_one_s_own_are_two_runs(tmp_path: Path) -> None:
-    names = set()
-    for name in ("a", "b"):
-        write_csv(own_folder(tmp_path / name), "source,target,x,y\na.png,sub/b.png,1,2\n")
-        for root in (tmp_path / name, tmp_path / "a" / ".." / name):
-            cfg = compose("eval", "dataset=folder", f"dataset.root={root}")
-            names.add(build.run_folder(cfg, build.decisive(cfg, build.benchmark(cfg))))
-    assert len(names) == 2
+def test_methods_of_one_model_share_it() -> None:
+    ours, other = entries("methods=[prompt,{restarts: 1}]")
+    assert ours.resources.backbone() is other.resources.backbone()
+
+
+def test_a_method_without_a_model_loads_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*args, **kwargs):
+        raise AssertionError("a model is loaded")
+
+    monkeypatch.setattr("sdcorr.diffusion.FrozenDiffusion.load", load)
+    (entry,) = entries("methods=[same_pixel]", "model.path=nobody/nothing")
+    entry.method.prepare()
+    assert entry.claim().model is None and entry.kind is SamePixel
+
+
+class TestClaim:
+    def claim(self, *overrides: str, number: int = 0) -> dict:
+        return asdict(entries(*overrides)[number].claim())
+
+    @pytest.mark.parametrize("override", ["method.seed=1", "model.precision=bf16", "model.image_size=128"])
+    def test_has_what_decides_a_result(self, override: str) -> None:
+        assert self.claim("methods=[prompt]") != self.claim("methods=[prompt]", override)
+
+    @pytest.mark.parametrize(
+        "overrides",
+        [["method.queries_per_batch=3"], ["model.channels_last=false"], ["trainer.accelerator=cpu"], ["maps=0"]],
+    )
+    def test_has_nothing_else(self, overrides: list[str]) -> None:
+        assert self.claim("methods=[prompt]") == self.claim("methods=[prompt]", *overrides)
+
+    def test_is_the_same_whatever_it_is_compared_with(self) -> None:
+        assert self.claim("methods=[prompt]") == self.claim("methods=[prompt,same_pixel]")
+        alone = self.claim("methods=[same_pixel]")
+        assert alone == self.claim("methods=[prompt,same_pixel]", "method.steps=3", number=1)
+
+
+class TestFolder:
+    def test_of_two_folders_of_ones_own_are_two(self, tmp_path: Path) -> None:
+        names = set()
+        for name in ("a", "b"):
+            write_csv(own_folder(tmp_path / name), "source,target,x,y\na.png,sub/b.png,1,2\n")
+            for root in (tmp_path / name, tmp_path / "a" / ".." / name):
+                names.add(folder("dataset=folder", f"dataset.root={root}"))
+        assert len(names) == 2
+
+    @pytest.mark.parametrize("override", ["method.seed=1", "model.precision=bf16", "dataset.split=test"])
+    def test_is_another_for_what_the_subject_is(self, override: str) -> None:
+        assert folder() != folder(override)
+
+    @pytest.mark.parametrize("override", ["method.queries_per_batch=3", "methods=[prompt]", "trainer.accelerator=cpu"])
+    def test_is_the_same_for_everything_else(self, override: str) -> None:
+        assert folder() == folder(override)
+
+    @pytest.mark.parametrize("name", choices("experiment"))
+    def test_of_an_experiment_is_the_subjects(self, name: str) -> None:
+        assert folder(f"experiment={name}") == folder()
 
 
 @pytest.mark.parametrize(
@@ -79,33 +132,18 @@ def test_two_folders_of_one_s_own_are_two_runs(tmp_path: Path) -> None:
 def test_what_decides_embeddings_names_another_folder(override: str) -> None:
     folders = []
     for overrides in ([], [override]):
-        cfg = compose("eval", *overrides)
-        folders.append(build.embedding_store(cfg, build.backbone(cfg), build.settings(cfg), "toybox").folder)
+        (entry,) = entries("methods=[prompt]", *overrides)
+        folders.append(entry.resources.embedding_store(entry.method.settings.of_optimization()).folder)
     assert folders[0] != folders[1]
 
 
-def test_an_experiment_leaves_the_method_and_its_folder_as_they_are() -> None:
-    plain, benchmark = compose("eval"), Toybox("demo")
-    for name in EXPERIMENTS:
-        cfg = compose("eval", f"experiment={name}")
-        assert build.decisive(cfg, benchmark) == build.decisive(plain, benchmark)
-        folder = build.run_folder(cfg, build.decisive(cfg, benchmark))
-        assert folder == build.run_folder(plain, build.decisive(plain, benchmark))
-
-
-@pytest.mark.parametrize("override", ["method.seed=1", "model.precision=bf16", "dataset.split=test"])
-def test_what_decides_predictions_names_another_folder(override: str) -> None:
-    plain, other = compose("eval"), compose("eval", override)
-    first = build.run_folder(plain, build.decisive(plain, build.benchmark(plain)))
-    assert build.run_folder(other, build.decisive(other, build.benchmark(other))) != first
-
-
-def test_what_changes_no_result_does_not() -> None:
-    plain, other = compose("eval"), compose("eval", "method.queries_per_batch=3", "trainer.accelerator=cpu")
-    first = build.run_folder(plain, build.decisive(plain, build.benchmark(plain)))
-    assert build.run_folder(other, build.decisive(other, build.benchmark(other))) == first
-
-
-def test_an_override_that_does_not_fit() -> None:
-    with pytest.raises(UserError, match="method.restart"):
-        compose("eval", "method.restart=3")
+def test_a_method_that_does_not_suit_the_pairs(tmp_path: Path) -> None:
+    write_csv(own_folder(tmp_path / "own"), "source,target,x,y\na.png,sub/b.png,1,2\n")
+    cfg = compose(
+        "eval", "dataset=folder", f"dataset.root={tmp_path / 'own'}", "methods=[same_pixel,same_box_position]"
+    )
+    with pytest.warns(UserWarning, match="same_box_position is left out, for 1 of 1 pairs have no boxes in folder"):
+        assert [entry.name for entry in build.methods(cfg, build.benchmark(cfg))] == ["same_pixel"]
+    cfg = compose("eval", "dataset=folder", f"dataset.root={tmp_path / 'own'}", "methods=[same_box_position]")
+    with pytest.raises(UserError, match="same_box_position cannot be used on folder"):
+        build.methods(cfg, build.benchmark(cfg))

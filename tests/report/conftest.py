@@ -52,7 +52,7 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     quick = ["method.steps=3", "method.restarts=1", "method.transfer_crops=2", "embeddings=null", "maps=8"]
     others = ["baselines.names=[same_pixel]", "variants=[{steps: 1}, {steps: 2}]"]
-    cfg, benchmark = compose("eval", "method=probe", *quick, *others), Few()
+    cfg, benchmark = compose("eval", "method=read_once", *quick, *others), Few()
     store = PredictionStore(tmp_path_factory.mktemp("run"))
     config = build.decisive(cfg, benchmark)
     store.claim_run({"dataset": config["dataset"]}, benchmark)
