@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sdcorr.datasets.base import Box, Pair
+from sdcorr.datasets.base import Benchmark, Box, Pair
 from sdcorr.datasets.reading import find_folder, gather, get_it, read_text
 from sdcorr.errors import UserError
 from sdcorr.images import read_image
@@ -66,7 +66,7 @@ class Animal:
     unreadable: str = ""  # why it has no numbers
 
 
-class AP10K:
+class AP10K(Benchmark):
     """Pairs of animals of one species, of two species of a family, or of two families; keys are file names.
 
     Images with several animals (GeoAware-SC's list if it lies in the root folder as ap-10k_is_crowd.txt; else those

@@ -25,10 +25,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sdcorr.datasets.base import Box, Pair
-from sdcorr.datasets.reading import find_folder, gather, get_it, image_size, read_text, warn_of_totals
+from sdcorr.datasets.base import Benchmark, Box, Pair
+from sdcorr.datasets.reading import find_folder, gather, get_it, read_text, warn_of_totals
 from sdcorr.errors import UserError
-from sdcorr.images import read_image
+from sdcorr.images import image_size, read_image
 
 CLASSES = ("1", "2", "3")  # Black-footed, Laysan and Sooty Albatross: the classes of both pair lists
 SPLITS = {"test": "0", "train": "1"}  # what train_test_split.txt says of their images
@@ -47,7 +47,7 @@ class Bird:
     visible: np.ndarray  # (15,) bool
 
 
-class CUB:
+class CUB(Benchmark):
     """Pairs of birds of one class; an image's key is its path below `images/`.
 
     `pairs="hedlin"` are those of Hedlin et al.: of every class all unordered pairs, the image that images.txt lists

@@ -22,11 +22,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from sdcorr.datasets.base import Box, Pair
+from sdcorr.datasets.base import Benchmark, Box, Pair
 from sdcorr.datasets.matfile import read_mat
-from sdcorr.datasets.reading import Once, Row, find_file, find_folder, gather, image_size, read_rows, warn_of_totals
+from sdcorr.datasets.reading import Once, Row, find_file, find_folder, gather, read_rows, warn_of_totals
 from sdcorr.errors import UserError
-from sdcorr.images import read_image
+from sdcorr.images import image_size, read_image
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
@@ -57,7 +57,7 @@ class Annotation(NamedTuple):
     box: Box | None
 
 
-class PFPascal:
+class PFPascal(Benchmark):
     """One split of PF-PASCAL. An image's key is `JPEGImages/<image>.jpg`, with `@mirrored` after it if it is.
 
     Points of a list are called by their row in Annotations, as the other splits' are; without Annotations by their

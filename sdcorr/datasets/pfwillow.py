@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from sdcorr.datasets.base import Pair
-from sdcorr.datasets.reading import Once, Row, find_file, find_folder, gather, image_size, read_rows, warn_of_totals
+from sdcorr.datasets.base import Benchmark, Pair
+from sdcorr.datasets.reading import Once, Row, find_file, find_folder, gather, read_rows, warn_of_totals
 from sdcorr.errors import UserError
-from sdcorr.images import read_image
+from sdcorr.images import image_size, read_image
 
 CLASSES = (
     *("car(G)", "car(M)", "car(S)", "duck(S)", "motorbike(G)", "motorbike(M)", "motorbike(S)"),
@@ -30,7 +30,7 @@ POINTS = 10
 COLUMNS = 2 + 4 * POINTS
 
 
-class PFWillow:
+class PFWillow(Benchmark):
     """The test pairs of PF-Willow. An image's key is `<class>/<name>.png`, and a pair's category the class.
 
     Args:

@@ -25,19 +25,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from sdcorr.datasets.base import Pair
+from sdcorr.datasets.base import Benchmark, Pair
 from sdcorr.datasets.cache import fingerprint, recall, remember
 from sdcorr.datasets.reading import (
     find_folder,
     gather,
     get_it,
-    image_size,
     many_small_objects,
     read_text,
     warn_of_totals,
 )
 from sdcorr.errors import UserError
-from sdcorr.images import read_image
+from sdcorr.images import image_size, read_image
 
 TEST_PAIRS = {  # of the large test split
     **{"aeroplane": 690, "bicycle": 650, "bird": 702, "boat": 702, "bottle": 870, "bus": 644, "car": 564},
@@ -73,7 +72,7 @@ class Entry(NamedTuple):
     category: str
 
 
-class SPair:
+class SPair(Benchmark):
     """One split of SPair-71k. An image's key is `<category>/<image>`.
 
     A pair's flags are words: viewpoint_variation and scale_variation easy, medium or hard; truncation and occlusion

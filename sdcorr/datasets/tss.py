@@ -34,7 +34,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from sdcorr.datasets.base import Box, Pair
+from sdcorr.datasets.base import Benchmark, Box, Pair
 from sdcorr.datasets.reading import find_folder, gather, get_it, read_rows, warn_of_totals
 from sdcorr.errors import UserError
 from sdcorr.images import read_image
@@ -46,7 +46,7 @@ MAGIC = 202021.25  # exact in float32
 UNKNOWN = 1e9  # a flow as long as this says that there is none
 
 
-class TSS:
+class TSS(Benchmark):
     """Pairs of objects with query points spread over the source; keys are paths, the category is the subset.
 
     `flags["flip"]` is yes where the object is mirrored in one of the two images, by weakalign's list if it is there,
