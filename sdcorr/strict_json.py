@@ -16,11 +16,17 @@ def loads(text: str, name: str) -> Any:
         name: of the file, for the complaint.
 
     Raises:
-        ValueError: in one sentence, if it is not JSON, or an object in it has a key twice, of which Python's own
-            reader would keep the last.
+        ValueError: in one sentence, if it is not JSON, has half of a letter in it, which cannot be written again, or
+            an object in it has a key twice, of which Python's own reader would keep the last.
     """
     try:
-        return json.loads(text, object_pairs_hook=_once)
+        plain = json.loads(text, object_pairs_hook=_once)
+        if "\\ud" in text.lower():  # an escape of one of the two halves that some letters are written in
+            json.dumps(plain, ensure_ascii=False).encode()
+        return plain
+    except UnicodeEncodeError as error:
+        half = error.object[error.start : error.end].encode("ascii", "backslashreplace").decode()
+        raise ValueError(f"{name} has half of a letter in it ({half})") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{name}:{error.lineno} is not JSON at character {error.colno} ({error.msg})") from None
     except (ValueError, RecursionError) as error:  # a key twice, a number of thousands of digits, lists in lists

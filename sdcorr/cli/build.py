@@ -11,13 +11,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import hydra
 import torch
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sdcorr.cli.command import compose
 from sdcorr.cli.runs import METHOD
 from sdcorr.datasets import Benchmark
+from sdcorr.datasets.opening import open_benchmark
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.attention import resolve_layers
 from sdcorr.diffusion.precision import weights_dtype
@@ -33,7 +33,13 @@ from sdcorr.run.predict import Method
 from sdcorr.toybox.anatomy import MODEL_FOLDER
 
 Solve = Callable[[PromptOptimization, RandomCrops], torch.Tensor]
-WITHOUT_EFFECT = ("queries_per_batch", "channels_last", "compile", "root")  # change speed, memory or places, no result
+WITHOUT_EFFECT = (
+    "queries_per_batch",
+    "channels_last",
+    "compile",
+    "root",
+    "download",
+)  # change speed, memory or places, no result
 MODEL_CHANGES = ("layers", "transfer_layers", "precision")  # what a variant may change of the model
 BASELINES: dict[str, Callable[[DictConfig], Method]] = {
     "same_pixel": lambda cfg: SamePixel(),
@@ -45,7 +51,7 @@ BASELINES: dict[str, Callable[[DictConfig], Method]] = {
 
 def benchmark(cfg: DictConfig) -> Benchmark:
     """The data set split that `cfg.dataset` names."""
-    return hydra.utils.instantiate(cfg.dataset)
+    return open_benchmark(cfg.dataset)
 
 
 def device(cfg: DictConfig) -> torch.device:

@@ -238,12 +238,12 @@ def _by_id(name: str, plain: Entry, what: str, mistakes: list[str]) -> dict[Any,
 def _id(entry: Any, otherwise: Any) -> Any:
     """The id of an entry, a number or a word."""
     key = entry.get("id") if isinstance(entry, dict) else None
-    return key if isinstance(key, int | str) else otherwise
+    return key if isinstance(key, int | float | str) else otherwise
 
 
 def _known(entry: Any, name: str, known: Mapping[Any, Entry]) -> Entry:
     key = entry.get(name) if isinstance(entry, dict) else None
-    if not isinstance(key, int | str) or key not in known:
+    if not isinstance(key, int | float | str) or key not in known:
         raise ValueError(f"{name} is {key!r}, which is the id of nothing")
     return known[key]
 

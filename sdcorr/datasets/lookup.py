@@ -95,8 +95,8 @@ class Pictures:
     def _like(self, key: str) -> str:
         """A file beside it that differs in its capitals alone."""
         place = self.path(key)
-        names = self._listed[place.parent].values()
-        return next((name for name in names if name.casefold() == place.name.casefold()), "")
+        names = set(self._listed[place.parent].values()) - {place.name}  # a folder, or a link to nothing
+        return next((name for name in sorted(names) if name.casefold() == place.name.casefold()), "")
 
 
 def _listing(folder: Path) -> dict[str, str]:

@@ -5,8 +5,9 @@
     <root>/JPEGImages/<category>/<image>.jpg
 
 The colon does not survive some file systems and archivers: `_`, `%3A` and the private character that Windows shares
-put in its place are understood. Annotations list only points that are seen in both images, as whole numbers, which
-are kept as they are. An image may belong to two categories, so its key is `<category>/<image>`. Nothing is mirrored.
+put in its place are understood, in layouts as in the names of annotations. Annotations list only points that are seen
+in both images, as whole numbers, which are kept as they are. An image may belong to two categories, so its key is
+`<category>/<image>`. Nothing is mirrored.
 
 Two versions of the archive are about, and what differs is not documented: the dataset card has a digest of the
 annotations (`python -m sdcorr.datasets.inspect dataset=spair`), which tells runs on one from runs on the other.
@@ -16,7 +17,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -99,7 +100,7 @@ class SPair(Benchmark):
         self.folder = find_folder(root, ("SPair-71k",), _has_layout, self.title, self.name)
         layout = self.folder / "Layout" / size / f"{split}.txt"
         text = read_text(layout, self.name)
-        lines = dict.fromkeys(line.strip() for line in text.splitlines() if line.strip())  # each once, in order
+        lines = dict.fromkeys(_with_colon(line.strip()) for line in text.splitlines() if line.strip())  # each once
         lines = [line for line in lines if not chosen or line.rpartition(":")[2] in chosen]
         if not lines:
             raise UserError(f"{layout} lists no pair{' of ' * bool(chosen)}{', '.join(chosen)}: {get_it(self.name)}.")
@@ -139,7 +140,7 @@ class SPair(Benchmark):
         key = {"layout": layout, "annotations": folder.stat().st_mtime_ns}
         known = recall(self.folder, name, key) if len(lines) >= WORTH_A_CACHE else {}
         unknown = [line for line in lines if line not in known]
-        colon = _colon(folder, unknown)
+        colon = _colon(folder) if unknown else ":"
         with ThreadPoolExecutor(READERS) as readers:
             read = dict(zip(unknown, readers.map(lambda line: self._note(folder, line, colon), unknown), strict=True))
         good = {line: note for line, note in read.items() if not isinstance(note, UserError)}
@@ -191,13 +192,29 @@ def _chosen(split: str, size: str, categories: Sequence[str] | str | None) -> tu
     return chosen
 
 
-def _colon(folder: Path, lines: Iterable[str]) -> str:
-    """What stands for the colon in the names of the annotations' files."""
-    for line in lines:
+def _with_colon(line: str) -> str:
+    """A line of a layout as it is in the archive, whatever has become of its colon.
+
+    >>> _with_colon("000001-2008_002719-2008_004100_aeroplane")
+    '000001-2008_002719-2008_004100:aeroplane'
+    """
+    for category in TEST_PAIRS if ":" not in line else ():
         for colon in COLONS:
-            if os.path.exists(folder / f"{line.replace(':', colon)}.json"):
-                return colon
-    return COLONS[0]
+            if line.endswith(colon + category):
+                return f"{line.removesuffix(colon + category)}:{category}"
+    return line
+
+
+def _colon(folder: Path) -> str:
+    """What stands for the colon in the names of the annotations' files, as the first of them says."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name.removesuffix(".json")
+            line = _with_colon(name)
+            if LINE.fullmatch(line):
+                before, _, category = line.rpartition(":")
+                return name.removeprefix(before).removesuffix(category)
+    return ":"
 
 
 def _entry(line: str) -> Entry:

@@ -1,7 +1,6 @@
 import json
 import runpy
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +19,11 @@ def lines(text):
 
 
 def bench(*pairs, **facts):
-    return SimpleNamespace(name="fake", split="test", pairs=pairs, **facts)
+    made = FakeBenchmark()
+    made.pairs, made.broken = pairs, ()
+    for name, value in facts.items():
+        setattr(made, name, value)
+    return made
 
 
 class TestCard:

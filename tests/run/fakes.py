@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit
+from sdcorr.datasets import Benchmark, ImageReader, Match, Pair, SourceUnit
 from sdcorr.errors import UserError
 
 
@@ -32,7 +32,7 @@ def make_pair(id: str = "a-b", points: int = 3, **changes: object) -> Pair:
     return Pair(**(fields | changes))
 
 
-class FakeBenchmark:
+class FakeBenchmark(Benchmark):
     """Pairs between all ordered pairs of images; `broken` images cannot be read."""
 
     name, split = "fake", "test"

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from sdcorr.cli.command import Arguments, answer
 from sdcorr.datasets.fetch.archives import check_archive, is_web_page, unpack
 from sdcorr.datasets.fetch.download import bar, download, place
-from sdcorr.datasets.fetch.sources import SOURCES, Address, Extra, Source, by_hand, catalog
+from sdcorr.datasets.fetch.sources import DATA, SOURCES, Address, Extra, Source, by_hand, catalog
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
 
@@ -44,6 +44,7 @@ class Preparation:
     root: Path  # the folder that the data set's own folder belongs in
     keep: bool = False  # whether a downloaded archive stays where it is
     sha256: str = ""  # what the archive must have; empty for any
+    wait: bool = False  # for another process that is preparing it, rather than complain
 
     @property
     def folder(self) -> Path:
@@ -75,7 +76,7 @@ class Preparation:
         archives, lists = self._sort(given)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.root / f".{self.source.folder}.lock", timeout=0):
+            with FileLock(self.root / f".{self.source.folder}.lock", timeout=-1 if self.wait else 0):
                 shutil.rmtree(self.work, ignore_errors=True)  # what a killed run left
                 try:
                     if self.folder.exists() and any(self.folder.iterdir()):
@@ -259,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command line; `argv` in its place if it is given."""
     parser = Arguments(prog="python -m sdcorr.datasets.fetch.prepare", description="Get a data set ready.")
     parser.add_argument("name", nargs="?", metavar="NAME", help=f"one of {', '.join(SOURCES)}")
-    parser.add_argument("--root", type=Path, default=Path("data"), help="the folder that its folder belongs in (data)")
+    parser.add_argument("--root", type=Path, default=DATA, help="the folder that its folder belongs in (data)")
     help_ = "an archive, and pair lists if need be, that you have: files, or URLs"
     parser.add_argument("--from", dest="given", nargs="+", default=(), metavar="FILE_OR_URL", help=help_)
     parser.add_argument("--sha256", default="", metavar="HEX", help="refuse any archive but the one with this checksum")
