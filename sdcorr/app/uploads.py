@@ -8,7 +8,7 @@ import re
 from PIL import Image, UnidentifiedImageError
 
 from sdcorr.app.refusal import Refusal
-from sdcorr.images import as_seen
+from sdcorr.images import UnknownRange, as_seen
 from sdcorr.pictures import Picture, name_picture
 
 MOST_BYTES = 20 * 2**20
@@ -45,6 +45,8 @@ def read_upload(content: bytes, label: str = "picture") -> Picture:
         raise Refusal("This file is not a picture that can be read here: give a JPEG, PNG or WebP.", 415) from None
     except Image.DecompressionBombError:
         raise _too_many_pixels() from None
+    except UnknownRange as error:
+        raise Refusal(f"This picture {error}.", 422) from None
     except Exception as error:  # decoders answer hostile bytes with errors of any type
         raise Refusal(
             f"This picture is damaged ({_first_words(error)}): save it again or choose another.", 422

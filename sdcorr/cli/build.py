@@ -11,13 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import hydra
 import torch
+from hydra.utils import get_class
 from lightning import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from sdcorr.cli.compose import compose
 from sdcorr.datasets import Benchmark
+from sdcorr.datasets.opening import open_benchmark
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim, Method
 from sdcorr.methods.resources import Models, Resources, nobody_watches
@@ -63,7 +64,7 @@ def benchmark(cfg: DictConfig) -> Benchmark:
     Raises:
         UserError: if it is not there, or is not what it should be.
     """
-    return hydra.utils.instantiate(cfg.dataset)
+    return open_benchmark(cfg.dataset)
 
 
 def device(cfg: DictConfig) -> torch.device:
@@ -135,7 +136,7 @@ def methods(
     models, entries = Models(), []
     for number, entry in enumerate(OmegaConf.to_container(cfg.methods, resolve=True)):
         settings = dict(entry["settings"])
-        kind = hydra.utils.get_class(settings.pop("_target_"))
+        kind = get_class(settings.pop("_target_"))
         subject = number == 0
         if reason := kind.unsuited(of.pairs):
             if subject:
@@ -160,7 +161,7 @@ def matcher(cfg: DictConfig, dataset: str = "pictures") -> PromptMatcher:
         UserError: if the method is another than prompt embeddings, or its settings or the weights do not fit.
     """
     settings: dict[str, Any] = dict(OmegaConf.to_container(cfg.method, resolve=True))  # type: ignore[arg-type]
-    kind = hydra.utils.get_class(settings.pop("_target_"))
+    kind = get_class(settings.pop("_target_"))
     method = kind(resources(cfg, dataset), **settings)
     if not hasattr(method, "matcher"):
         raise UserError("Only prompt embeddings can be matched here: give method=prompt or method=read_once.")

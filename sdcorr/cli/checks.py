@@ -51,6 +51,7 @@ def _or_null(kind: Kind) -> Kind:
 
 
 PATH = _is_text, "a path, with ./ before a name that looks like a number"
+TEXT = _is_text, "a word"
 LAYERS = _is_list_of_text, "a list of layers, such as [up_blocks.1.attentions.0]"
 SWITCH = (lambda value: isinstance(value, bool)), "true or false"
 KINDS: dict[str, Kind] = {
@@ -60,6 +61,14 @@ KINDS: dict[str, Kind] = {
     "embeddings": _or_null(PATH),
     "dataset.root": PATH,
     "dataset.pairs": _or_null(PATH),
+    "dataset.download": SWITCH,
+    "dataset.split": TEXT,
+    "dataset.size": TEXT,
+    "dataset.kind": TEXT,
+    "dataset.categories": _or_null((_is_some_text, "a category, or a list of them such as [cat,dog]")),
+    "dataset.points": _whole(1),
+    "dataset.per_category": _or_null(_whole(1)),
+    "dataset.seed": _whole(0),
     "model.path": PATH,
     "model.layers": LAYERS,
     "model.transfer_layers": _or_null(LAYERS),

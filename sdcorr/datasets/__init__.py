@@ -4,6 +4,7 @@ from sdcorr.datasets.base import (
     AttentionMaps,
     Benchmark,
     Box,
+    Broken,
     ImageReader,
     Match,
     Pair,
@@ -17,6 +18,7 @@ from sdcorr.datasets.base import (
 __all__ = [
     "Benchmark",
     "Box",
+    "Broken",
     "AttentionMaps",
     "ImageReader",
     "Match",

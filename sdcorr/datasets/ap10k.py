@@ -74,8 +74,8 @@ class AP10K(PictureFiles):
     images' ids, the last 30 are `test` and the 20 before them `val`; a species without images in a split has no pairs
     there, as the king cheetah in val. Two images make a pair if sum(v_source / 2 * v_target / 2) >= 3; what counts as
     visible is v > 0. Within a species every two images are one pair, the smaller id being the source. Across species
-    at most 900 (val: 400) pairs are drawn in a family, across families at most 30 (20) of any two, both directions
-    being drawn from.
+    at most 900 (val: 400) pairs are drawn in a family, across families at most 30 (20) of any two; the source is of the
+    species, or the family, whose name comes first, since the notebook never swaps the two of a pair.
 
     Args:
         root: the folder ap-10k, or the one that holds it.
@@ -205,8 +205,7 @@ def _choose(animals: Sequence[Animal], kind: str, split: str) -> Iterator[tuple[
     enough = seen @ seen.T >= ENOUGH  # (n, n) source, target
     species, families = (np.array([getattr(one, rank) for one in animals]) for rank in ("species", "family"))
     label = families if kind == "cross_family" else species
-    same = label[:, None] == label
-    allowed = enough & (np.triu(same, 1) if kind == "intra_species" else ~same)
+    allowed = enough & (np.triu(label[:, None] == label, 1) if kind == "intra_species" else label[:, None] < label)
     if kind == "intra_species":
         groups = [(name, name, species == name) for name in sorted(set(species))]
     elif kind == "cross_species":

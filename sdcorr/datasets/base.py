@@ -11,12 +11,14 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from pathlib import Path
+from typing import ClassVar, Protocol
 
 import numpy as np
 from PIL import Image
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the original image
+Broken = tuple[tuple[str, str], ...]  # (pair id, one sentence saying why it is left out)
 ImageReader = Callable[[str], Image.Image]  # image key -> RGB image
 
 # Transferring a point to one target costs about this share of optimizing its prompt embedding: 100 forward
@@ -147,11 +149,36 @@ def scorable(pair: Pair, match: Match) -> tuple[Pair, Match]:
 
 
 class Benchmark(Protocol):
-    """One split of a data set: a list of pairs, and the pictures that they name."""
+    """One split of a data set: a list of pairs, and the pictures that they name.
+
+    This is the whole contract: a data set is a class with these in a file of `sdcorr/datasets`, and a yaml in
+    `configs/dataset` whose `_target_` is the class and whose other keys are its arguments. What has a value here may be
+    left away by a data set that has nothing to say of it.
+
+    Attributes:
+        name: how commands and protocols call it; `dataset=<name>`.
+        title: how people call it.
+        split: which part of it this is.
+        pairs: in the order of its list, every id once.
+        broken: the listed pairs that cannot be read, and why; the rest of the data set is used.
+        expected: what is known of the published split: `pairs`, `images`, `points`, `category/<name>` for the pairs of
+            a category. The dataset card shows them beside what is there.
+        folder: where it is on this machine.
+        identity: what beside the configuration tells runs on it from runs on other data.
+    """
 
     name: str
+    title: ClassVar[str] = ""
     split: str
     pairs: Sequence[Pair]
+    broken: Broken = ()
+    expected: Mapping[str, int] = {}  # noqa: RUF012  nobody writes into it
+    folder: Path | None = None
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Nothing, if the configuration says it all."""
+        return {}
 
     def image(self, key: str) -> Image.Image:
         """The RGB image of that key. Raises UserError if the file is missing or cannot be read."""

@@ -26,8 +26,9 @@ import numpy as np
 
 from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.pictures import PictureFiles
-from sdcorr.datasets.reading import find_folder, gather, get_it, image_size, read_text, warn_of_totals
+from sdcorr.datasets.reading import find_folder, gather, get_it, read_text, warn_of_totals
 from sdcorr.errors import UserError
+from sdcorr.images import image_size
 
 CLASSES = ("1", "2", "3")  # Black-footed, Laysan and Sooty Albatross: the classes of both pair lists
 SPLITS = {"test": "0", "train": "1"}  # what train_test_split.txt says of their images
@@ -111,11 +112,12 @@ class _Birds:
 
     def __init__(self, folder: Path, paths: Mapping[str, str]) -> None:
         self.parts = _Column(folder / "parts" / "parts.txt")
-        self._boxes = {number: (where, rest) for where, number, rest in _rows(folder / "bounding_boxes.txt")}
-        self._places: dict[str, list[tuple[str, str]]] = {number: [] for number in paths}
-        for where, number, rest in _rows(folder / "parts" / "part_locs.txt"):
+        self._boxes = {number: (line, rest) for line, number, rest in _rows(folder / "bounding_boxes.txt")}
+        self._places: dict[str, list[tuple[int, str]]] = {number: [] for number in paths}
+        for line, number, rest in _rows(folder / "parts" / "part_locs.txt"):
             if number in paths:
-                self._places[number].append((where, rest))
+                self._places[number].append((line, rest))
+        self._folder = folder
         self._birds: dict[str, Bird | str] = {}  # or why it cannot be read
         for number, path in paths.items():
             try:
@@ -152,7 +154,8 @@ class _Birds:
     def _box(self, number: str) -> Box:
         if number not in self._boxes:
             raise UserError(f"bounding_boxes.txt has no line for image {number}: {get_it('cub')}.")
-        where, rest = self._boxes[number]
+        line, rest = self._boxes[number]
+        where = f"{self._folder / 'bounding_boxes.txt'}, line {line}"
         x, y, width, height = _numbers(where, rest, 4)
         if width <= 0 or height <= 0:
             raise UserError(f"{where} has a box of {width:g} x {height:g} pixels: {get_it('cub')}.")
@@ -161,7 +164,8 @@ class _Birds:
     def _points(self, number: str) -> tuple[np.ndarray, np.ndarray]:
         """The parts of one image: points (15, 2) and whether they are visible (15,), in the order of parts.txt."""
         found: dict[str, Sequence[float]] = {}
-        for where, rest in self._places[number]:
+        for line, rest in self._places[number]:
+            where = f"{self._folder / 'parts' / 'part_locs.txt'}, line {line}"
             part, _, numbers = rest.partition(" ")
             if part not in self.parts or part in found:
                 known = "a second line for" if part in found else "an unknown"
@@ -196,9 +200,9 @@ def _numbers(where: str, text: str, count: int) -> list[float]:
     return numbers
 
 
-def _rows(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Where each line of a table is, the number that it starts with, and the rest."""
-    for count, line in enumerate(read_text(path, "cub").splitlines(), start=1):
-        number, _, rest = line.strip().partition(" ")
+def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Of each line of a table where it is, from 1, the number that it starts with, and the rest."""
+    for line, text in enumerate(read_text(path, "cub").splitlines(), start=1):
+        number, _, rest = text.strip().partition(" ")
         if number:
-            yield f"{path}, line {count}", number, rest.strip()
+            yield line, number, rest.strip()

@@ -2,8 +2,8 @@
 
     sdcorr inspect dataset=spair dataset.split=val dataset.root=FOLDER
 
-It is for any data set, with `broken`, `expected` and `folder` if it has them. What differs from the published numbers
-is marked; points outside their image, which no reader changes, are counted.
+It takes the settings of `eval.py` and any data set. What differs from the published numbers, which each data set's own
+file knows (`Benchmark.expected`), is marked; points outside their image, which no reader changes, are counted.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def counts(benchmark: Benchmark) -> dict[str, int]:
     pairs = benchmark.pairs
     categories = Counter(pair.category for pair in pairs)
     return {
-        "pairs": len(pairs) + len(getattr(benchmark, "broken", ())),
+        "pairs": len(pairs) + len(benchmark.broken),
         "images": len({pair.source for pair in pairs} | {pair.target for pair in pairs}),
         "points": int(sum(pair.visible.sum() for pair in pairs)),
     } | {f"category/{name}": categories[name] for name in sorted(categories)}
@@ -61,12 +61,12 @@ def outside(points: np.ndarray, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _facts(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
-    pairs, broken = benchmark.pairs, getattr(benchmark, "broken", ())
-    found, known = counts(benchmark), getattr(benchmark, "expected", {})
+    pairs, broken = benchmark.pairs, benchmark.broken
+    found, known = counts(benchmark), benchmark.expected
     yield "data set", f"{benchmark.name}, split {benchmark.split}"
-    if folder := getattr(benchmark, "folder", getattr(benchmark, "root", None)):
-        yield "folder", str(folder)
-        yield "sha256 of the archive", _archive(folder)
+    if benchmark.folder:
+        yield "folder", str(benchmark.folder)
+        yield "sha256 of the archive", _archive(benchmark.folder)
     yield "digest of the annotations", digest(pairs)
     for what in ("pairs", "images", "points"):
         yield what, _beside(found.pop(what), known.get(what))

@@ -9,12 +9,14 @@ Two families of lists are about, `test_pairs.csv`, `val_pairs.csv`, `trn_pairs.c
 source_image, target_image and class (counted from 1); test may go on with XA, YA, XB, YB (the points seen in both,
 separated by semicolons), val and train with flip (1: both pictures are mirrored). Where a list has no points, they come
 from Annotations. Points are kept as they are written, pixels of these jpgs; MATLAB wrote them, so they nominally count
-from 1, which the published protocols do not undo. Train lists 613 distinct pairs of photographs in 735 places, each in
+from 1, which the published protocols do not undo. A copy is about in which test's list is val's, which is noticed by
+how many pairs of each class it has. Train lists 613 distinct pairs of photographs in 735 places, each in
 both directions, as they are and mirrored; 95 of test's pairs are in train too, which matters to what is trained on it.
 """
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -25,9 +27,10 @@ from PIL import Image, ImageOps
 from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.matfile import read_mat
 from sdcorr.datasets.pictures import PictureFiles
-from sdcorr.datasets.reading import Once, Row, find_file, find_folder, gather, image_size, read_rows, warn_of_totals
+from sdcorr.datasets.reading import Once, Row, find_file, find_folder, gather, read_rows, warn_of_totals
 from sdcorr.digests import combined
 from sdcorr.errors import UserError
+from sdcorr.images import image_size
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
@@ -82,10 +85,12 @@ class PFPascal(PictureFiles):
         self.folder = find_folder(root, FOLDERS, _has_images, self.title, self.name)
         homes = (self.folder, Path(root), self.folder.parent)
         places = [place for home in homes for place in (home, home / "image_pairs")]
-        header, rows = read_rows(find_file(places, LISTS[split], f"list of {split} pairs", self.name), self.name)
+        path = find_file(places, LISTS[split], f"list of {split} pairs", self.name)
+        header, rows = read_rows(path, self.name)
         by_class = zip(CLASSES, BY_CLASS.get(split, ()), strict=False)
         self.expected = EXPECTED[split] | {f"category/{name}": count for name, count in by_class}
         self._columns = _columns(header, len(rows[0].cells))
+        _refuse_another_split(path, split, rows, self._columns)
         self._sizes, self._annotations = Once(image_size), Once(read_annotation)
         self._annotated = os.path.isdir(self.folder / "Annotations") or not set(POINTS) <= set(self._columns)
         self._strangers: list[str] = []  # rows whose points are not those of the annotations
@@ -193,6 +198,19 @@ def identities(points: Sequence[np.ndarray], annotated: Sequence[np.ndarray]) ->
 
 def _has_images(folder: Path) -> bool:
     return os.path.isdir(folder / "JPEGImages")
+
+
+def _refuse_another_split(path: Path, split: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Raises UserError if a list has as many pairs of every class as that of another split."""
+    place = columns.index("class")
+    numbers = Counter(row.cells[place].strip() for row in rows if len(row.cells) > place)
+    found = tuple(numbers[str(number)] for number in range(1, len(CLASSES) + 1))
+    for other, known in BY_CLASS.items():
+        if other != split and found == known:
+            raise UserError(
+                f"{path} is the list of {other}, not of {split}: it has {len(rows)} pairs, of every class as many as "
+                f"{other} has. Say dataset.split={other}, or {LIST_AGAIN}."
+            )
 
 
 def _columns(header: Sequence[str], count: int) -> tuple[str, ...]:

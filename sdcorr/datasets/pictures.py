@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
 
 from PIL import Image
 
+from sdcorr.datasets.base import Benchmark
 from sdcorr.digests import FileDigests
 from sdcorr.errors import UserError
 from sdcorr.images import read_image
@@ -14,7 +15,7 @@ from sdcorr.images import read_image
 _digests = FileDigests()
 
 
-class PictureFiles(ABC):
+class PictureFiles(Benchmark):
     """The pictures of a benchmark; a subclass says where the file of a key is, and its pairs."""
 
     @abstractmethod

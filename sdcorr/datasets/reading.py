@@ -11,15 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PIL import ExifTags, Image
-
-from sdcorr.datasets.base import Pair
+from sdcorr.datasets.base import Broken, Pair
+from sdcorr.datasets.boxes import impossible_of
 from sdcorr.errors import UserError
-from sdcorr.images import read_image
 
 Item, Made = TypeVar("Item"), TypeVar("Made")
-SIDEWAYS = (5, 6, 7, 8)  # what EXIF calls a picture that lies on its side
-Broken = tuple[tuple[str, str], ...]  # (pair id, one sentence saying why it is left out)
 
 
 def get_it(name: str) -> str:
@@ -167,39 +163,10 @@ def many_small_objects() -> Iterator[None]:
             gc.enable()
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """(W, H) of an image file, from its first bytes.
-
-    Raises:
-        UserError: if it is missing or no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return read_image(path).size  # which says what is wrong
-
-
-def upright_size(path: Path) -> tuple[int, int]:
-    """(W, H) of an image file as one sees it, turned as its EXIF says; from its first bytes where it has them there.
-
-    Raises:
-        UserError: if it is missing or no image.
-    """
-    try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
-            lies = turned and image.format != "TIFF"  # which Pillow turns of its own accord
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        lies = False
-    width, height = image_size(path)
-    return (height, width) if lies else (width, height)
-
-
 def gather(
     items: Sequence[Item], make: Callable[[Item], Pair], id_of: Callable[[Item], str], title: str
 ) -> tuple[tuple[Pair, ...], Broken]:
-    """Makes a pair of every item; those that cannot be made are left out, and listed.
+    """Makes a pair of every item; those that cannot be made or have a box that cannot be are left out, and listed.
 
     Raises:
         UserError: if none can be made.
@@ -207,9 +174,14 @@ def gather(
     pairs, broken = [], []
     for item in items:
         try:
-            pairs.append(make(item))
+            pair = make(item)
         except UserError as error:
             broken.append((id_of(item), str(error)))
+            continue
+        if wrong := impossible_of(pair):
+            broken.append((pair.id, f"{wrong}: its annotation is not to be used."))
+        else:
+            pairs.append(pair)
     if not pairs:
         listed = "1 pair" if len(items) == 1 else f"{len(items):,} pairs"
         raise UserError(f"{title} lists {listed} here, of which none can be read; the first: {broken[0][1]}")

@@ -5,8 +5,9 @@
     <root>/JPEGImages/<category>/<image>.jpg
 
 The colon does not survive some file systems and archivers: `_`, `%3A` and the private character that Windows shares
-put in its place are understood. Annotations list only points that are seen in both images, as whole numbers, which
-are kept as they are. An image may belong to two categories, so its key is `<category>/<image>`. Nothing is mirrored.
+put in its place are understood, in layouts as in the names of annotations. Annotations list only points that are seen
+in both images, as whole numbers, which are kept as they are. An image may belong to two categories, so its key is
+`<category>/<image>`. Nothing is mirrored.
 
 Two versions of the archive are about, and what differs is not documented: the dataset card has a digest of the
 annotations (`sdcorr inspect dataset=spair`), which tells runs on one from runs on the other.
@@ -16,7 +17,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -32,12 +33,12 @@ from sdcorr.datasets.reading import (
     find_folder,
     gather,
     get_it,
-    image_size,
     many_small_objects,
     read_text,
     warn_of_totals,
 )
 from sdcorr.errors import UserError
+from sdcorr.images import image_size
 
 TEST_PAIRS = {  # of the large test split
     **{"aeroplane": 690, "bicycle": 650, "bird": 702, "boat": 702, "bottle": 870, "bus": 644, "car": 564},
@@ -101,7 +102,7 @@ class SPair(PictureFiles):
         self.folder = find_folder(root, ("SPair-71k",), _has_layout, self.title, self.name)
         layout = self.folder / "Layout" / size / f"{split}.txt"
         text = read_text(layout, self.name)
-        lines = dict.fromkeys(line.strip() for line in text.splitlines() if line.strip())  # each once, in order
+        lines = dict.fromkeys(_with_colon(line.strip()) for line in text.splitlines() if line.strip())  # each once
         lines = [line for line in lines if not chosen or line.rpartition(":")[2] in chosen]
         if not lines:
             raise UserError(f"{layout} lists no pair{' of ' * bool(chosen)}{', '.join(chosen)}: {get_it(self.name)}.")
@@ -143,7 +144,7 @@ class SPair(PictureFiles):
         if not os.path.isdir(folder):
             raise UserError(f"There is no {folder}: {get_it(self.name)}.")
         there = stamps(folder)  # before anything is read: what changes meanwhile is read again by the next run
-        colon = _colon(lines, there)
+        colon = _colon(there)
         files = {line: f"{line.replace(':', colon)}.json" for line in lines}
         worth_it = len(lines) >= WORTH_A_CACHE
         held = recall(self.folder, self._cache) if worth_it else {}
@@ -214,13 +215,28 @@ def _chosen(split: str, size: str, categories: Sequence[str] | str | None) -> tu
     return chosen
 
 
-def _colon(lines: Iterable[str], files: Container[str]) -> str:
-    """What stands for the colon in the names of the annotations' files."""
-    for line in lines:
+def _with_colon(line: str) -> str:
+    """A line of a layout as it is in the archive, whatever has become of its colon.
+
+    >>> _with_colon("000001-2008_002719-2008_004100_aeroplane")
+    '000001-2008_002719-2008_004100:aeroplane'
+    """
+    for category in TEST_PAIRS if ":" not in line else ():
         for colon in COLONS:
-            if f"{line.replace(':', colon)}.json" in files:
-                return colon
-    return COLONS[0]
+            if line.endswith(colon + category):
+                return f"{line.removesuffix(colon + category)}:{category}"
+    return line
+
+
+def _colon(files: Iterable[str]) -> str:
+    """What stands for the colon in the names of the annotations' files, as the first of them says."""
+    for file in files:
+        name = file.removesuffix(".json")
+        line = _with_colon(name)
+        if LINE.fullmatch(line):
+            before, _, category = line.rpartition(":")
+            return name.removeprefix(before).removesuffix(category)
+    return ":"
 
 
 def _entry(line: str) -> Entry:

@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +18,19 @@ from sdcorr.datasets.base import Box
 from sdcorr.errors import UserError
 
 NEEDED = ("source", "target", "x", "y")
-COLUMNS = (*NEEDED, "target_x", "target_y", "name", "category", "visible")
-KEYS = ("source", "target", "points", "target_points", "names", "category", "source_box", "target_box")
-TRUTHS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+MASKS = ("source_mask", "target_mask")
+BOXES = ("source_box", "target_box")
+COLUMNS = (*NEEDED, "target_x", "target_y", "name", "category", "visible", *MASKS)
+KEYS = ("source", "target", "points", "target_points", "names", "visible", "category", *BOXES, *MASKS)
+TRUTHS = {"": True, "true": True, "yes": True, "false": False, "no": False}
+NUMBERS = (0.0, 1.0, 2.0)  # also truths: COCO's 2 is seen and its 1 hidden and known; pandas writes 1.0
 UNKNOWN = (math.nan, math.nan)
 XY = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Point:
-    """One point of one pair, as it is written."""
+    """One point of one pair, as it is written. Where a point is not visible its places mean nothing."""
 
     where: str  # file and line, or file, pair and point
     source: str
@@ -40,19 +42,16 @@ class Point:
     visible: bool = True
     source_box: Box | None = None
     target_box: Box | None = None
+    source_mask: str = ""  # a path, as the pictures' are
+    target_mask: str = ""
 
 
-def read_points(path: Path) -> tuple[list[Point], list[str]]:
-    """The points of a .csv or .json file, and what is wrong with the rest of it.
+def read_text(path: Path) -> str:
+    """The text of a user's table.
 
     Raises:
-        UserError: if the file cannot be read, is empty, or its header is not that of our table.
+        UserError: if the file cannot be read, is not in UTF-8 or is empty.
     """
-    read, mistakes = _json_points if path.suffix.lower() == ".json" else _csv_points, []
-    return list(read(path.name, _text(path), mistakes)), mistakes
-
-
-def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -65,6 +64,22 @@ def _text(path: Path) -> str:
     if not text.strip():
         raise UserError(f"{path} is empty: put your pairs into it, as configs/dataset/folder.yaml says.")
     return text
+
+
+def csv_points(name: str, text: str) -> tuple[list[Point], list[str]]:
+    """The points of a CSV table, and what is wrong with the rest of it.
+
+    Raises:
+        UserError: if its header is not that of our table.
+    """
+    mistakes: list[str] = []
+    return list(_csv_points(name, text, mistakes)), mistakes
+
+
+def json_points(name: str, entries: list[Any]) -> tuple[list[Point], list[str]]:
+    """The points of a JSON table, which is a list of pairs, and what is wrong with the rest of it."""
+    mistakes: list[str] = []
+    return list(_json_points(name, entries, mistakes)), mistakes
 
 
 def _csv_points(name: str, text: str, mistakes: list[str]) -> Iterator[Point]:
@@ -97,6 +112,8 @@ def _header(where: str, cells: list[str]) -> list[str]:
         if len(names) == 1 and mark in names[0]:
             raise UserError(f"{where} is separated by {called}: save the table with commas instead.")
     for name in names:
+        if not name:
+            raise UserError(f"{where} has a column without a name: leave it away (of pandas: to_csv(index=False)).")
         if name not in COLUMNS:
             raise UserError(f"{where} has a column {name!r} that is not known: {known}.")
         if names.count(name) > 1:
@@ -109,47 +126,54 @@ def _header(where: str, cells: list[str]) -> list[str]:
 
 def _csv_row(where: str, cells: dict[str, str]) -> Point:
     """Raises ValueError saying what is wrong with the row."""
-    numbers = {}
-    for name in ("x", "y", "target_x", "target_y"):
-        cell = cells.get(name, "")
-        try:
-            numbers[name] = float(cell or "nan")
-        except ValueError:
-            raise ValueError(f"{name} is {cell!r}, which is not a number") from None
-        if not math.isfinite(numbers[name]) and (cell or name in NEEDED):
-            raise ValueError(f"{name} is {cell!r}, which is not a number")
-    truth = (numbers["target_x"], numbers["target_y"])
-    if math.isnan(truth[0]) != math.isnan(truth[1]):
-        raise ValueError("one of target_x and target_y is empty: give both or none")
-    visible = TRUTHS.get(cells.get("visible", "").lower())
-    if visible is None:
-        raise ValueError(f"visible is {cells['visible']!r}, which is neither 1 nor 0")
-    source, target = (_key(cells[name], name) for name in ("source", "target"))
+    visible = _truth(cells.get("visible", ""))
+    place, truth = UNKNOWN, UNKNOWN
+    if visible:
+        place = _number("x", cells["x"]), _number("y", cells["y"])
+        ends = {name: cells.get(name, "") for name in ("target_x", "target_y")}
+        if any(ends.values()):
+            if not all(ends.values()):
+                raise ValueError("one of target_x and target_y is empty: give both or none")
+            truth = _number("target_x", ends["target_x"]), _number("target_y", ends["target_y"])
     return Point(
         where=where,
-        source=source,
-        target=target,
-        place=(numbers["x"], numbers["y"]),
+        source=_key(cells["source"], "source"),
+        target=_key(cells["target"], "target"),
+        place=place,
         truth=truth,
         name=cells.get("name", ""),
         category=cells.get("category", ""),
         visible=visible,
+        **{name: cells.get(name, "") for name in MASKS},
     )
 
 
-def _json_points(name: str, text: str, mistakes: list[str]) -> Iterator[Point]:
-    """The points of a JSON file; what is wrong with a pair is added to `mistakes`, and the pair left out."""
+def _number(name: str, cell: str) -> float:
     try:
-        entries = json.loads(text)
-    except json.JSONDecodeError as error:
-        mistakes.append(f"{name}:{error.lineno} is not JSON at character {error.colno} ({error.msg})")
-        return
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
-        mistakes.append(f"{name} cannot be read ({error})")
-        return
-    if not isinstance(entries, list):
-        mistakes.append(f"{name} is not a list of pairs")
-        return
+        number = float(cell)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or "_" in cell:  # which Python reads over
+        raise ValueError(f"{name} is {cell!r}, which is not a number")
+    return number
+
+
+def _truth(cell: Any) -> bool:
+    """Whether a point is visible, of a cell or of a value of JSON."""
+    found = TRUTHS.get(str("" if cell is None else cell).lower())
+    if found is None:
+        try:
+            number = float(cell)
+        except (TypeError, ValueError):
+            number = math.nan
+        found = number > 0 if number in NUMBERS else None
+    if found is None:
+        raise ValueError(f"visible is {cell!r}, which is neither 1 nor 0")
+    return found
+
+
+def _json_points(name: str, entries: list[Any], mistakes: list[str]) -> Iterator[Point]:
+    """The points of a list of pairs; what is wrong with a pair is added to `mistakes`, and the pair left out."""
     for number, entry in enumerate(entries, start=1):
         where = f"{name}, pair {number}"
         try:
@@ -166,43 +190,49 @@ def _entry(where: str, entry: Any) -> list[Point]:
         if name not in KEYS:
             raise ValueError(f"the key {name!r} is not known: there are {', '.join(KEYS)}")
     source, target = (_key(entry.get(name), name) for name in ("source", "target"))
-    points = [_numbers(point, "points", 2) for point in _list(entry.get("points"), "points")]
+    points = _list(entry.get("points"), "points")
     if not points:
         raise ValueError("points is empty")
-    optional = {name: entry.get(name) for name in ("target_points", "names")}
-    for name, value in optional.items():
-        optional[name] = [None] * len(points) if value is None else _list(value, name)
-        if len(optional[name]) != len(points):
-            raise ValueError(f"there are {len(optional[name])} {name} for {len(points)} points")
-    boxes = {name: _box(entry.get(name), name) for name in ("source_box", "target_box")}
+    columns = {name: entry.get(name) for name in ("target_points", "names", "visible")}
+    for name, value in columns.items():
+        columns[name] = [None] * len(points) if value is None else _list(value, name)
+        if len(columns[name]) != len(points):
+            raise ValueError(f"there are {len(columns[name])} {name} for {len(points)} points")
+    seen = [_truth(value) for value in columns["visible"]]
+    of_pair: dict[str, Any] = {name: _box(entry.get(name), name) for name in BOXES}
+    of_pair |= {name: _path(entry.get(name), name) for name in MASKS}
     return [
         Point(
             where=f"{where}, point {number}",
             source=source,
             target=target,
-            place=place,
-            truth=UNKNOWN if truth is None else _numbers(truth, "target_points", 2),
+            place=_numbers(place, "points", 2) if visible else UNKNOWN,
+            truth=UNKNOWN if truth is None or not visible else _numbers(truth, "target_points", 2),
             name=_word(name),
             category=_word(entry.get("category")),
-            **boxes,
+            visible=visible,
+            **of_pair,
         )
-        for number, (place, truth, name) in enumerate(zip(points, *optional.values(), strict=True), start=1)
+        for number, (place, truth, name, visible) in enumerate(
+            zip(points, columns["target_points"], columns["names"], seen, strict=True), start=1
+        )
     ]
 
 
 def _box(value: Any, name: str) -> Box | None:
-    if value is None:
-        return None
-    box = _numbers(value, name, 4)
-    if not (box[0] < box[2] and box[1] < box[3]):
-        raise ValueError(f"{name} is {list(box)}, which is not x0, y0, x1, y1 with x0 < x1 and y0 < y1")
-    return box
+    return None if value is None else _numbers(value, name, 4)
 
 
 def _key(value: Any, name: str) -> str:
-    if not isinstance(value, str) or not value:
+    if not (path := _path(value, name)):
         raise ValueError(f"{name} does not name a picture")
-    return Path(os.path.normpath(value)).as_posix()  # ./a.jpg is a.jpg
+    return path
+
+
+def _path(value: Any, name: str) -> str:
+    if not isinstance(value, str | None):
+        raise ValueError(f"{name} does not name a picture")
+    return value or ""
 
 
 def _word(value: Any) -> str:

@@ -4,7 +4,7 @@ The unpacked archive is read as it is:
 
     {FG3DCar,JODS,PASCAL}/<pair>/
         image1.png image2.png    the pictures, of different sizes, some of them gray
-        mask1.png  mask2.png     the foreground of each, 255, on 0
+        mask1.png  mask2.png     the foreground of each, 255 (or 1 of a palette, or some of its edge 16 to 207), on 0
         flow1.flo  flow2.flo     flow1: for every pixel of image 1, how far its match in image 2 is away; flow2: back
         flip_gt.txt              1 if the object is mirrored in one of the two, else 0
     test_pairs_tss.csv           weakalign's list, or test_pairs.csv, if it lies in the root folder: image A, image B,
@@ -34,11 +34,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from sdcorr.datasets.base import Box, Pair
+from sdcorr.datasets.base import Pair
+from sdcorr.datasets.boxes import around, read_mask
 from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.datasets.reading import find_folder, gather, get_it, read_rows, warn_of_totals
 from sdcorr.errors import UserError
-from sdcorr.images import read_image
 
 SUBSETS = {"FG3DCar": 195, "JODS": 81, "PASCAL": 124}  # and how many pairs of images each has
 FLIPS = {"0": "no", "1": "yes"}
@@ -75,7 +75,7 @@ class TSS(PictureFiles):
         self.folder = find_folder(root, ("TSS_CVPR2016",), _has_subsets, self.title, self.name)
         self.expected = {"pairs": 2 * sum(SUBSETS.values())} | {f"category/{k}": 2 * n for k, n in SUBSETS.items()}
         self._flips, self._sizes = _listed_flips(self.folder), {}
-        mask = lru_cache(maxsize=4)(read_mask)  # both directions of a folder need both masks
+        mask = lru_cache(maxsize=4)(_foreground)  # both directions of a folder need both masks
         directions = [(folder, *views) for folder in _folders(self.folder) for views in ((1, 2), (2, 1))]
         if not directions:
             raise UserError(f"There is no folder of a pair in {self.folder}: {get_it(self.name)}.")
@@ -126,8 +126,8 @@ class TSS(PictureFiles):
             target_points=points + flow[pixels[:, 1], pixels[:, 0]],
             visible=np.ones(len(points), dtype=bool),
             names=tuple(f"({x}, {y})" for x, y in pixels.tolist()),
-            source_box=_box(source),
-            target_box=_box(target),
+            source_box=around(source),
+            target_box=around(target),
             flags=_flip(folder, self._flips.get(name)),
         )
 
@@ -156,14 +156,6 @@ def read_flow(path: Path) -> np.ndarray:
     length = np.abs(flow)
     known = (length[..., 0] < UNKNOWN) & (length[..., 1] < UNKNOWN)  # (H, W); False for NaN too
     return np.where(known[..., None], flow, np.float32(np.nan))
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """Reads a mask, (H, W) bool. Raises UserError if the file is missing, cannot be read or has no foreground."""
-    mask = np.asarray(read_image(path).convert("L")) > 127
-    if not mask.any():
-        raise UserError(f"The mask {path} has no foreground: {get_it('tss')}.")
-    return mask
 
 
 def spread(mask: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -200,9 +192,12 @@ def _every_other_bit(length: int) -> np.ndarray:
     return apart
 
 
-def _box(mask: np.ndarray) -> Box:
-    (columns,), (rows,) = np.nonzero(mask.any(0)), np.nonzero(mask.any(1))
-    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+def _foreground(path: Path) -> np.ndarray:
+    """The foreground of a mask, (H, W) bool. Raises UserError if it has none or cannot be read."""
+    mask = read_mask(path)
+    if not mask.any():
+        raise UserError(f"The mask {path} has no foreground: {get_it('tss')}.")
+    return mask
 
 
 def _has_subsets(folder: Path) -> bool:

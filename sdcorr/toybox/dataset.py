@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 
 from PIL import Image
 
-from sdcorr.datasets.base import Pair
+from sdcorr.datasets.base import Benchmark, Pair
 from sdcorr.digests import digest
 from sdcorr.errors import UserError
 from sdcorr.toybox.classes import THINGS
@@ -31,7 +31,7 @@ SPLITS = {
 }
 
 
-class Toybox:
+class Toybox(Benchmark):
     """Pairs of drawings. An image's key is `world/class/source` or `world/class/source/target`, which is also its seed.
 
     Args:
@@ -42,6 +42,7 @@ class Toybox:
     """
 
     name = "toybox"
+    title = "the toybox"
 
     def __init__(self, split: str = "test") -> None:
         if split not in SPLITS:

@@ -79,8 +79,11 @@ def spair_note(line: str, **changes: object) -> dict[str, object]:
     names = {"filename": line, "pair_id": int(number), "category": category}
     images = {"src_imname": f"{source}.jpg", "trg_imname": f"{target}.jpg"}
     sizes = {"src_imsize": [*SPAIR_SIZES[source], 3], "trg_imsize": [*SPAIR_SIZES[target], 3]}
-    points = {} if line == SPAIR_LINES[0] else {"src_kps": [[20, 30], [50, 60]], "trg_kps": [[59, 79], [10, 5]]}
-    return REAL | names | images | sizes | ({"kps_ids": ["3", "4"]} if points else {}) | points | changes
+    if line == SPAIR_LINES[0]:
+        return REAL | names | images | sizes | changes
+    points = {"src_kps": [[20, 30], [50, 60]], "trg_kps": [[59, 79], [10, 5]], "kps_ids": ["3", "4"]}
+    boxes = {"src_bndbox": [10, 20, 55, 75], "trg_bndbox": [5, 4, 60, 80]}
+    return REAL | names | images | sizes | points | boxes | changes
 
 
 def spair_file(root: Path, line: str, split: str = "test", colon: str = ":") -> Path:

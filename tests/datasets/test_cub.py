@@ -60,6 +60,16 @@ class TestAPair:
         assert pair.source_points[0].tolist() == [11, 5.5] and pair.target_points[14].tolist() == [45, 82.5]
         assert pair.source_box == (1, 7, 81, 67.5) and pair.target_box == (3, 7, 83, 67.5)
 
+    def test_a_box_may_leave_its_picture_by_a_pixel_and_not_by_factors(self, root):
+        edit(root / "bounding_boxes.txt", "1 1.0 7.0 80.0 60.5", "1 1.0 40.0 119.0 61.0")  # to (120, 101)
+        assert CUB(root).pairs[0].source_box == (1, 40, 120, 101)
+        edit(
+            root / "bounding_boxes.txt", "1 1.0 40.0 119.0 61.0", "1 2.0 80.0 238.0 122.0"
+        )  # of a picture twice as large
+        found = CUB(root)
+        assert [pair.id for pair in found.pairs] == ["3-4", "5-6"] and [id for id, _ in found.broken] == ["1-3", "1-4"]
+        assert "goes beyond its picture of 120 x 100 pixels" in found.broken[0][1]
+
     def test_a_part_must_be_seen_in_both(self, root):
         first, _, other, last = CUB(root).pairs
         assert [name for name, seen in zip(first.names, first.visible, strict=True) if not seen] == ["beak"]

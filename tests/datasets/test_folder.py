@@ -65,6 +65,17 @@ class TestCSV:
         assert pair.visible.tolist() == [False, False, True, True]
         assert np.isnan(pair.target_points[1]).all()
 
+    @pytest.mark.parametrize("lines", ["\r", "\r\n"])
+    def test_lines_of_other_machines(self, root, lines):
+        write_csv(root, (FOLDER_HEADER + FOLDER_ROWS).replace("\n", lines))
+        assert [len(pair.names) for pair in Folder(root).pairs] == [2, 1]
+
+    def test_ids_of_two_pairs_are_never_the_same(self, root):
+        for name in ("a", "b -> c", "a -> b", "c"):
+            Image.new("RGB", (9, 9)).save(root / name, "PNG")
+        write_csv(root, "source,target,x,y\na,b -> c,1,2\na -> b,c,1,2\n")
+        assert [pair.id for pair in Folder(root).pairs] == ["a -> 'b -> c'", "'a -> b' -> c"]
+
     def test_letters_of_all_kinds(self, root):
         Image.new("RGB", (9, 9)).save(root / "Käfer 甲.png")
         write_csv(root, "source,target,x,y,target_x,target_y,name\nKäfer 甲.png,a.png,1,2,3,4,Fühler\n")
@@ -112,6 +123,79 @@ class TestPictures:
         write_csv(root, "source,target,x,y\npairs.csv,a.png,1,1\n")
         with pytest.raises(UserError, match="pairs.csv lists 1 pair .* none can be read.* not an image that Pillow"):
             Folder(root)
+
+
+class TestUsersPictures:
+    """A picture gives the same pixels to an evaluation as to the other commands."""
+
+    def test_a_gray_copy_with_16_bits_gives_the_same_score(self, root, tmp_path, monkeypatch, capfd):
+        monkeypatch.chdir(tmp_path)
+        for name in ("a.png", "sub/b.png", "c d.jpg"):
+            gray = Image.open(root / name).convert("L")
+            path = (root / name).with_suffix(".png")
+            gray.save(path)
+            sixteen = np.asarray(Image.open(path)).astype(np.uint16) * 257
+            Image.fromarray(sixteen).save(path.with_name(f"sixteen {path.name}"))
+        rows = FOLDER_ROWS.replace(".jpg", ".png")
+        write_csv(root, FOLDER_HEADER + rows, "eight.csv")
+        for name in ("a.png", "b.png", "c d.png"):
+            rows = rows.replace(name, f"sixteen {name}")
+        write_csv(root, FOLDER_HEADER + rows, "sixteen.csv")
+        found = [Folder(root, f"{name}.csv") for name in ("eight", "sixteen")]
+        for pairs in zip(*(each.pairs for each in found), strict=True):
+            for side in ("source", "target"):
+                pixels = [np.asarray(each.image(getattr(pair, side))) for each, pair in zip(found, pairs, strict=True)]
+                assert np.array_equal(*pixels) and pixels[0].std() > 1
+
+    def test_hidden_colors_are_white(self, root):
+        Image.new("RGBA", (20, 20), (255, 0, 0, 0)).save(root / "clear.png")
+        write_csv(root, "source,target,x,y\nclear.png,a.png,1,1\n")
+        assert np.asarray(Folder(root).image("clear.png")).min() == 255
+
+    def test_floats_cost_their_pairs_and_are_called_what_they_are(self, root, tmp_path, monkeypatch, capfd):
+        monkeypatch.chdir(tmp_path)
+        Image.new("F", (20, 20), 0.5).save(root / "float.tif")
+        write_csv(root, FOLDER_HEADER + FOLDER_ROWS + "a.png,float.tif,1,2,3,4,,,\n")
+        result = evaluate(monkeypatch, capfd, "dataset=folder", f"dataset.root={root}", "run_dir=run")
+        assert result.returncode == 3, result.stderr
+        ((broken),) = json.loads((tmp_path / "run/broken.json").read_text())
+        assert broken["pair"] == "a.png -> float.tif" and "pixels without a fixed range" in broken["reason"]
+
+    def test_one_that_was_replaced_since_its_points_were_checked(self, root):
+        write_csv(root, FOLDER_HEADER + FOLDER_ROWS)
+        found = Folder(root)
+        Image.new("RGB", (6, 4)).save(root / "a.png")
+        with pytest.raises(UserError, match="a.png has 6 x 4 pixels, and had 60 x 40 when its points were checked"):
+            found.image("a.png")
+
+
+class TestBoxes:
+    @pytest.mark.parametrize("side, size", [("source", (60, 40)), ("target", (30, 50))])
+    def test_of_masks(self, root, side, size):
+        mask = np.zeros(size[::-1], np.uint8)
+        mask[4:20, 3:17] = 1
+        (root / "masks").mkdir()
+        Image.fromarray(mask).save(root / "masks/m.png")
+        write_csv(
+            root, f"source,target,x,y,{side}_mask\na.png,sub/b.png,1,2,masks/m.png\na.png,sub/b.png,5,2,masks/m.png\n"
+        )
+        write_json(root, folder_entry(**{f"{side}_mask": "masks\\m.png"}))
+        for table in ("pairs.csv", "pairs.json"):
+            (pair,) = Folder(root, table).pairs
+            boxes = (pair.source_box, pair.target_box)
+            assert boxes == ((3, 4, 17, 20), None) if side == "source" else (None, (3, 4, 17, 20))
+
+    def test_on_some_pairs_alone_is_said_in_one_line(self, root):
+        write_json(root, folder_entry(target_box=[2, 3, 30, 40]), folder_entry(target="c d.jpg"))
+        with pytest.warns(UserWarning, match="box is known in 1 of 2 pairs.*mean different things") as told:
+            Folder(root)
+        assert len(told) == 1 and "\n" not in str(told[0].message)
+
+    @pytest.mark.parametrize("boxes", [[None, None], [[2, 3, 30, 40], [1, 1, 9, 9]]])
+    def test_on_all_or_none_is_not_remarked_on(self, root, boxes, recwarn):
+        entries = [folder_entry(target_box=boxes[0]), folder_entry(target="c d.jpg", target_box=boxes[1])]
+        write_json(root, *entries)
+        assert len(Folder(root).pairs) == 2 and not recwarn
 
 
 class TestUnknownTruth:

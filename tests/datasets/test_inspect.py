@@ -1,5 +1,4 @@
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +15,11 @@ def lines(text):
 
 
 def bench(*pairs, **facts):
-    return SimpleNamespace(name="fake", split="test", pairs=pairs, **facts)
+    made = FakeBenchmark()
+    made.pairs, made.broken = pairs, ()
+    for name, value in facts.items():
+        setattr(made, name, value)
+    return made
 
 
 class TestCard:

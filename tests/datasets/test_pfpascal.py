@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from sdcorr.datasets.pfpascal import CLASSES, Annotation, PFPascal, identities, mirror, read_annotation
+from sdcorr.datasets.pfpascal import BY_CLASS, CLASSES, Annotation, PFPascal, identities, mirror, read_annotation
 from sdcorr.errors import UserError
 from tests.datasets.fixtures import (
     PASCAL_BOXES,
@@ -88,6 +88,38 @@ class TestOtherSplits:
     def test_a_test_list_without_points(self, folder):
         write_csv(folder / "test_pairs.csv", [row[:3] for row in pascal_test_rows()])
         assert PFPascal(str(folder)).pairs[0].query_points.tolist() == [[10.5, 20.25], [100.125, 50]]
+
+    @pytest.mark.parametrize("split", ["val", "trn"])
+    def test_lists_of_them_with_points_are_about_too(self, folder, split):
+        write_csv(folder / f"{split}_pairs.csv", pascal_test_rows())
+        pair = PFPascal(str(folder), split).pairs[0]
+        assert pair.source_points.tolist() == [[10.5, 20.25], [100.125, 50]] and pair.names == ("0", "2")
+
+
+class TestAnotherSplitsList:
+    """A copy is about in which test_pairs.csv is val's list, which would be scored as test."""
+
+    def rows(self, header, split):
+        images = pascal_flip_rows([0])[1][:2]
+        rest = ["0"] if len(header) == 4 else ["10.5", "20.25", "12", "200"]
+        counts = zip(range(1, 21), BY_CLASS[split], strict=True)
+        return [header, *([*images, str(number), *rest] for number, count in counts for _ in range(count))]
+
+    @pytest.mark.parametrize("columns", [pascal_flip_rows([0])[0], pascal_test_rows()[0]], ids=["flip", "points"])
+    @pytest.mark.parametrize("name, content", [("test", "val"), ("val", "test"), ("trn", "val")])
+    def test_is_refused_by_name(self, folder, name, content, columns):
+        write_csv(folder / f"{name}_pairs.csv", self.rows(columns, content))
+        words = (
+            f"{name}_pairs.csv is the list of {content}, not of {name}: .* Say dataset.split={content}, or get the list"
+        )
+        with pytest.raises(UserError, match=words):
+            PFPascal(str(folder), name)
+
+    def test_its_own_is_not(self, folder):
+        shutil.rmtree(folder / "Annotations")
+        write_csv(folder / "test_pairs.csv", self.rows(pascal_test_rows()[0], "test"))
+        found = PFPascal(str(folder))
+        assert len(found.pairs) == 299 and {pair.category for pair in found.pairs} == set(CLASSES)
 
 
 class TestWhereThingsLie:

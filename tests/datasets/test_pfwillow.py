@@ -7,7 +7,17 @@ import pytest
 
 from sdcorr.datasets.pfwillow import CLASSES, PFWillow
 from sdcorr.errors import UserError
-from tests.datasets.fixtures import WILLOW_HEADER, evaluate, save_image, willow_row, willow_rows, willow_tree, write_csv
+from sdcorr.run.records import pair_to_json
+from tests.datasets.fixtures import (
+    WILLOW_HEADER,
+    evaluate,
+    mat_file,
+    save_image,
+    willow_row,
+    willow_rows,
+    willow_tree,
+    write_csv,
+)
 from tests.golden.released import FOLDER as GOLDEN
 
 pytestmark = pytest.mark.filterwarnings("ignore:PF-Willow lists")
@@ -67,6 +77,67 @@ class TestWhereThingsLie:
     def test_a_list_without_its_header(self, folder):
         write_csv(folder / "test_pairs.csv", willow_rows())
         assert PFWillow(str(folder)).pairs[0].id == "0001-Cars_006a-Cars_012b:car(G)"
+
+
+class TestWithoutAList:
+    """The authors' own folder has a .mat file for every image, and no list."""
+
+    @pytest.fixture
+    def annotated(self, tmp_path):
+        """Three cars and two ducks, called so that the order of the disk is not that of their names."""
+        folder = tmp_path / "PF-dataset-WILLOW"
+        for number, name in enumerate(("duck(S)/b", "car(G)/y", "car(G)/x", "duck(S)/a", "car(G)/z")):
+            save_image(folder / f"{name}.png", (90, 60))
+            points = np.stack([np.arange(10) + number, 2.5 * np.arange(10) + number / 8])
+            (folder / f"{name}.mat").write_bytes(mat_file(pts_coord=points))
+        return folder
+
+    def test_every_ordered_pair_of_a_class_in_the_order_of_the_names(self, annotated):
+        found = PFWillow(str(annotated.parent))
+        ways = ["x-y", "x-z", "y-x", "y-z", "z-x", "z-y"]
+        cars = [f"{number:04d}-{way}:car(G)" for number, way in enumerate(ways, start=1)]
+        assert [pair.id for pair in found.pairs] == [*cars, "0007-a-b:duck(S)", "0008-b-a:duck(S)"]
+        pair = found.pairs[1]  # x has the number 2, z the number 4
+        assert pair.source_points.tolist() == [[n + 2, 2.5 * n + 0.25] for n in range(10)]
+        assert pair.target_points.tolist() == [[n + 4, 2.5 * n + 0.5] for n in range(10)]
+        assert (pair.source, pair.target, pair.category) == ("car(G)/x.png", "car(G)/z.png", "car(G)")
+
+    def test_is_what_the_list_says(self, annotated):
+        before = PFWillow(str(annotated)).pairs
+        rows = [
+            [f"PF-dataset/{pair.source}", f"PF-dataset/{pair.target}"]
+            + [repr(n) for points in (pair.source_points, pair.target_points) for n in points.T.ravel().tolist()]
+            for pair in before
+        ]
+        write_csv(annotated / "test_pairs.csv", [WILLOW_HEADER, *rows])
+        assert [pair_to_json(pair) for pair in PFWillow(str(annotated)).pairs] == [
+            pair_to_json(pair) for pair in before
+        ]
+
+    def test_a_list_has_the_last_word(self, annotated):
+        numbers = ["1"] * 40
+        write_csv(annotated / "test_pairs.csv", [["PF-dataset/car(G)/z.png", "PF-dataset/car(G)/x.png", *numbers]])
+        assert [pair.id for pair in PFWillow(str(annotated)).pairs] == ["0001-z-x:car(G)"]
+
+    @pytest.mark.parametrize(
+        "content, words",
+        [
+            (b"torn", "car(G)/x.mat is not a whole MAT-file"),
+            (mat_file(other=[[1, 2]]), "x.mat lacks pts_coord, x and y of 10 points"),
+            (mat_file(pts_coord=np.full((2, 9), 1.0)), "x.mat lacks pts_coord"),
+            (mat_file(pts_coord=np.full((2, 10), np.nan)), "x.mat lacks pts_coord"),
+        ],
+    )
+    def test_a_damaged_annotation_costs_its_pairs_alone(self, annotated, content, words):
+        (annotated / "car(G)/x.mat").write_bytes(content)
+        found = PFWillow(str(annotated))
+        assert len(found.pairs) == 4 and [id[:8] for id, _ in found.broken] == [
+            "0001-x-y",
+            "0002-x-z",
+            "0003-y-x",
+            "0005-z-x",
+        ]
+        assert words in found.broken[0][1]
 
 
 def test_what_the_released_code_reads(tmp_path):

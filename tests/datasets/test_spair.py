@@ -86,6 +86,23 @@ class TestTheTree:
             pair_to_json(pair) for pair in SPair(str(root)).pairs
         ]
 
+    @pytest.mark.parametrize("colon", ["_", "%3A", "%3a", "\uf03a"])
+    @pytest.mark.parametrize("files", [":", "_"])
+    def test_a_layout_whose_colon_was_replaced(self, tmp_path, root, colon, files):
+        other = spair_tree(tmp_path / "other", colon=files)
+        layout = other / "Layout/large/test.txt"
+        layout.write_text(layout.read_text().replace(":", colon))
+        for categories in (None, "tvmonitor"):
+            assert [pair_to_json(pair) for pair in SPair(str(other), categories=categories).pairs] == [
+                pair_to_json(pair) for pair in SPair(str(root), categories=categories).pairs
+            ]
+
+    def test_a_box_that_cannot_be_costs_its_pair_alone(self, root):
+        rewrite(root, BACK, trg_bndbox=[600, 10, 700, 90])
+        found = SPair(str(root))
+        assert [id for id, _ in found.broken] == [BACK] and len(found.pairs) == 2
+        assert "The box of the target is [600, 10, 700, 90], which lies outside its picture" in found.broken[0][1]
+
     def test_a_line_that_is_there_twice_counts_once(self, root):
         assert len(SPair(str(spair_tree(root, [PLANE, BACK, PLANE]))).pairs) == 2
 

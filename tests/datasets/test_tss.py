@@ -53,6 +53,19 @@ class TestThePairs:
         pair = TSS(root).pairs[0]
         assert (pair.source_box, pair.target_box) == ((10, 5, 30, 15), (4, 20, 14, 40))
 
+    @pytest.mark.parametrize("kind", ["palette", "edge", "ones"])
+    def test_all_that_is_not_zero_is_foreground(self, root, kind):
+        mask = tss_mask(1)
+        if kind == "palette":  # as JODS has it
+            image = Image.fromarray(mask // 255)
+            image.putpalette([0, 0, 0, 255, 255, 255])
+        else:
+            mask[5, 10:14] = (16, 40, 127, 207)  # as in FG3DCar/001_021
+            image = Image.fromarray(mask if kind == "edge" else (mask > 0).astype(np.uint8))
+        image.save(root / "JODS/a-b/mask1.png")
+        pair = TSS(root, points=1000).pairs[2]
+        assert len(pair.names) == 200 and pair.source_box == (10, 5, 30, 15)
+
     def test_the_same_points_at_every_call_and_others_in_every_folder(self, root):
         first, again = TSS(root).pairs, TSS(root).pairs
         assert all(np.array_equal(a.source_points, b.source_points) for a, b in zip(first, again, strict=True))

@@ -105,6 +105,7 @@ AP10K_SPECIES = {
     2: ("bison", "Bovidae"),
     3: ("cat", "Felidae"),
     4: ("king cheetah", "Felidae"),
+    5: ("cow", "Bovidae"),
 }
 AP10K_SIZE = (64, 48)
 

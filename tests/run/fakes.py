@@ -42,7 +42,7 @@ def make_pair(id: str = "a-b", points: int = 3, **changes: object) -> Pair:
     return Pair(**(fields | changes))
 
 
-class FakeBenchmark:
+class FakeBenchmark(Benchmark):
     """Pairs between all ordered pairs of images; `broken` images cannot be read.
 
     An image is a color, which `colors` may change.

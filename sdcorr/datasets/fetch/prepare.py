@@ -43,6 +43,7 @@ class Preparation:
     root: Path  # the folder that the data set's own folder belongs in
     keep: bool = False  # whether a downloaded archive stays where it is
     sha256: str = ""  # what the archive must have; empty for any
+    wait: bool = False  # for another process that is preparing it, rather than complain
 
     @property
     def folder(self) -> Path:
@@ -74,7 +75,7 @@ class Preparation:
         archives, lists = self._sort(given)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.root / f".{self.source.folder}.lock", timeout=0):
+            with FileLock(self.root / f".{self.source.folder}.lock", timeout=-1 if self.wait else 0):
                 shutil.rmtree(self.work, ignore_errors=True)  # what a killed run left
                 try:
                     if self.folder.exists() and any(self.folder.iterdir()):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GB = 10**9
+DATA = Path("data")  # what configs/dataset says of every data set's root, and `prepare` of its own
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Source:
     """One data set: how to get it, and how to tell that it is there."""
 
     name: str  # dataset= on the command line
+    title: str  # for people
     folder: str  # its name below the root, as the configuration expects it
     archives: tuple[Address, ...]  # the official one first
     holds: tuple[str, ...]  # paths in the data set's folder that tell it from anything else
@@ -73,6 +75,7 @@ SOURCES = {
     for source in (
         Source(
             name="pfwillow",
+            title="PF-Willow",
             folder="PF-WILLOW",
             archives=(
                 *_mirrors(f"{WILLOW}/proposalflow/dataset/PF-dataset.zip"),
@@ -88,11 +91,14 @@ SOURCES = {
                         *_mirrors(f"{WILLOW}/cnngeometric/other_resources/test_pairs_pf.csv"),
                         Address("https://www.robots.ox.ac.uk/~xinghui/sd4match/test_pairs.csv", "test_pairs.csv"),
                     ),
+                    needed=False,
+                    purpose="the pairs are made of the .mat files instead, in the same order",
                 ),
             ),
         ),
         Source(
             name="spair",
+            title="SPair-71k",
             folder="SPair-71k",
             archives=(
                 *_mirrors("cvlab.postech.ac.kr/research/SPair-71k/data/SPair-71k.tar.gz", 226_961_117),
@@ -104,6 +110,7 @@ SOURCES = {
         ),
         Source(
             name="pfpascal",
+            title="PF-PASCAL",
             folder="PF-PASCAL",
             archives=(
                 *_mirrors(f"{WILLOW}/proposalflow/dataset/PF-dataset-PASCAL.zip"),
@@ -133,6 +140,7 @@ SOURCES = {
         ),
         Source(
             name="cub",
+            title="CUB-200-2011",
             folder="CUB_200_2011",
             archives=(
                 Address(
@@ -149,6 +157,7 @@ SOURCES = {
         ),
         Source(
             name="tss",
+            title="TSS",
             folder="TSS_CVPR2016",
             archives=(
                 Address(
@@ -171,6 +180,7 @@ SOURCES = {
         ),
         Source(
             name="ap10k",
+            title="AP-10K",
             folder="ap-10k",
             archives=(drive("1-FNNGcdtAQRehYYkGY1y4wzFNg4iWNad", "ap-10k.zip", "copy used by GeoAware-SC"),),
             holds=("annotations/ap10k-test-split1.json", "data"),

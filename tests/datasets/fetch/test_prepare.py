@@ -41,6 +41,7 @@ def source(server, content):
     server.files |= {ARCHIVE: content, "list.csv": LIST}
     return Source(
         name="birds",
+        title="Birds",
         folder="BIRDS",
         archives=(
             Address(server.url(ARCHIVE), "birds.tar.gz"),

@@ -1,0 +1,33 @@
+"""A data set from its settings: `configs/dataset/<name>.yaml` and what the command line changes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from sdcorr.datasets.base import Benchmark
+from sdcorr.datasets.fetch.ensure import ensure
+from sdcorr.errors import UserError
+
+
+def open_benchmark(settings: DictConfig) -> Benchmark:
+    """The data set that `cfg.dataset` describes, fetched if it is not there and may be.
+
+    Args:
+        settings: `_target_`, the class; `download`, whether it may be fetched; and the arguments of the class.
+
+    Raises:
+        UserError: if the class has no such argument, or the data cannot be had or read.
+    """
+    told: dict[str, Any] = dict(OmegaConf.to_container(settings, resolve=True, throw_on_missing=True))
+    download = told.pop("download", False)
+    made = hydra.utils.get_class(told.pop("_target_"))
+    known = list(inspect.signature(made).parameters)
+    for name in told:
+        if name not in known:
+            raise UserError(f"There is no setting 'dataset.{name}' of {made.name}: there is {', '.join(known)}.")
+    ensure(made.name, told.get("root", ""), download)
+    return made(**told)
