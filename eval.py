@@ -19,16 +19,20 @@ from sdcorr import tracking
 from sdcorr.cli import build
 from sdcorr.cli.command import command
 from sdcorr.datasets import Benchmark
+from sdcorr.report import tables
 from sdcorr.report.page import write_report
 from sdcorr.report.pairs import best_and_worst
-from sdcorr.report.terminal import print_summary
+from sdcorr.report.results import gather
+from sdcorr.report.terminal import show
+from sdcorr.report.wandb import log_scores
+from sdcorr.report.wandb_pairs import log_pairs
+from sdcorr.run import missing
 from sdcorr.run.finish import finish
 from sdcorr.run.predict import predict
 from sdcorr.run.processes import launch
 from sdcorr.run.records import CurrentPredictions, PredictionStore
-from sdcorr.scoring import missing
 from sdcorr.scoring.protocols import Protocol, protocol_named
-from sdcorr.scoring.score import score, write_summary
+from sdcorr.scoring.summary import write_summary
 
 INCOMPLETE = 3  # exit code
 
@@ -72,28 +76,16 @@ def report(
     missing.keep(store, gaps)
     if current.left_out:
         console.print(f"{len(current.left_out)} pairs in {store.run_dir} are not in the data set any more: left out.")
-    summary = None
-    if not any(pair.has_truth.any() for pair in benchmark.pairs):
-        console.print("The truth of no point is known, so the matches are kept and not scored.")
-    elif not any(record.predictions for record in current.records(build.METHOD)):
-        console.print("No pair could be predicted, so nothing is scored.")
+    results = gather(current, build.METHOD, protocol, cfg.alphas, samples=cfg.bootstrap)
+    if results.scores is None:
+        console.print(results.unscored)
     else:
-        summary = score(current, build.METHOD, protocol, cfg.alphas, samples=cfg.bootstrap)
-        write_summary(store.run_dir, summary)
-        figures = best_and_worst(benchmark, current, build.METHOD, protocol, cfg.pictures)
-        tracking.log_scores(watch.logger, current, build.METHOD, protocol, summary, figures, samples=cfg.bootstrap)
-        print_summary(summary, build.METHOD, console)
-    page = write_report(
-        current,
-        build.METHOD,
-        protocol,
-        summary,
-        image=benchmark.image,
-        pairs=cfg.report.pairs,
-        samples=cfg.bootstrap,
-        console=console,
-    )
-    tracking.log_pairs(watch.logger, benchmark, current, build.METHOD, protocol, cfg.logger)
+        write_summary(store.run_dir, results.scores)
+        figures = best_and_worst(results.pairs, benchmark, store.run_dir, cfg.pictures)
+        log_scores(watch.logger, results, figures)
+        show(tables.overview(results.scores, results.variants), console)
+    page = write_report(results, image=benchmark.image, pairs=cfg.report.pairs, console=console)
+    log_pairs(watch.logger, results, benchmark, cfg.logger)
     tracking.finish(watch.logger)
     missing.tell(console, store, gaps)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)

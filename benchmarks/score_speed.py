@@ -1,7 +1,7 @@
 """How long scoring takes: `python benchmarks/score_speed.py [--methods 1] [--bootstrap 1000]`.
 
 Writes a run with made-up predictions of the size of the test split of SPair-71k (12,234 pairs, 7 points each on
-average, four flags of difficulty) into a temporary folder, then times what `python -m sdcorr.scoring.score` does:
+average, four flags of difficulty) into a temporary folder, then times what `sdcorr score` does:
 reading the records, and scoring them with intervals under every protocol that has a rule for the data set.
 """
 
@@ -16,7 +16,8 @@ from sdcorr.datasets import Match, Pair
 from sdcorr.run.records import PredictionStore, UnitRecord
 from sdcorr.scoring.arrays import read
 from sdcorr.scoring.protocols import PROTOCOLS
-from sdcorr.scoring.score import score_answers, write_summary
+from sdcorr.scoring.score import score
+from sdcorr.scoring.summary import flatten, write_summary
 
 CATEGORIES, SOURCES, TARGETS = 18, 30, 23  # 12,420 pairs, cut to SPair-71k's
 PAIRS = 12_234
@@ -56,12 +57,12 @@ def write_run(folder: Path, methods: int) -> PredictionStore:
             left -= len(pairs)
             for method in range(methods if pairs else 0):
                 errors = [draws.normal(0, 30, each.true_points.shape) for each in pairs]
-                answers = tuple(
+                found = tuple(
                     (each, Match(each.true_points + error, np.ones(len(error))))
                     for each, error in zip(pairs, errors, strict=True)
                 )
                 name = f"method{method}"
-                store.save(UnitRecord("spair", "test", name, f"{category}/{source}", 1.0, answers))
+                store.save(UnitRecord("spair", "test", name, f"{category}/{source}", 1.0, found))
     return store
 
 
@@ -73,15 +74,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = write_run(Path(folder), args.methods)
         start = time.perf_counter()
-        answers = read(store, "method0")
-        points = len(answers["method0"].rows)
+        arrays = read(store, "method0")
+        points = len(arrays["method0"].rows)
         print(f"{time.perf_counter() - start:6.1f} s  reading {args.methods} x {PAIRS:,} pairs, {points:,} points")
         for protocol in PROTOCOLS.values():
             if protocol.knows("spair"):
                 lap = time.perf_counter()
-                summary = score_answers(answers, "method0", protocol, samples=args.bootstrap)
-                write_summary(folder, summary, f"summary-{protocol.name}.json")
-                print(f"{time.perf_counter() - lap:6.1f} s  {protocol.name}: {len(summary)} numbers")
+                scores = score(arrays, "method0", protocol, samples=args.bootstrap)
+                write_summary(folder, scores, f"summary-{protocol.name}.json")
+                print(f"{time.perf_counter() - lap:6.1f} s  {protocol.name}: {len(flatten(scores))} numbers")
         print(f"{time.perf_counter() - start:6.1f} s  in all")
 
 

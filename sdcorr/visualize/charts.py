@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # on white and on black
 DASHES = ("-", "--", "-.", ":")
 LONGEST = 36  # characters of a name in a chart
-Estimate = tuple[float, float, float]  # a value and the ends of its interval, which may be the value itself
+Estimate = tuple[float, float | None, float | None]  # a value and the ends of its interval; None: it has none
 
 
 def curve(x: Sequence[float], series: Mapping[str, Sequence[Estimate]], x_label: str, y_label: str) -> Figure:
@@ -22,7 +22,7 @@ def curve(x: Sequence[float], series: Mapping[str, Sequence[Estimate]], x_label:
     axes = figure.subplots()
     marker = "o" if len(x) < 10 else None
     for i, (name, points) in enumerate(series.items()):
-        value, low, high = np.array(points).T
+        value, low, high = np.array(points, dtype=float).T  # NaN, where there is no end, draws nothing
         color, dashes = LINE_COLORS[i % len(LINE_COLORS)], DASHES[i % len(DASHES)]
         axes.plot(x, value, marker=marker, color=color, linestyle=dashes, label=_plain(name))
         axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
@@ -47,7 +47,7 @@ def bars(rows: Mapping[str, Estimate], x_label: str, *, title: str = "") -> Figu
     axes.invert_yaxis()
     axes.set_xlabel(x_label)
     axes.grid(axis="x", alpha=0.25)
-    if (low < 0).any():
+    if (np.fmin(value, low) < 0).any():
         axes.axvline(0, color=LINE_COLORS[1], linewidth=1)
     axes.set_title(title, fontsize=10)
     return figure
@@ -56,11 +56,11 @@ def bars(rows: Mapping[str, Estimate], x_label: str, *, title: str = "") -> Figu
 def reliability(
     confidence: Sequence[float], right: Sequence[Estimate], counts: Sequence[int], *, title: str = ""
 ) -> Figure:
-    """Does the confidence know? The share of right points among those of like confidence.
+    """Does the confidence know? How many of the points of like confidence are correct.
 
     Args:
         confidence: mean confidence of each bin.
-        right: the share of its points that are right, in percent, with an interval.
+        right: how many of its points are correct, in percent, with an interval.
         counts: its points, written beside it.
         title: above the chart.
     """

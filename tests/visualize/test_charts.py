@@ -80,7 +80,7 @@ def test_colors_differ_for_the_color_blind_too() -> None:
         "deuteranopia": [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
         "protanopia": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
     }
-    for palette in (charts.LINE_COLORS, (visualize.pictures.RIGHT, visualize.pictures.WRONG)):
+    for palette in (charts.LINE_COLORS, (visualize.overlays.RIGHT, visualize.overlays.WRONG)):
         colors = np.array([to_rgb(each) for each in palette]) ** 2.2
         for matrix in blind.values():
             seen = np.clip(colors @ np.array(matrix).T, 0, 1) ** (1 / 2.2)
@@ -104,3 +104,14 @@ def test_an_interval_may_end_past_its_value(ends: tuple[float, float]) -> None:
 def test_whole_numbers_have_whole_ticks() -> None:
     figure = visualize.curve([1, 2, 3, 5], {"restarts": [(1, 0, 2)] * 4}, "restarts", "%")
     assert all(float(tick).is_integer() for tick in figure.axes[0].get_xticks())
+
+
+def test_without_intervals_there_are_none() -> None:
+    figures = [
+        visualize.bars({"a": (5, None, None), "b": (-1, None, None)}, "%"),
+        visualize.curve([1, 2], {"a": [(1, None, None), (2, None, None)]}, "x", "y"),
+        visualize.reliability([0.5], [(50, None, None)], [3]),
+    ]
+    assert [bar.get_width() for bar in figures[0].axes[0].patches] == [5, -1]
+    assert figures[0].axes[0].lines[-1].get_xdata() == [0, 0]  # a line marks 0
+    assert all("NaN" not in (svg := visualize.to_svg(figure)) and "nan" not in svg for figure in figures)
