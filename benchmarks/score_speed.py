@@ -1,8 +1,8 @@
 """How long scoring takes: `python benchmarks/score_speed.py [--methods 1] [--bootstrap 1000]`.
 
-Writes a run of made-up predictions as large as the test split of SPair-71k (12,234 pairs with 7 points on average, four
-flags of difficulty) into a temporary folder, then times what `python -m sdcorr.scoring.score` does: reading the
-records, and scoring them with intervals under every protocol that has a rule for the data set.
+Writes a run with made-up predictions of the size of the test split of SPair-71k (12,234 pairs, 7 points each on
+average, four flags of difficulty) into a temporary folder, then times what `sdcorr score` does:
+reading the records, and scoring them with intervals under every protocol that has a rule for the data set.
 """
 
 import argparse
@@ -22,7 +22,8 @@ from sdcorr.run.records import UnitRecord
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import read
 from sdcorr.scoring.protocols import PROTOCOLS
-from sdcorr.scoring.score import score_answers, write_summary
+from sdcorr.scoring.score import score
+from sdcorr.scoring.summary import flatten, write_summary
 
 CATEGORIES, SOURCES, TARGETS = 18, 30, 23  # 12,420 pairs, cut to SPair-71k's
 PAIRS = 12_234
@@ -98,15 +99,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = write_run(Path(folder), args.methods)
         start = time.perf_counter()
-        answers = read(store, "method0")
-        points = len(answers["method0"].rows)
+        arrays = read(store, "method0")
+        points = len(arrays["method0"].rows)
         print(f"{time.perf_counter() - start:6.1f} s  reading {args.methods} x {PAIRS:,} pairs, {points:,} points")
         for protocol in PROTOCOLS.values():
             if protocol.knows("spair"):
                 lap = time.perf_counter()
-                summary = score_answers(answers, "method0", protocol, samples=args.bootstrap)
-                write_summary(folder, summary, f"summary-{protocol.name}.json")
-                print(f"{time.perf_counter() - lap:6.1f} s  {protocol.name}: {len(summary)} numbers")
+                scores = score(arrays, "method0", protocol, samples=args.bootstrap)
+                write_summary(folder, scores, f"summary-{protocol.name}.json")
+                print(f"{time.perf_counter() - lap:6.1f} s  {protocol.name}: {len(flatten(scores))} numbers")
         print(f"{time.perf_counter() - start:6.1f} s  in all")
 
 

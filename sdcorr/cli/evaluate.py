@@ -22,14 +22,17 @@ from rich.console import Console
 from sdcorr.cli import build
 from sdcorr.cli.command import command
 from sdcorr.datasets import Benchmark
+from sdcorr.report import tables
 from sdcorr.report.page import write_report
-from sdcorr.report.terminal import print_summary
+from sdcorr.report.pairs import best_and_worst
+from sdcorr.report.results import gather
+from sdcorr.report.terminal import show
 from sdcorr.run import missing
 from sdcorr.run.predict import finish, predict
 from sdcorr.run.processes import launch
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.protocols import Protocol, protocol_named
-from sdcorr.scoring.score import score, write_summary
+from sdcorr.scoring.summary import write_summary
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import WandbLogger
@@ -101,25 +104,24 @@ def report(
     missing.keep(store, gaps)
     if left_out := store.left_out():
         console.print(f"{len(left_out)} pairs in {store.run_dir} are not in the data set any more: left out.")
-    summary = None
-    if not any(pair.has_truth.any() for pair in benchmark.pairs):
-        console.print("The truth of no point is known, so the matches are kept and not scored.")
-    elif not any(record.predictions for record in store.records(subject)):
-        console.print("No pair could be predicted, so nothing is scored.")
+    claims = {name: store.claim_of(name) for name in store.methods()}
+    results = gather(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap, claims=claims)
+    if results.scores is None:
+        console.print(results.unscored)
     else:
-        summary = score(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap)
-        write_summary(store.run_dir, summary)
-        print_summary(summary, subject, console)
-    page = write_report(
-        store,
-        subject,
-        protocol,
-        summary,
-        image=benchmark.image,
-        pairs=cfg.report.pairs,
-        samples=cfg.bootstrap,
-        console=console,
-    )
+        write_summary(store.run_dir, results.scores)
+        figures = best_and_worst(results.pairs, benchmark, store.run_dir, cfg.pictures)
+        if logger:
+            from sdcorr.report.wandb import log_scores  # which needs W&B
+
+            log_scores(logger, results, figures)
+        show(tables.overview(results.scores, results.variants), console)
+    page = write_report(results, image=benchmark.image, pairs=cfg.report.pairs, console=console)
+    if logger:
+        from sdcorr.report.wandb_pairs import log_pairs
+
+        log_pairs(logger, results, benchmark, cfg.logger)
+        logger.experiment.finish()
     missing.tell(console, store, gaps)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     print(store.run_dir)

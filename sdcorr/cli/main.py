@@ -29,9 +29,9 @@ COMMANDS = {
         "run a method on a data set, keep what it predicts, and score it",
         "sdcorr.cli.help:evaluation",
     ),
-    "score": Command("sdcorr.scoring.score:main", "score a finished run under other protocols"),
-    "compare": Command("sdcorr.scoring.compare:main", "is one run better than another, on the pairs that both have?"),
-    "report": Command("sdcorr.report.__main__:main", "make a run's report.html again, or a page that compares runs"),
+    "score": Command("sdcorr.cli.score:main", "score a finished run under other protocols"),
+    "compare": Command("sdcorr.cli.compare:main", "is one run better than another, on the pairs that both have?"),
+    "report": Command("sdcorr.cli.report:main", "make a run's report.html again, or a page that compares runs"),
     "redo": Command("sdcorr.run.redo:main", "forget some of a run's predictions, so that they are made again"),
     "prepare": Command("sdcorr.cli.prepare:main", "download a benchmark, check it and unpack it"),
     "inspect": Command(

@@ -1,7 +1,7 @@
-"""What people look at: one HTML file that holds everything and opens from disk.
+"""What people look at: scores as tables and charts, in a terminal, in a page that opens from disk, and in W&B.
 
-`run.write_report` makes the report of a run, `comparison.write_comparison` that of several, and
-`python -m sdcorr.report RUN [RUN ...]` both from what is on disk. `gallery` chooses and packs the pairs that
-are shown, `scores` and `variants` make tables and charts of the numbers of a summary; templates, scripts and styles are
-in `sdcorr.web`.
+`results.gather` computes all that a run has to show, once. `tables` makes every `table.Table`, which `terminal`, `html`
+and `wandb` each turn into theirs; `charts` makes every figure. `page.write_report` is the page of a run,
+`comparison.write_comparison` that of several; `gallery` chooses and packs the pairs that they show. Templates, scripts
+and styles are in `sdcorr.web`.
 """

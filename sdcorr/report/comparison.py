@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sdcorr import visualize
 from sdcorr.errors import UserError
-from sdcorr.report.estimates import estimate, middle
-from sdcorr.report.scores import curves
-from sdcorr.report.tables import Chart, Table, number, score, write_page
-from sdcorr.report.terminal import averages_of, thresholds_of
-from sdcorr.report.variants import LEAST
+from sdcorr.report import charts
+from sdcorr.report.charts import Chart
+from sdcorr.report.html import write_page
+from sdcorr.report.settings import LEAST, differing, is_number
+from sdcorr.report.table import Column, Number, Table, number
 from sdcorr.run.store import PredictionStore
-from sdcorr.scoring.arrays import Answers, collect
+from sdcorr.scoring.arrays import Arrays, collect
+from sdcorr.scoring.averages import average_name
+from sdcorr.scoring.bootstrap import Estimate
 from sdcorr.scoring.compare import compare
-from sdcorr.scoring.counts import tally
-from sdcorr.scoring.curves import GRID
+from sdcorr.scoring.counts import count
+from sdcorr.scoring.curves import GRID, curve
 from sdcorr.scoring.pck import ALPHAS
 from sdcorr.scoring.protocols import Protocol
-from sdcorr.scoring.published import average_name
-from sdcorr.scoring.summary import Summary, summarize
+from sdcorr.scoring.score import score
+from sdcorr.scoring.scores import Comparison, Scores
 
 FILE = "comparison.html"
 
@@ -42,46 +43,37 @@ def write_comparison(
 
     Args:
         runs: two or more run folders, each with a method of it.
-        protocol: what right means.
+        protocol: what correct means.
         path: the page.
         alphas: thresholds.
-        samples: bootstrap resamples.
+        samples: bootstrap resamples; 0 for no intervals.
 
     Raises:
         UserError: if the runs cannot be compared, all together have no pair, or the file cannot be written.
     """
     names = _names(runs)
-    answers = {name: collect(store.records(method)) for name, (store, method) in zip(names, runs, strict=True)}
-    first, *rest = answers
-    pairwise = {name: compare(answers[name], answers[first], protocol, alphas, samples=samples) for name in rest}
-    summaries = {name: _scored(each, protocol, alphas, samples) for name, each in answers.items()}
-    origin = summaries[first]
-    at, average = middle(origin), averages_of(origin)[0]
-    gaps = {
-        name: gap
-        for name, each in pairwise.items()
-        if (gap := estimate(each, f"difference/{at}/{average}")) is not None
-    }
-    label = f"{at.upper()} {average_name(average)}"
-    charts = [
-        Chart(
-            f"Better than {first} by",
-            visualize.bars(gaps, f"{at.upper()}, percent points"),
-            "Paired on the pairs that both have; an interval that crosses 0 shows no difference.",
-        ),
-        curves(_on_shared(answers, protocol), average, samples),
-    ]
-    differing = list(_differing([store.config() | vars(store.claim_of(method)) for store, method in runs]))
-    charts += _over_setting(differing, [estimate(each, f"{at}/{average}") for each in summaries.values()], label)
+    arrays = {name: collect(store.records(method)) for name, (store, method) in zip(names, runs, strict=True)}
+    first, *rest = arrays
+    pairwise = {name: compare(arrays[name], arrays[first], protocol, alphas, samples=samples) for name in rest}
+    scores = {name: score({name: each}, name, protocol, alphas, samples=samples) for name, each in arrays.items()}
+    origin = scores[first]
+    main, average = origin.ours.main, origin.averages[0]
+    found = {name: each.difference.find(main, average) for name, each in pairwise.items()}
+    leads = {name: lead.shown for name, lead in found.items() if lead is not None}
+    settings = list(differing([store.config() | vars(store.claim_of(method)) for store, method in runs]))
     content: dict[str, Any] = {
-        "title": f"comparison on {origin['dataset']} {origin['split']}",
-        "summary": origin,
+        "title": f"comparison on {origin.dataset} {origin.split}",
+        "scores": origin,
         "protocol": protocol,
-        "label": label,
+        "label": charts.measure_name(main, average),
         "first": first,
-        "runs": _table(summaries, pairwise, first, at, average),
-        "charts": charts,
-        "differing": _settings(differing, list(answers)),
+        "runs": _runs(scores, pairwise, first),
+        "charts": [
+            charts.lead_chart(leads, main, f"Better than {first} by"),
+            charts.over_thresholds(_curves(arrays, protocol, average, samples), average),
+            *_over_setting(settings, scores),
+        ],
+        "differing": _settings(settings, list(arrays)) if settings else None,
     }
     return write_page(path, "comparison.html", content)
 
@@ -99,57 +91,38 @@ def _names(runs: Sequence[tuple[PredictionStore, str]]) -> list[str]:
     raise UserError("One run is named twice: name each once, or another --method.")
 
 
-def _scored(answers: Answers, protocol: Protocol, alphas: Sequence[float], samples: int) -> Summary:
-    """One run alone, with what `averages_of` and `middle` ask for."""
-    about = {"headline": protocol.on(answers.dataset).headline, "dataset": answers.dataset, "split": answers.split}
-    return about | summarize({"": tally(answers, protocol, alphas)}, "", alphas, samples=samples)
-
-
-def _on_shared(answers: Mapping[str, Answers], protocol: Protocol) -> dict[str, Any]:
-    """Tallies of the pairs that all runs have."""
-    tallies = {name: tally(each, protocol, GRID) for name, each in answers.items()}
-    ids = reduce(np.intersect1d, [counts.ids for counts in tallies.values()])
+def _curves(
+    arrays: Mapping[str, Arrays], protocol: Protocol, average: str, samples: int
+) -> dict[str, Sequence[Estimate]]:
+    """PCK over its threshold, of the pairs that all runs have."""
+    counts = {name: count(each, protocol, GRID) for name, each in arrays.items()}
+    ids = reduce(np.intersect1d, [each.ids for each in counts.values()])
     if not len(ids):
         raise UserError("The runs have no pair that is in all of them: compare fewer at once.")
-    return {name: counts.rows(np.isin(counts.ids, ids)) for name, counts in tallies.items()}
+    return {name: curve(each.rows(np.isin(each.ids, ids)), average, samples=samples) for name, each in counts.items()}
 
 
-def _table(
-    summaries: Mapping[str, Summary], pairwise: Mapping[str, Summary], first: str, at: str, average: str
-) -> Table:
-    thresholds = thresholds_of(summaries.values())
-    columns = ["run", "pairs", *map(str.upper, thresholds), f"better @{at[4:]} by", "on pairs"]
-    table = Table(average_name(average), columns, sortable=True)
-    for name, summary in summaries.items():
-        gap, shared = score(pairwise.get(name, {}), f"difference/{at}/{average}", "+"), number(None)
-        if name in pairwise:
-            shared = number(int(pairwise[name]["pairs"]))
-        values = [score(summary, f"{each}/{average}") for each in thresholds]
-        table.add(name, number(int(summary["pairs"])), *values, gap, shared, strong=name == first)
+def _runs(scores: Mapping[str, Scores], pairwise: Mapping[str, Comparison], first: str) -> Table:
+    """Each run by itself, and the difference to the first on the pairs that both have."""
+    measures, main, average = scores[first].ours.measures, scores[first].ours.main, scores[first].averages[0]
+    titles = ["pairs", *(measure.label for measure in measures), f"better in {main.label} by", "on pairs"]
+    table = Table(average_name(average), [Column("run", "label"), *map(Column, titles)], sortable=True)
+    for name, each in scores.items():
+        against = pairwise.get(name)
+        table.add(
+            name,
+            Number(each.ours.pairs),
+            *(number(each.ours.find(measure, average)) for measure in measures),
+            number(against.difference.find(main, average) if against else None, signed=True),
+            Number(against.first.pairs if against else None),
+            bold=name == first,
+        )
     return table
 
 
-def _differing(configs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
-    """Settings that are not the same in all runs, with the value of each run; None where one has no such setting."""
-    flat = [dict(_leaves(config)) for config in configs]
-    for name in dict.fromkeys(name for each in flat for name in each):
-        values = [each.get(name) for each in flat]
-        if any(value != values[0] for value in values):
-            yield name, values
-
-
-def _leaves(config: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(config, Mapping):
-        for key, value in config.items():
-            yield from _leaves(value, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, config
-
-
-def _settings(differing: Sequence[tuple[str, list[Any]]], names: Sequence[str]) -> Table | None:
-    if not differing:
-        return None
-    table = Table("", ["setting", *names])
+def _settings(differing: Sequence[tuple[str, list[Any]]], names: Sequence[str]) -> Table:
+    columns = [Column("setting", "label"), *(Column(name, "words") for name in names)]
+    table = Table("settings that are not the same", columns)
     for setting, values in differing:
         table.add(setting, *("-" if value is None else _word(value) for value in values))
     return table
@@ -159,15 +132,15 @@ def _word(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _over_setting(differing: Sequence[tuple[str, list[Any]]], scores: Sequence[Any], label: str) -> list[Chart]:
+def _over_setting(differing: Sequence[tuple[str, list[Any]]], scores: Mapping[str, Scores]) -> list[Chart]:
     """A curve, if one number is all that makes the runs different."""
-    if len(differing) != 1:
+    if len(differing) != 1 or not all(map(is_number, differing[0][1])):
         return []
     ((setting, values),) = differing
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
-        return []
-    points = {float(value): each for value, each in zip(values, scores, strict=True) if each is not None}
-    if len(points) < LEAST:
-        return []
-    series = {label: [points[value] for value in sorted(points)]}
-    return [Chart(f"{label} over {setting}", visualize.curve(sorted(points), series, setting, f"{label}, %"))]
+    points, label = {}, ""
+    for value, each in zip(values, scores.values(), strict=True):
+        main, average = each.ours.main, each.averages[0]
+        label = label or charts.measure_name(main, average)
+        if (found := each.ours.find(main, average)) is not None:
+            points[float(value)] = found.shown
+    return [charts.over_setting(setting, points, label)] if len(points) >= LEAST else []

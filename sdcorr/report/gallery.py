@@ -36,9 +36,10 @@ def gallery(
 
     Returns:
         `images`: url, width and height (of the original picture) of each; `layers`; `sources`: url of the maps of each
-        source image; `names` of key-points; `alpha`; `pairs`: id, category, source and target (indices of images),
-        share of right points, mean confidence, points (source, target and true x and y, right, confidence, index of
-        the name), and `maps` where there are some: index of the source's, its row of each point, url of the target's.
+        source image; `names` of keypoints; `alpha`; `pairs`: id, category, source and target (indices of images),
+        fraction of correct points, mean confidence, points (source, target and true x and y, right, confidence, index
+        of the name), and `maps` where there are some: index of the source's, its row of each point, url of the
+        target's.
     """
     if len(pairs) > MANY:
         console.print(f"making the pictures of {len(pairs):,} pairs for the report", highlight=False)
@@ -119,7 +120,7 @@ def _pair(each: Judged, images: Mapping[str, int], names: Mapping[str, int]) -> 
         "category": pair.category,
         "source": images[pair.source],
         "target": images[pair.target],
-        "share": each.share,
+        "fraction": each.fraction,
         "confidence": round(float(match.confidence.mean()), 4),
         "points": points,
         "maps": None,

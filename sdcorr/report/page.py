@@ -2,201 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from rich.console import Console
 
-from sdcorr import visualize
 from sdcorr.datasets import ImageReader
-from sdcorr.report import estimates, scores
+from sdcorr.report import charts, tables
 from sdcorr.report.gallery import gallery
-from sdcorr.report.pairs import ALPHA, Judged, chosen, judged
-from sdcorr.report.tables import Chart, Table, number, write_page
-from sdcorr.report.terminal import averages_of, others_of, thresholds_of
-from sdcorr.report.variants import variants
+from sdcorr.report.html import write_page
+from sdcorr.report.pairs import ALPHA, chosen
+from sdcorr.report.results import Results
+from sdcorr.report.table import MEBIBYTES, MILLISECONDS, SECONDS, Column, Number, Table, number
 from sdcorr.run.store import PredictionStore
-from sdcorr.scoring.arrays import Answers, read
-from sdcorr.scoring.confidence import SHARES, Reliability, reliability
-from sdcorr.scoring.counts import tally
+from sdcorr.scoring.bootstrap import Estimate
+from sdcorr.scoring.confidence import SHARES, Reliability
 from sdcorr.scoring.pck import pck_name
-from sdcorr.scoring.protocols import PROTOCOLS, Protocol
-from sdcorr.scoring.published import average_name
-from sdcorr.scoring.score import ALL, protocols_for, score_answers
-from sdcorr.scoring.summary import Summary
-from sdcorr.visualize.charts import Estimate
+from sdcorr.scoring.protocols import PROTOCOLS
+from sdcorr.scoring.scores import Scores
 
 FILE = "report.html"
 
 
 def write_report(
-    store: PredictionStore,
-    method: str,
-    protocol: Protocol,
-    summary: Summary | None,
-    *,
-    image: ImageReader | None,
-    pairs: int = 1000,
-    samples: int = 1000,
-    console: Console | None = None,
+    results: Results, *, image: ImageReader | None, pairs: int = 1000, console: Console | None = None
 ) -> Path:
     """Writes report.html into the run folder, and returns its path.
 
     Args:
-        store: the run folder.
-        method: what the report is about.
-        protocol: what right means.
-        summary: the scores under that protocol; None if nothing could be scored.
+        results: what the run has to show.
         image: reads a picture by its key; None if there are none.
         pairs: the most that are shown.
-        samples: bootstrap resamples for what the summary does not have.
         console: where it is said that it takes a while; None to be silent.
 
     Raises:
         UserError: if a record is torn, or the file cannot be written.
     """
-    console = console or Console(quiet=True)
-    everything = judged(store.records(method), protocol)
-    shown = chosen(everything, pairs)
-    content = head(store, method, protocol, summary, everything) | {"cost": cost(store, method)}
-    if summary is not None:
-        content |= scored(read(store, method), method, protocol, summary, samples)
-        content["variants"] = variants(summary, method, {"method": dict(store.claim_of(method).settings)})
-    content["shown"], content["all"] = len(shown), len(everything)
-    content["gallery"] = gallery(store, method, shown, image, console) if shown else None
+    shown = chosen(results.pairs, pairs)
+    silent = Console(quiet=True)
+    content = head(results) | {"cost": cost(results.store, results.subject)}
+    if results.scores is not None:
+        content |= headline(results, results.scores) | sections(results, results.scores)
+    content["shown"], content["all"] = len(shown), len(results.pairs)
+    content["gallery"] = gallery(results.store, results.subject, shown, image, console or silent) if shown else None
     content["pictures"] = image is not None
-    return write_page(store.run_dir / FILE, "report.html", content)
+    return write_page(results.store.run_dir / FILE, "report.html", content)
 
 
-def head(
-    store: PredictionStore, method: str, protocol: Protocol, summary: Summary | None, pairs: Sequence[Judged]
-) -> dict[str, Any]:
-    """What was done, with what, and the one number."""
-    records, claim = store.records(method), store.claim_of(method)
-    config = store.config() | {"method": dict(claim.settings)} | ({"model": dict(claim.model)} if claim.model else {})
+def head(results: Results) -> dict[str, Any]:
+    """What was done, and with what."""
+    records, claim = results.store.records(results.subject), results.store.claim_of(results.subject)
+    config = results.store.config() | {"method": dict(claim.settings)}
+    config |= {"model": dict(claim.model)} if claim.model else {}
     model = config.get("model")
+    failures = sum(len(record.failures) for record in records)
     facts = {
-        "protocol": protocol.name,
+        "protocol": results.protocol.name,
         "model": str(model.get("name", model.get("path"))) if isinstance(model, dict) else "not known",
-        "method": method,
-        "pairs": f"{len(pairs):,}",
-        "points": f"{sum(len(each.right) for each in pairs):,}",
-        "without a prediction": f"{failures:,}" if (failures := sum(len(r.failures) for r in records)) else None,
+        "method": results.subject,
+        "pairs": f"{len(results.pairs):,}",
+        "points": f"{sum(len(each.right) for each in results.pairs):,}",
     }
-    made = {
+    return {
         "title": f"{records[0].dataset} {records[0].split}",
         "dataset": records[0].dataset,
         "split": records[0].split,
-        "protocol": protocol,
-        "run": str(store.run_dir),
-        "facts": {name: value for name, value in facts.items() if value is not None},
+        "protocol": results.protocol,
+        "run": str(results.store.run_dir),
+        "facts": facts | ({"without a prediction": f"{failures:,}"} if failures else {}),
         "config": yaml.safe_dump(config, sort_keys=False),
-        "scored": summary is not None,
-        "truth": any(each.pair.has_truth.any() for each in pairs) or not pairs,
+        "unscored": results.unscored,
+        "truth": results.has_truth or not results.pairs,
     }
-    if summary is not None:
-        average, at = averages_of(summary)[0], estimates.middle(summary)
-        made["headline"] = {
-            "name": f"{at.upper()} {average_name(average)}",
-            "value": scores.score(summary, f"{at}/{average}"),
-            "points": summary["points"],
-            "pairs": summary["pairs"],
-        }
-        rivals = [name for name in others_of(summary) if not estimates.is_variant(name)]
-        best = max(rivals, key=lambda name: summary[f"baseline/{name}/{at}/{average}"], default=None)
-        key = f"difference/{best}/{at}/{average}"
-        made["rival"] = {"name": best, "value": scores.score(summary, key, "+")} if key in summary else None
-    return made
 
 
-def scored(
-    answers: Mapping[str, Answers], method: str, protocol: Protocol, summary: Summary, samples: int
-) -> dict[str, Any]:
-    """Everything that needs the truth."""
-    ours, average = answers[method], averages_of(summary)[0]
-    summaries = [summary, *others(ours, method, protocol, summary, samples)]
-    comparable, apart = scores.published(summaries, method)
-    baselines = [name for name in answers if name != method and not estimates.is_variant(name)]
+def headline(results: Results, scores: Scores) -> dict[str, Any]:
+    """The one number, and how much it is above the best of the other methods that are no variants."""
+    main, average = scores.ours.main, scores.averages[0]
+    found = {name: scores.methods[name].find(main, average) for name in scores.others if name not in results.variants}
+    known = {name: score for name, score in found.items() if score is not None}
+    best = max(known, key=lambda name: known[name].estimate.value, default=None)
+    lead = scores.differences[best].find(main, average) if best in scores.differences else None
     return {
-        "methods": scores.methods(summary, method),
+        "headline": {
+            "name": charts.measure_name(main, average),
+            "value": number(scores.ours.find(main, average)),
+        },
+        "rival": {"name": best, "value": number(lead, signed=True)} if lead else None,
+    }
+
+
+def sections(results: Results, scores: Scores) -> dict[str, Any]:
+    """Everything that needs the truth."""
+    average, several = scores.averages[0], [scores, *results.elsewhere]
+    comparable, apart = tables.published(several, results.subject)
+    runs = [(results.subject, each) for each in several]
+    return {
+        "methods": tables.methods(scores, results.variants),
         "published": comparable,
         "apart": apart,
-        "protocols": scores.protocols(summaries) if len(summaries) > 1 else None,
-        "rules": {str(each["protocol"]): PROTOCOLS[str(each["protocol"])].origin for each in summaries},
-        "curve": scores.curve(answers, [method, *baselines], protocol, average, samples),
-        "kinds": scores.kinds(summary, tally(ours, protocol, [ALPHA])),
-        "reliability": confidence(ours, protocol, samples),
+        "protocols": tables.protocols(runs) if len(several) > 1 else None,
+        "rules": {each.protocol: PROTOCOLS[each.protocol].origin for each in several},
+        "curve": charts.over_thresholds(results.curves, average),
+        "kinds": kinds(scores),
+        "reliability": confidence(results.reliability) if results.reliability else None,
+        "variants": variants(results, scores) if results.variants else None,
     }
 
 
-def others(ours: Answers, method: str, protocol: Protocol, summary: Summary, samples: int) -> list[Summary]:
-    """The method under all other protocols with a rule for the data set."""
-    alphas = [float(name.removeprefix("pck@")) for name in thresholds_of([summary])]
-    return [
-        score_answers({method: ours}, method, other, alphas, samples=samples)
-        for other in protocols_for([ALL], ours.dataset)
-        if other.name != protocol.name
-    ]
-
-
-def confidence(ours: Answers, protocol: Protocol, samples: int) -> dict[str, Any] | None:
-    """Whether the method's confidence knows when it is wrong; None if it says the same of all points."""
-    if ours.confidence is None or len(np.unique(ours.confidence)) < 2:
+def kinds(scores: Scores) -> dict[str, Any] | None:
+    """Categories and difficulties: a table to sort, and bars of each family; None if there is but one part."""
+    if len(scores.ours.parts) < 2:
         return None
-    right = protocol.hits(ours, [ALPHA])[:, 0]
-    found = reliability(ours.confidence, right, ours.rows, samples=samples)
+    return {"table": tables.parts(scores, scores.usual_headline), "charts": charts.parts_charts(scores)}
+
+
+def variants(results: Results, scores: Scores) -> dict[str, Any]:
+    """A table and charts of the run's variants."""
+    leads = {name: lead for name, lead in charts.leads(scores).items() if name in results.variants}
+    title = f"By how much {results.subject} is better than each variant"
     return {
-        "auroc": _said(found.auroc, 2),
-        "half": _half(found),
-        "charts": _charts(found),
+        "table": tables.variants(scores, results.variants),
+        "charts": [
+            charts.lead_chart(leads, scores.ours.main, title),
+            *charts.over_settings(scores, results.claims),
+        ],
+    }
+
+
+def confidence(found: Reliability) -> dict[str, Any]:
+    """Whether the method's confidence knows when it is wrong."""
+    half, whole = (found.kept[SHARES.index(share)].times(100) for share in (0.5, 1.0))
+    return {
+        "auroc": _said(found.auroc, 2) if found.auroc else None,
+        "half": {"half": _said(half, 1), "all": _said(whole, 1)},
+        "charts": charts.reliability(found),
         "at": pck_name(ALPHA).upper(),
     }
 
 
-def cost(store: PredictionStore, method: str) -> Table:
+def cost(store: PredictionStore, subject: str) -> Table:
     """Seconds and memory of every method in the run folder."""
-    names = [method, *(name for name in store.methods() if name != method)]
-    table = Table("", ["method", "points", "seconds", "seconds a point", "peak memory, MiB"])
-    for name in names:
+    titles = ("points", "seconds", "seconds a point", "peak memory, MiB")
+    table = Table("time and memory of each method", [Column("method", "label"), *map(Column, titles)])
+    for name in (subject, *(name for name in store.methods() if name != subject)):
         records = store.records(name)
         points = sum(len(match.points) for record in records for _, match in record.predictions)
         seconds = sum(record.seconds for record in records)
         peaks = [record.peak_bytes for record in records if record.peak_bytes is not None]
-        a_point = number(seconds / points if points else None, ",.3f")
-        peak = number(max(peaks) / 2**20 if peaks else None)
-        table.add(name, number(points), number(seconds, ",.1f"), a_point, peak, strong=name == method)
+        table.add(
+            name,
+            Number(points),
+            Number(seconds, SECONDS),
+            Number(seconds / points if points else None, MILLISECONDS),
+            Number(max(peaks, default=None), MEBIBYTES),
+            bold=name == subject,
+        )
     return table
 
 
-def _half(found: Reliability) -> dict[str, str]:
-    """PCK of the surer half, and of all."""
-    return {name: _said(found.kept[SHARES.index(share)], 1, 100) for name, share in (("half", 0.5), ("all", 1.0))}
-
-
-def _charts(found: Reliability) -> list[Chart]:
-    bins = [tuple(100 * end for end in each.right) for each in found.bins]
-    name = pck_name(ALPHA).upper()
-    kept = {"the surest": [tuple(100 * end for end in each) for each in found.kept]}
-    return [
-        Chart(
-            "Points right, by confidence",
-            visualize.reliability([each.confidence for each in found.bins], bins, [each.points for each in found.bins]),
-            f"Right: within {ALPHA:g}. Beside each mean the number of its points.",
-        ),
-        Chart(
-            f"{name} of the points that are kept",
-            visualize.curve([100 * share for share in SHARES], kept, "points kept, the surest first, %", f"{name}, %"),
-            "A confidence that knows nothing gives a flat line.",
-        ),
-    ]
-
-
-def _said(value: Estimate | None, digits: int, times: float = 1) -> str | None:
-    """`0.78 [0.70, 0.85]`."""
-    if value is None:
-        return None
-    middle, low, high = (f"{times * end:.{digits}f}" for end in value)
-    return f"{middle} [{low}, {high}]"
+def _said(value: Estimate, digits: int) -> str:
+    """`0.78 [0.70, 0.85]`, or `0.78` without an interval."""
+    middle, *ends = (f"{each:.{digits}f}" for each in value if each is not None)
+    return f"{middle} [{', '.join(ends)}]" if ends else middle

@@ -1,8 +1,8 @@
-"""The pairs of a run to look at: which points are right, which pairs are shown, and the best and worst as pictures."""
+"""The pairs of a run to look at: which points are correct, which are shown, and the best and worst as pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from sdcorr import visualize
 from sdcorr.datasets import Benchmark, Match, Pair, scorable
 from sdcorr.errors import UserError
 from sdcorr.run.records import UnitRecord
-from sdcorr.run.store import PredictionStore
+from sdcorr.scoring.arrays import Arrays
 from sdcorr.scoring.protocols import Protocol
 
 ALPHA = 0.10  # what counts as right in the pictures
@@ -28,26 +28,24 @@ class Judged:
     right: tuple[bool | None, ...]  # V; None where the truth is not known
 
     @property
-    def share(self) -> float | None:
-        """The share of the points with a truth that are right."""
+    def fraction(self) -> float | None:
+        """Of the points whose truth is known, the fraction that is correct; None if it is known of none."""
         known = [right for right in self.right if right is not None]
         return sum(known) / len(known) if known else None
 
 
-def judged(records: Iterable[UnitRecord], protocol: Protocol) -> list[Judged]:
-    """All pairs of some records with a visible point, and which of these are right at ALPHA."""
-    found = []
-    for record in records:
-        for pair, match in record.predictions:
-            right: list[bool | None] = [None] * len(match.points)
-            if pair.has_truth.any():
-                scored, answer = scorable(pair, match)
-                correct = protocol.correct(record.dataset, scored, answer.points, [ALPHA])[:, 0]
-                for index, value in zip(np.flatnonzero(pair.has_truth), correct, strict=True):
-                    right[index] = bool(value)
-            if right:
-                found.append(Judged(pair, match, tuple(right)))
-    return found
+def judged(records: Sequence[UnitRecord], protocol: Protocol) -> list[Judged]:
+    """All pairs of some records with a visible point, and which of their points are correct at ALPHA."""
+    found = [each for record in records for each in record.predictions if len(each[1].points)]
+    scored = [scorable(pair, match) for pair, match in found if pair.has_truth.any()]
+    correct: list[bool] = []
+    if scored:
+        arrays = Arrays.of(records[0].dataset, [(pair, match.points) for pair, match in scored])
+        correct = protocol.correct_points(arrays, [ALPHA])[:, 0].tolist()
+    known = iter(correct)
+    return [
+        Judged(pair, match, tuple(next(known) if truth else None for truth in pair.has_truth)) for pair, match in found
+    ]
 
 
 def chosen(pairs: Sequence[Judged], most: int) -> list[Judged]:
@@ -68,22 +66,29 @@ def chosen(pairs: Sequence[Judged], most: int) -> list[Judged]:
     return [pairs[index] for index in sorted(kept)]
 
 
-def best_and_worst(
-    benchmark: Benchmark, store: PredictionStore, method: str, protocol: Protocol, count: int
-) -> dict[str, Figure]:
-    """Draw the `count` best and the `count` worst pairs of a method, by the share of points right at 0.1.
+def best_and_worst(pairs: Sequence[Judged], benchmark: Benchmark, run_dir: Path, count: int) -> dict[str, Figure]:
+    """Draws the best and the worst pairs, by the fraction of their points that are correct at ALPHA.
 
     Written to `<run_dir>/figures/best-1.png` and so on; of equally good pairs the surer ones come first.
 
+    Args:
+        pairs: those to choose from.
+        benchmark: reads their pictures.
+        run_dir: the run folder.
+        count: how many of the best and of the worst, at most.
+
     Returns:
         Name -> figure.
+
+    Raises:
+        UserError: if the disk is full or the folder cannot be written.
     """
-    scored = [each for each in judged(store.records(method), protocol) if each.share is not None]
-    scored.sort(key=lambda each: (-each.share, -each.match.confidence.mean(), each.pair.id))
+    scored = [each for each in pairs if each.fraction is not None]
+    scored.sort(key=lambda each: (-(each.fraction or 0), -each.match.confidence.mean(), each.pair.id))
     count = min(count, len(scored) // 2)
     picked = [(f"best-{i + 1}", each) for i, each in enumerate(scored[:count])]
     picked += [(f"worst-{i + 1}", each) for i, each in enumerate(scored[::-1][:count])]
-    folder = Path(store.run_dir) / "figures"
+    folder = run_dir / "figures"
     figures = {name: _draw(benchmark, each) for name, each in picked}
     try:
         folder.mkdir(exist_ok=True)
@@ -97,7 +102,7 @@ def best_and_worst(
 
 
 def _rank(each: Judged) -> tuple[float, float, str]:
-    return (each.share or 0.0, float(each.match.confidence.mean()), each.pair.id)
+    return (each.fraction or 0.0, float(each.match.confidence.mean()), each.pair.id)
 
 
 def _draw(benchmark: Benchmark, each: Judged) -> Figure:

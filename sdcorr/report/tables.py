@@ -1,107 +1,216 @@
-"""What a page is made of: tables and charts as plain values, and the one way to write them into a file."""
+"""What is shown of scores, as tables: methods, differences, parts, protocols, two runs, published numbers."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
-from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
-from matplotlib.figure import Figure
+from sdcorr.report.table import Cell, Column, Number, Table, number
+from sdcorr.scoring.averages import USUAL, average_name
+from sdcorr.scoring.metrics import PERCENT, Measure
+from sdcorr.scoring.pck import alpha_text
+from sdcorr.scoring.published import Published, lacks, side_by_side
+from sdcorr.scoring.scores import Comparison, Measured, Scores
 
-from sdcorr.files import write_whole
-from sdcorr.report.terminal import cell
-from sdcorr.scoring.summary import Summary
-from sdcorr.visualize import to_svg
-from sdcorr.web import FOLDER, asset
-
-SCRIPTS = ("pair.js", "report.js")
-STYLES = ("style.css", "report.css")
+SUPERVISION = {"none": "no labels", "weak": "weak labels", "strong": "keypoints"}  # that a published method has seen
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A number or a word in a table."""
+def overview(scores: Scores, variants: Collection[str] = ()) -> Iterator[Table]:
+    """All tables about one run under one protocol.
 
-    text: str
-    interval: str = ""
-    order: float | None = None  # what a column of numbers is sorted by; None: a word
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table; the first cell is its name."""
-
-    cells: tuple[Cell, ...]
-    strong: bool = False
-
-
-@dataclass
-class Table:
-    """A table, whose columns that hold numbers are aligned at the right."""
-
-    caption: str
-    columns: Sequence[str]
-    rows: list[Row] = field(default_factory=list)
-    sortable: bool = False
-
-    def add(self, *cells: Cell | str, strong: bool = False) -> None:
-        """One more row; a string is a word."""
-        self.rows.append(Row(tuple(each if isinstance(each, Cell) else Cell(each) for each in cells), strong))
-
-    @property
-    def numeric(self) -> list[bool]:
-        """Which columns hold numbers."""
-        return [any(row.cells[i].order is not None for row in self.rows) for i in range(len(self.columns))]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart with its title and a sentence about how to read it."""
-
-    title: str
-    figure: Figure
-    note: str = ""
-
-    @property
-    def svg(self) -> Markup:
-        """An `<svg>` element that says what it is to those who cannot see it."""
-        named = Markup('role="img" aria-label="{}"').format(self.title)
-        return Markup(to_svg(self.figure).replace('role="img"', named, 1))
-
-
-def score(summary: Summary, name: str, sign: str = "") -> Cell:
-    """A PCK or a difference of a summary, with its interval."""
-    value, _, interval = cell(summary, name, sign=sign).partition(" ")
-    order = summary.get(name)
-    return Cell(value, interval, float("-inf") if order is None else float(order))
-
-
-def number(value: float | None, form: str = ",.0f", unit: str = "") -> Cell:
-    """A number that is not a score; `form` as in a format string."""
-    return Cell("-", order=float("-inf")) if value is None else Cell(f"{value:{form}}{unit}", order=float(value))
-
-
-def write_page(path: Path, template: str, content: Mapping[str, Any]) -> Path:
-    """Writes a page that holds all that it needs, whole or not at all, and returns its path.
-
-    The page's own policy lets nothing be fetched and no script run but the one that is written here.
-
-    Raises:
-        UserError: if the disk is full or the folder cannot be written.
+    Args:
+        scores: of the run.
+        variants: the methods that are the subject with other settings; they come before the others.
     """
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True, auto_reload=False
+    yield from methods(scores, variants)
+    if scores.others:
+        yield differences(scores, variants)
+    if scores.ours.parts:
+        yield parts(scores)
+    together, apart = published([scores], scores.subject)
+    yield from together
+    if apart is not None:
+        yield apart
+
+
+def methods(scores: Scores, variants: Collection[str] = ()) -> list[Table]:
+    """A table for every average: each method, and how much better the subject is."""
+    measures, main, ours = scores.ours.measures, scores.ours.main, scores.ours
+    about = f"protocol {scores.protocol}: {ours.pairs:,} pairs, {ours.points:,} points"
+    lead = [Column(f"{scores.subject} is better {_at(main)} by", needed=False)] if scores.others else []
+    made = []
+    for average in scores.averages:
+        columns = [Column("method", "label"), *_columns(measures), *lead]
+        table = Table(f"{average_name(average)}, {about}", columns)
+        for name in (scores.subject, *_ordered(scores, variants)):
+            cells: list[Cell] = [number(scores.methods[name].find(measure, average)) for measure in measures]
+            if lead:
+                cells.append("" if name == scores.subject else _difference(scores, name, main, average))
+            table.add(name, *cells, bold=name == scores.subject and bool(scores.others))
+        made.append(table)
+    return made
+
+
+def differences(scores: Scores, variants: Collection[str] = ()) -> Table:
+    """By how much the subject's scores are above those of each other method, on the pairs that both have."""
+    places = [(measure, average) for measure in scores.ours.main_measures for average in USUAL]
+    titles = (f"{measure.label} {average_name(average)}" for measure, average in places)
+    table = Table(f"{scores.subject}, paired difference", [Column(scores.subject, "label"), *map(Column, titles)])
+    for name in _ordered(scores, variants):
+        table.add(f"less {name}", *(_difference(scores, name, *place) for place in places))
+    return table
+
+
+def variants(scores: Scores, names: Collection[str]) -> Table:
+    """The subject beside its variants under the protocol's own average, and how much better it is than each."""
+    measures, main, average = scores.ours.measures, scores.ours.main, scores.averages[0]
+    columns = [Column("method", "label"), *_columns(measures), Column(f"{scores.subject} is better {_at(main)} by")]
+    table = Table(average_name(average), columns, sortable=True)
+    for name in (scores.subject, *names):
+        cells: list[Cell] = [number(scores.methods[name].find(measure, average)) for measure in measures]
+        lead = "" if name == scores.subject else _difference(scores, name, main, average)
+        table.add(name, *cells, lead, bold=name == scores.subject)
+    return table
+
+
+def parts(scores: Scores, average: str = USUAL[0]) -> Table:
+    """Look-alikes, categories and degrees of difficulty of the subject, with their sizes."""
+    return parts_of(scores.ours, f"{scores.subject}, {average_name(average)}", average)
+
+
+def parts_of(measured: Measured, title: str, average: str = USUAL[0], *, signed: bool = False) -> Table:
+    """The parts of some scores, or of a difference."""
+    sizes = [Column("of", "words", needed=False), Column("pairs", needed=False), Column("points", needed=False)]
+    columns = [Column("part", "label"), *sizes, *_columns(measured.measures)]
+    table = Table(title, columns, sortable=True)
+    for part in measured.parts:
+        scores = [measured.find(measure, average, part) for measure in measured.measures]
+        size = next(score for score in scores if score is not None)
+        cells = [number(score, signed=signed) for score in scores]
+        table.add(part.name, part.family, Number(size.pairs), Number(size.points), *cells)
+    return table
+
+
+def protocols(runs: Sequence[tuple[str, Scores]]) -> Table:
+    """Runs on one data set under protocols side by side: rows of a protocol, an average and a run.
+
+    Args:
+        runs: what each run is called, and its scores; a run comes once for each protocol.
+    """
+    dataset, split = runs[0][1].dataset, runs[0][1].split
+    labels = [(name, scores.ours.pairs) for name, scores in runs]
+    several = len(set(labels)) > 1
+    whose = "" if several else f", {labels[0][0]}: {labels[0][1]:,} pairs, {runs[0][1].ours.points:,} points"
+    measures = tuple(dict.fromkeys(measure for _, scores in runs for measure in scores.ours.measures))
+    columns = [Column("protocol", "label", merged=True), Column("average", "label", merged=True)]
+    columns += [Column("run", "label"), Column("pairs")] if several else []
+    table = Table(f"{dataset} {split}{whose}; bold: what a protocol reports", [*columns, *_columns(measures)])
+    for protocol in dict.fromkeys(scores.protocol for _, scores in runs):
+        under = [(name, scores) for name, scores in runs if scores.protocol == protocol]
+        for average in under[0][1].averages:
+            for name, scores in under:
+                ours = scores.ours
+                who: list[Cell] = [name, Number(ours.pairs)] if several else []
+                cells = [number(ours.find(measure, average)) for measure in measures]
+                table.add(protocol, average_name(average), *who, *cells, bold=average == scores.headline)
+        table.add_section()
+    return table
+
+
+def comparison(found: Comparison, first: str, second: str) -> list[Table]:
+    """Two runs and the difference between them, and the difference in each part of the data.
+
+    Args:
+        found: see `sdcorr.scoring.compare`.
+        first: what to call the one.
+        second: what to call the other.
+    """
+    notes = [
+        f"{letter}: {name}; {only:,} pairs that it alone has are left out"
+        for letter, name, only in (("A", first, found.only_first), ("B", second, found.only_second))
+    ]
+    pairs = f"{found.first.pairs:,} pairs that both have"
+    table = Table(
+        f"{found.dataset} {found.split}, protocol {found.protocol}: {pairs}",
+        [Column("average", "label", merged=True), Column("", "label"), *_columns(found.first.measures)],
+        notes=notes,
     )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    script = "\n".join(map(asset, SCRIPTS))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = environment.get_template(template).render(
-        **content, script=Markup(script), script_digest=digest, style=Markup("\n".join(map(asset, STYLES)))
-    )
-    write_whole(path, page)
-    return path
+    for average in found.first.averages(found.headline):
+        for letter, measured in (("A", found.first), ("B", found.second), ("A - B", found.difference)):
+            signed = measured is found.difference
+            cells = [number(measured.find(measure, average), signed=signed) for measure in found.first.measures]
+            table.add(average_name(average), letter, *cells, bold=signed)
+        table.add_section()
+    return [table, parts_of(found.difference, "A - B, per point", signed=True)] if found.difference.parts else [table]
+
+
+def published(several: Sequence[Scores], ours: str) -> tuple[list[Table], Table | None]:
+    """Published results beside ours, and those that may not stand there.
+
+    Args:
+        several: scores of one run, each under another protocol.
+        ours: what to call its subject.
+
+    Returns:
+        A table for each protocol with comparable results, and one of all others with what differs; None if all are
+        comparable, or nothing has been published on the data set.
+    """
+    together, apart = side_by_side(several)
+    return [_together(scores, rows, ours) for scores, rows in together], _apart(several[0], apart) if apart else None
+
+
+def _together(scores: Scores, rows: Sequence[Published], ours: str) -> Table:
+    """Results under the protocol of some scores, below ours under every average that one of them has."""
+    alphas = sorted({alpha for row in rows for alpha in row.values})
+    columns = [Column("method", "label"), Column("average", "label"), *_columns(scores.ours.measures, alphas)]
+    columns += [Column("labels", "words"), Column("known from", "words")]
+    table = Table(f"published, protocol {scores.protocol}", columns)
+    for name in dict.fromkeys(row.average_name for row in rows):
+        theirs = [row for row in rows if row.average_name == name]
+        mine = [number(theirs[0].ours(scores, alpha)) for alpha in alphas]
+        table.add(ours, name, *mine, "", "this run", bold=True)
+        for row in theirs:
+            table.add(row.method, name, *_values(row, alphas), SUPERVISION[row.supervision], row.known_from)
+        table.add_section()
+    return table
+
+
+def _apart(scores: Scores, rows: Sequence[tuple[Published, str]]) -> Table:
+    """Results that may not be compared with ours, each with what differs."""
+    alphas = sorted({alpha for row, _ in rows for alpha in row.values})
+    why = "".join(f"; {reason}" for reason in lacks(scores))  # true of all rows
+    columns = [Column("labels", "label", merged=True), Column("method", "label"), Column("average", "label")]
+    columns += [*_columns(scores.ours.measures, alphas), Column("what differs", "words"), Column("known from", "words")]
+    table = Table(f"published on {scores.dataset}, not comparable{why}", columns, sortable=True)
+    for labels in dict.fromkeys(row.supervision for row, _ in rows):
+        for row, reason in rows:
+            if row.supervision == labels:
+                values = _values(row, alphas)
+                table.add(SUPERVISION[labels], row.method, row.average_name, *values, reason or "-", row.known_from)
+        table.add_section()
+    return table
+
+
+def _ordered(scores: Scores, variants: Collection[str]) -> list[str]:
+    """The other methods, first what is closest to the subject."""
+    return sorted(scores.others, key=lambda name: name not in variants)
+
+
+def _difference(scores: Scores, name: str, measure: Measure, average: str) -> Number:
+    found = scores.differences.get(name)
+    return number(found.find(measure, average) if found else None, signed=True)
+
+
+def _columns(measures: Sequence[Measure], alphas: Sequence[float] | None = None) -> list[Column]:
+    """A column for each measure, or for the main metric at some thresholds."""
+    if alphas is not None:
+        measures = measures[0].metric.measures(alphas)
+    return [Column(measure.label) for measure in measures]
+
+
+def _values(row: Published, alphas: Sequence[float]) -> list[Number]:
+    return [Number(row.values[alpha] / 100 if alpha in row.values else None, PERCENT) for alpha in alphas]
+
+
+def _at(measure: Measure) -> str:
+    """For example `@0.10`."""
+    return "" if measure.alpha is None else f"@{alpha_text(measure.alpha)}"

@@ -1,5 +1,6 @@
-"""Predict, save, score: predictions are records on disk before anything scores them.
+"""Predictions to scores: arrays, protocols, metrics, averages, intervals; everything typed, nothing printed.
 
-`predict.predict` runs a method over a benchmark into a `predictions.PredictionStore`, `score.score` turns the
-store's records into a flat summary under a protocol of `protocols`, and `table.print_summary` shows it.
+`arrays.read` takes the records of a run folder, `score.score` gives the `scores.Scores` of its methods under a
+protocol, `compare.compare` compares two runs, and `summary.flatten` names the scores for summary.json. Only
+`torch_metric`, PCK for loops of one's own, needs torch.
 """

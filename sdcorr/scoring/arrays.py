@@ -1,9 +1,10 @@
-"""What one method answered, as flat arrays: made once from its records, scored under any number of protocols."""
+"""What one method predicted, as flat arrays: made once from its records, scored under any number of protocols."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,14 @@ from sdcorr.datasets import Pair, scorable
 from sdcorr.errors import UserError
 from sdcorr.run.records import UnitRecord
 from sdcorr.run.store import PredictionStore
+from sdcorr.scoring.parts import GROUPS
+
+MOST_VALUES = 8  # a flag with more values than this is no degree of difficulty
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """The m answers of one method to n pairs; points of a pair follow each other, in the order of `pairs`."""
+class Arrays:
+    """The m predictions of one method for n pairs; points of a pair follow each other, in the order of `pairs`."""
 
     dataset: str
     pairs: tuple[Pair, ...]  # n
@@ -27,11 +31,10 @@ class Answers:
     split: str = ""
     seconds: float = 0.0  # time that the method took, over all ranks
     failures: int = 0  # pairs without a prediction because of an image
-    peak_bytes: int | None = None  # the greatest memory that any source image took; None if nobody knows
 
     @classmethod
-    def of(cls, dataset: str, predictions: Sequence[tuple[Pair, np.ndarray]], **about: Any) -> Answers:
-        """The answers to pairs of a data set, each with its V predicted points, (V, 2)."""
+    def of(cls, dataset: str, predictions: Sequence[tuple[Pair, np.ndarray]], **about: Any) -> Arrays:
+        """The predictions for pairs of a data set, each with its V predicted points, (V, 2)."""
         pairs = tuple(pair for pair, _ in predictions)
         truths = [pair.true_points for pair in pairs]
         rows = np.repeat(np.arange(len(pairs)), [len(truth) for truth in truths])
@@ -39,14 +42,46 @@ class Answers:
         predicted = np.concatenate([none, *(points for _, points in predictions)])
         return cls(dataset, pairs, rows, predicted, np.concatenate([none, *truths]), **about)
 
-    @property
+    @cached_property
     def ids(self) -> np.ndarray:
         """The pairs' ids, (n,) str."""
         return np.array([pair.id for pair in self.pairs])
 
+    @cached_property
+    def categories(self) -> np.ndarray:
+        """The pairs' categories, (n,) str."""
+        return np.array([pair.category for pair in self.pairs])
 
-def collect(records: Iterable[UnitRecord]) -> Answers:
-    """The answers in the records of one method, without what has no truth to be scored by, sorted by the pair's id.
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """Which of GROUPS each point is in, (m, G) of 0 and 1."""
+        groups = np.zeros((len(self.rows), len(GROUPS)), dtype=int)
+        groups[:, 0] = 1
+        starts = np.searchsorted(self.rows, np.arange(len(self.pairs) + 1))
+        for pair, start, end in zip(self.pairs, starts, starts[1:], strict=False):
+            if pair.ambiguous is not None:
+                groups[start:end, 1] = pair.ambiguous[pair.visible]
+                groups[start:end, 2] = 1 - groups[start:end, 1]
+        return groups
+
+    @cached_property
+    def flags(self) -> Mapping[str, np.ndarray]:
+        """The flags that sort pairs by difficulty: words or whole numbers of 2 to MOST_VALUES values.
+
+        Returns:
+            Name -> (n,) str, "" where a pair has no such flag.
+        """
+        found = {}
+        for name in sorted({name for pair in self.pairs for name in pair.flags}):
+            values = [pair.flags.get(name, "") for pair in self.pairs]
+            kinds = set(values) - {""}
+            if 2 <= len(kinds) <= MOST_VALUES and all(isinstance(kind, str | int) for kind in kinds):
+                found[name] = np.array([str(value) for value in values])
+        return found
+
+
+def collect(records: Iterable[UnitRecord]) -> Arrays:
+    """The predictions in the records of one method, without what has no truth to be scored by, sorted by the pair's id.
 
     Raises:
         UserError: if no pair has a visible point with a truth, or the records are of several data sets.
@@ -64,19 +99,18 @@ def collect(records: Iterable[UnitRecord]) -> Answers:
         raise UserError(f"The records of one method are of several data sets ({several}): keep one run in a folder.")
     ((dataset, split),) = origins
     found.sort(key=lambda prediction: prediction[0].id)
-    return Answers.of(
+    return Arrays.of(
         dataset,
         [(pair, match.points) for pair, match in found],
         confidence=np.concatenate([match.confidence for _, match in found]),
         split=split,
         seconds=sum(record.seconds for record in records),
         failures=sum(len(record.failures) for record in records),
-        peak_bytes=max((record.peak_bytes for record in records if record.peak_bytes is not None), default=None),
     )
 
 
-def read(store: PredictionStore, method: str) -> dict[str, Answers]:
-    """The answers of every method in a run folder, `method` first.
+def read(store: PredictionStore, method: str) -> dict[str, Arrays]:
+    """The predictions of every method in a run folder, `method` first.
 
     Raises:
         UserError: if there are no records of the method, or a record is torn.

@@ -1,58 +1,115 @@
-"""PCK of a tally under every average, and of resamples of its pairs.
+"""Means of a metric under every average, and their intervals.
 
 Intervals come from a bootstrap over pairs, 95 % between the percentiles. Points of one pair stand or fall
 together, so a resample draws whole pairs; `per_point` then pools the points of the pairs drawn. A resample is a
 weight for every pair, how often it was drawn, so all averages of all resamples are a few matrix products.
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from sdcorr.scoring.counts import GROUPS, Tally
-from sdcorr.scoring.pck import AVERAGES, averages
+from sdcorr.scoring.averages import AVERAGES, averages
+from sdcorr.scoring.counts import Counts
 
 RESAMPLES_AT_ONCE = 100  # bounds the memory while drawing: 10 MB for 12,000 pairs
 PAIRS_AT_ONCE = 1024  # bounds the memory while adding: 8 MB for 1,000 resamples
 
 
-def estimate(counts: Tally) -> np.ndarray:
-    """PCK in [0, 1], (averages, G, A): every average in AVERAGES, group and threshold; NaN without points."""
+class Estimate(NamedTuple):
+    """A value and the ends of its 95 % interval; None without a bootstrap."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def times(self, factor: float) -> Estimate:
+        """For example in percent."""
+        ends = (None if end is None else factor * end for end in self[1:])
+        return Estimate(factor * self.value, *ends)
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """Means of K quantities under every average, of G groups of points; NaN without points."""
+
+    values: np.ndarray  # (averages, G, K)
+    resamples: np.ndarray  # (samples, averages, G, K)
+
+    def __sub__(self, other: Means) -> Means:
+        """The difference, resample by resample: both must be of the same pairs, drawn with the same seed."""
+        return Means(self.values - other.values, self.resamples - other.resamples)
+
+    def estimate(self, average: str, group: int, index: int) -> Estimate | None:
+        """One of them with its interval; None without points."""
+        where = (AVERAGES.index(average), group, index)
+        if not np.isfinite(self.values[where]):
+            return None
+        return Estimate(float(self.values[where]), *(interval(self.resamples[(slice(None), *where)]) or ()))
+
+
+class Bootstrap:
+    """Draws pairs anew, always the same for the same number of pairs, so that two methods can be subtracted.
+
+    Args:
+        samples: resamples; 0 for no intervals.
+        seed: of the draws.
+    """
+
+    def __init__(self, samples: int = 1000, seed: int = 0) -> None:
+        self.samples, self.seed = samples, seed
+        self._known: dict[Counts, Means] = {}  # a subject is compared with many methods
+
+    def means(self, counts: Counts) -> Means:
+        """Means over all pairs."""
+        if counts not in self._known:
+            self._known[counts] = Means(estimate(counts), weighted(counts, self._draws(counts)))
+        return self._known[counts]
+
+    def means_of_part(self, counts: Counts, rows: np.ndarray) -> Means:
+        """Means over all points of some pairs, chosen by a mask (n,).
+
+        The draws are those of all pairs, so the number of pairs in a part varies as it would if pairs were chosen anew.
+        """
+        part = counts.ungrouped().rows(rows)
+        return Means(estimate(part), weighted(part, self._draws(counts)[rows]))
+
+    def _draws(self, counts: Counts) -> np.ndarray:
+        return draws(len(counts.ids), self.samples, self.seed)
+
+
+def estimate(counts: Counts) -> np.ndarray:
+    """Every average in AVERAGES of each group and quantity, (averages, G, K); NaN without points."""
     return weighted(counts, np.ones((len(counts.ids), 1), dtype=np.uint16))[0]
 
 
-def resampled(counts: Tally, samples: int, seed: int) -> np.ndarray:
-    """PCK of `samples` bootstrap resamples of the pairs, (samples, averages, G, A).
-
-    The draws depend on the number of pairs and the seed alone, so that two tallies of the same pairs can be
-    subtracted from each other.
-    """
-    return weighted(counts, draws(len(counts.ids), samples, seed))
-
-
-def weighted(counts: Tally, weights: np.ndarray) -> np.ndarray:
-    """PCK of S weightings of the pairs.
+def weighted(counts: Counts, weights: np.ndarray) -> np.ndarray:
+    """Means of S weightings of the pairs.
 
     Args:
         counts: of n pairs.
         weights: (n, S) how often each pair counts.
 
     Returns:
-        (S, averages, G, A), NaN where there is no point.
+        (S, averages, G, K), NaN where there is no point.
     """
-    samples, alphas = weights.shape[1], counts.correct.shape[-1]
+    samples, quantities = weights.shape[1], counts.sums.shape[-1]
     members = [counts.categories == category for category in np.unique(counts.categories)]
     result = []
-    for group in range(len(GROUPS)):
-        columns = _columns(counts.points[:, group], counts.correct[:, group])  # (n, 2A + 2)
+    for group in range(counts.points.shape[1]):
+        columns = _columns(counts.points[:, group], counts.sums[:, group])  # (n, 2K + 2)
         if not counts.points[:, group].any():  # most data sets tell no look-alikes apart
-            result.append(np.full((samples, len(AVERAGES), alphas), np.nan))
+            result.append(np.full((samples, len(AVERAGES), quantities), np.nan))
             continue
-        sums = np.stack([_sums(columns[rows], weights[rows]) for rows in members], axis=1)  # (S, C, 2A + 2)
-        correct, points = sums[..., :alphas], sums[..., alphas]
-        image_pck, images = sums[..., alphas + 1 : -1], sums[..., -1]
+        added = np.stack([_sums(columns[rows], weights[rows]) for rows in members], axis=1)  # (S, C, 2K + 2)
+        sums, points = added[..., :quantities], added[..., quantities]
+        pair_means, pairs = added[..., quantities + 1 : -1], added[..., -1]
         with np.errstate(invalid="ignore"):
-            result.append(np.stack(averages(correct, points, image_pck, images), axis=1))
+            result.append(np.stack(averages(sums, points, pair_means, pairs), axis=1))
     return np.stack(result, axis=2)
 
 
@@ -62,9 +119,9 @@ def draws(pairs: int, samples: int, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     weights = np.empty((pairs, samples), dtype=np.uint16)
     for start in range(0, samples, RESAMPLES_AT_ONCE):
-        count = min(RESAMPLES_AT_ONCE, samples - start)
-        drawn = generator.integers(pairs, size=(count, pairs)) + pairs * np.arange(count)[:, None]
-        weights[:, start : start + count] = np.bincount(drawn.ravel(), minlength=count * pairs).reshape(count, pairs).T
+        size = min(RESAMPLES_AT_ONCE, samples - start)
+        drawn = generator.integers(pairs, size=(size, pairs)) + pairs * np.arange(size)[:, None]
+        weights[:, start : start + size] = np.bincount(drawn.ravel(), minlength=size * pairs).reshape(size, pairs).T
     weights.setflags(write=False)
     return weights
 
@@ -78,10 +135,10 @@ def interval(values: np.ndarray) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _columns(points: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """What every average is made of, for each of n pairs: right points (A), points, PCK of the pair (A), 1 if any."""
-    image_pck = correct / np.maximum(points, 1)[:, None]
-    return np.column_stack([correct, points, image_pck, points > 0]).astype(np.float64)
+def _columns(points: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """What every average is made of, for each of n pairs: sums (K), points, means of the pair (K), 1 if any point."""
+    pair_means = sums / np.maximum(points, 1)[:, None]
+    return np.column_stack([sums, points, pair_means, points > 0]).astype(np.float64)
 
 
 def _sums(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdcorr.scoring.bootstrap import draws, interval
-from sdcorr.visualize.charts import Estimate
+from sdcorr.scoring.bootstrap import Estimate, draws, interval
 
 BINS = 10
 SHARES = tuple(np.linspace(0.05, 1.0, 20).round(2).tolist())  # of the points, that are kept
@@ -141,11 +140,10 @@ def _by_confidence(confidence: np.ndarray, right: np.ndarray, weights: np.ndarra
     """Weighted numbers of right and of wrong points of each confidence there is, (S, U) each, the least sure first."""
     order = np.argsort(confidence, kind="stable")
     starts = np.flatnonzero(np.diff(confidence[order], prepend=-np.inf))
-    sums = (np.add.reduceat(weights[:, order] * of[order], starts, axis=1) for of in (right, ~right))
-    return tuple(sums)
+    good, bad = (np.add.reduceat(weights[:, order] * of[order], starts, axis=1) for of in (right, ~right))
+    return good, bad
 
 
 def _estimate(values: np.ndarray) -> Estimate:
-    """The first value, and the interval of the others; it has no width if there are none."""
-    value = float(values[0])
-    return (value, *(interval(values[1:]) or (value, value)))
+    """The first value, and the interval of the others."""
+    return Estimate(float(values[0]), *(interval(values[1:]) or ()))

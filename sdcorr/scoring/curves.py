@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdcorr.scoring.bootstrap import estimate, interval, resampled
-from sdcorr.scoring.counts import Tally
-from sdcorr.scoring.pck import AVERAGES
-from sdcorr.visualize.charts import LINE_COLORS, Estimate
+from sdcorr.scoring.bootstrap import Bootstrap, Estimate
+from sdcorr.scoring.counts import Counts
+from sdcorr.scoring.metrics import PERCENT
 
 GRID = tuple((np.arange(1, 31) / 100).tolist())  # fractions of the protocol's length
-LINES = len(LINE_COLORS)  # in one chart at most
 
 
-def pck_curve(counts: Tally, average: str, *, samples: int = 1000, seed: int = 0) -> list[Estimate]:
-    """PCK in percent at every threshold that the tally was made with, and its 95 % interval.
+def curve(counts: Counts, average: str, *, samples: int = 1000, seed: int = 0) -> list[Estimate]:
+    """PCK in percent at every threshold that was counted, and its 95 % interval.
 
     Args:
         counts: of n pairs, for example at GRID.
-        average: a name in `sdcorr.scoring.pck.AVERAGES`.
-        samples: bootstrap resamples; 0 for intervals without width.
-        seed: of the bootstrap, the same as of a summary's.
+        average: a name in `sdcorr.scoring.averages.AVERAGES`.
+        samples: bootstrap resamples; 0 for no intervals.
+        seed: of the bootstrap, the same as of the scores.
     """
-    which = AVERAGES.index(average)
-    values = 100 * estimate(counts)[which, 0]  # (A,)
-    resamples = 100 * resampled(counts, samples, seed)[:, which, 0]  # (samples, A)
-    ends = [interval(resamples[:, index]) for index in range(len(values))]
-    return [(float(value), *(end or (float(value), float(value)))) for value, end in zip(values, ends, strict=True)]
+    means = Bootstrap(samples, seed).means(counts.ungrouped())
+    found = (means.estimate(average, 0, index) for index in range(len(counts.measures)))
+    return [each.times(PERCENT.factor) for each in found if each is not None]

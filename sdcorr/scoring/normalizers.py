@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from sdcorr.datasets import Box, Pair
 from sdcorr.errors import UserError
 
-if TYPE_CHECKING:
-    from sdcorr.scoring.protocols import Protocol
+
+class Framed(Protocol):
+    """What a length asks of a protocol of scoring (`sdcorr.scoring.protocols.Protocol`)."""
+
+    @property
+    def name(self) -> str:
+        """Of the protocol."""
+
+    @property
+    def dtype(self) -> str:
+        """The precision of its arithmetic."""
+
+    @property
+    def side(self) -> int | None:
+        """The side in pixels of the square that images are brought to; None in original pixels."""
+
+    def scale(self, size: tuple[int, int]) -> np.ndarray:
+        """The factors of x and y, (2,), from an original image of that size (W, H) to the frame."""
+
+    def to_frame(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Points (N, 2) of an original image of that size (W, H), in pixels of the frame."""
 
 
-def box_of(protocol: Protocol, pair: Pair, which: str) -> Box:
+def box_of(protocol: Framed, pair: Pair, which: str) -> Box:
     """The box of the "source" or "target" object.
 
     Raises:
@@ -34,52 +53,52 @@ def _longest_side(corners: np.ndarray) -> Any:
     return (corners[1] - corners[0]).max()
 
 
-def _sides(box: Box, protocol: Protocol) -> np.ndarray:
+def _sides(box: Box, protocol: Framed) -> np.ndarray:
     """Width and height of a box in original pixels, (2,), in the precision of the protocol."""
     return np.array([box[2] - box[0], box[3] - box[1]], dtype=protocol.dtype)
 
 
-def _target_box(protocol: Protocol, pair: Pair) -> Any:
+def _target_box(protocol: Framed, pair: Pair) -> Any:
     return (_sides(box_of(protocol, pair, "target"), protocol) * protocol.scale(pair.target_size)).max()
 
 
-def _target_box_or_image(protocol: Protocol, pair: Pair) -> Any:
+def _target_box_or_image(protocol: Framed, pair: Pair) -> Any:
     return _target_image(protocol, pair) if pair.target_box is None else _target_box(protocol, pair)
 
 
-def _source_box(protocol: Protocol, pair: Pair) -> Any:
+def _source_box(protocol: Framed, pair: Pair) -> Any:
     corners = np.reshape(box_of(protocol, pair, "source"), (2, 2))
     return _longest_side(protocol.to_frame(corners, pair.source_size))
 
 
-def _target_box_times_x_scale(protocol: Protocol, pair: Pair) -> Any:
+def _target_box_times_x_scale(protocol: Framed, pair: Pair) -> Any:
     return _sides(box_of(protocol, pair, "target"), protocol).max() * protocol.scale(pair.target_size)[0]
 
 
-def _target_box_times_y_scale(protocol: Protocol, pair: Pair) -> Any:
+def _target_box_times_y_scale(protocol: Framed, pair: Pair) -> Any:
     return _sides(box_of(protocol, pair, "target"), protocol).max() * protocol.scale(pair.target_size)[1]
 
 
-def _key_points(protocol: Protocol, pair: Pair) -> Any:
+def _key_points(protocol: Framed, pair: Pair) -> Any:
     points = protocol.to_frame(pair.true_points, pair.target_size)
     return _longest_side(np.stack([points.min(0), points.max(0)]))
 
 
-def _padded_key_points(protocol: Protocol, pair: Pair) -> Any:
+def _padded_key_points(protocol: Framed, pair: Pair) -> Any:
     points = protocol.to_frame(pair.true_points, pair.target_size)
     points = np.concatenate([points, np.full((1, 2), -1, dtype=protocol.dtype)])  # (V + 1, 2)
     return _longest_side(np.stack([points.min(0), points.max(0)]))
 
 
-def _target_image(protocol: Protocol, pair: Pair) -> Any:
+def _target_image(protocol: Framed, pair: Pair) -> Any:
     return (np.array(pair.target_size, dtype=protocol.dtype) * protocol.scale(pair.target_size)).max()
 
 
-def _frame_side(protocol: Protocol, pair: Pair) -> Any:
+def _frame_side(protocol: Framed, pair: Pair) -> Any:
     return np.dtype(protocol.dtype).type(protocol.side)
 
 
-NORMALIZERS: dict[str, Callable[[Protocol, Pair], Any]] = {
+NORMALIZERS: dict[str, Callable[[Framed, Pair], Any]] = {
     # longest side of the target's box
     "target_box": _target_box,
     # the same, or the longest side of the target image where the pair has no box

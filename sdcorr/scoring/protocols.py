@@ -5,16 +5,18 @@ nothing without the name of its protocol. Predictions and annotations are stored
 images, and a protocol turns them into its own frame here and nowhere else.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from sdcorr.datasets import Box, Pair
 from sdcorr.errors import UserError
-from sdcorr.scoring.arrays import Answers
+from sdcorr.scoring.arrays import Arrays
 from sdcorr.scoring.frames import BoxCrop, Capped, Frame, Letterbox, Original, Square
 from sdcorr.scoring.normalizers import NORMALIZERS, box_of
 from sdcorr.scoring.pck import point_distances, within
@@ -38,7 +40,7 @@ class Protocol:
     comparison: str = "<="  # or "<": whether a distance exactly on the threshold is correct
     offset: float = 0.0  # added to x and y of a prediction in the frame; -0.5 for code that reports pixel indices
     first_pixel: float = 0.0  # what the annotation calls the first pixel, taken off it; code that does not ask has 0
-    headline: str = "per_image"  # the average that is reported first, a name in sdcorr.scoring.pck.AVERAGES
+    headline: str = "per_image"  # the average that is reported first, a name in sdcorr.scoring.averages.AVERAGES
     dtype: str = "float64"  # precision of the arithmetic; it decides for distances exactly on the threshold
     special: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # data set -> fields with other values
 
@@ -51,7 +53,7 @@ class Protocol:
         """Whether there is a rule for a data set."""
         return self.otherwise is not None or SCORED_AS.get(dataset, dataset) in self.normalizers
 
-    def on(self, dataset: str) -> "Protocol":
+    def on(self, dataset: str) -> Protocol:
         """The protocol as it is for one data set.
 
         Raises:
@@ -85,7 +87,7 @@ class Protocol:
         return self.on(dataset)._normalizer(dataset)(pair)
 
     def correct(self, dataset: str, pair: Pair, predicted: np.ndarray, alphas: Sequence[float]) -> np.ndarray:
-        """Which of the V visible points are right.
+        """Which of the V visible points are correct.
 
         Args:
             dataset: name of the data set that the pair is from.
@@ -96,38 +98,52 @@ class Protocol:
         Returns:
             (V, A) bool.
         """
-        return self.hits(Answers.of(dataset, [(pair, predicted)]), alphas)
+        return self.correct_points(Arrays.of(dataset, [(pair, predicted)]), alphas)
 
-    def hits(self, answers: Answers, alphas: Sequence[float]) -> np.ndarray:
-        """Which of the m points of n pairs are right, (m, A) bool; see `correct`."""
-        here, dtype = self.on(answers.dataset), np.dtype(self.dtype).type
-        normalizer = here._normalizer(answers.dataset)
-        lengths = np.array([normalizer(pair) for pair in answers.pairs], dtype=dtype)[answers.rows]  # (m,)
-        boxes = [box_of(here, pair, "target") for pair in answers.pairs] if here.frame.needs_box else None
-        scale, shift = here._affine([pair.target_size for pair in answers.pairs], boxes)  # (n, 2) each
-        scale, shift = scale[answers.rows], shift[answers.rows]  # (m, 2) each
-        truth = (answers.truth.astype(dtype) - dtype(here.first_pixel)) * scale + shift
-        predicted = answers.predicted.astype(dtype) * scale + shift + dtype(here.offset)
+    def correct_points(self, arrays: Arrays, alphas: Sequence[float]) -> np.ndarray:
+        """Which of the m points of n pairs are correct, (m, A) bool; see `correct`."""
+        predicted, truth, lengths = self.in_frame(arrays)
+        comparison = self.on(arrays.dataset).comparison
         distances = point_distances(predicted, truth)  # (m,)
-        return np.stack([within(distances, lengths, alpha, here.comparison) for alpha in alphas], axis=-1)
+        return np.stack([within(distances, lengths[arrays.rows], alpha, comparison) for alpha in alphas], axis=-1)
 
-    def _normalizer(self, dataset: str) -> Any:
-        """What gives the length of a pair."""
-        rule = NORMALIZERS[self.normalizers.get(SCORED_AS.get(dataset, dataset), self.otherwise)]
-        return lambda pair: rule(self, pair)
+    def in_frame(self, arrays: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All that PCK compares, in pixels of the frame and in the precision of the protocol.
+
+        Returns:
+            Predicted points (m, 2), true points (m, 2), and the length L of each pair (n,).
+
+        Raises:
+            UserError: if the protocol asks for a box and a pair has none, or has no rule for the data set.
+        """
+        here, dtype = self.on(arrays.dataset), np.dtype(self.dtype).type
+        normalizer = here._normalizer(arrays.dataset)
+        lengths = np.array([normalizer(pair) for pair in arrays.pairs], dtype=dtype)  # (n,)
+        boxes = [box_of(here, pair, "target") for pair in arrays.pairs] if here.frame.needs_box else None
+        scale, shift = here._affine([pair.target_size for pair in arrays.pairs], boxes)  # (n, 2) each
+        scale, shift = scale[arrays.rows], shift[arrays.rows]  # (m, 2) each
+        truth = (arrays.truth.astype(dtype) - dtype(here.first_pixel)) * scale + shift
+        predicted = arrays.predicted.astype(dtype) * scale + shift + dtype(here.offset)
+        return predicted, truth, lengths
+
+    def _normalizer(self, dataset: str) -> Callable[[Pair], Any]:
+        """What gives the length of a pair of a data set that the protocol knows."""
+        name = self.normalizers.get(SCORED_AS.get(dataset, dataset), self.otherwise)
+        assert name is not None
+        return partial(NORMALIZERS[name], self)
 
     def _affine(self, sizes: Sequence[tuple[int, int]], boxes: Sequence[Box] | None) -> tuple[np.ndarray, np.ndarray]:
         """Scale and shift (n, 2) of n images in the precision of the protocol."""
-        boxes = np.full((len(sizes), 4), np.nan) if boxes is None else np.array(boxes, dtype=np.float64)
-        scale, shift = self.frame.affine(np.array(sizes, dtype=np.float64).reshape(-1, 2), boxes.reshape(-1, 4))
+        edges = np.full((len(sizes), 4), np.nan) if boxes is None else np.array(boxes, dtype=np.float64)
+        scale, shift = self.frame.affine(np.array(sizes, dtype=np.float64).reshape(-1, 2), edges.reshape(-1, 4))
         return scale.astype(self.dtype), shift.astype(self.dtype)
 
 
 @lru_cache(maxsize=4096)  # a benchmark has far fewer sizes than pairs
 def _scale(frame: Frame, size: tuple[int, int], dtype: str) -> np.ndarray:
     """The factors of x and y, (2,), of an image of that size."""
-    scale, _ = frame.affine(np.array([size], dtype=np.float64), np.full((1, 4), np.nan))
-    scale = scale[0].astype(dtype)
+    scales, _ = frame.affine(np.array([size], dtype=np.float64), np.full((1, 4), np.nan))
+    scale = scales[0].astype(dtype)
     scale.setflags(write=False)
     return scale
 

@@ -1,89 +1,120 @@
-"""Records to numbers, under any protocol: `python -m sdcorr.scoring.score RUN [RUN ...] [--protocol NAME ...]`.
+"""Arrays to scores: means with intervals, of all points and of parts of the data, and differences between methods.
 
-A RUN is the folder of an evaluation. Scoring reads its records only, no data set and no model, so one run is scored
-under every protocol in seconds. Prints the protocols side by side, beside what others have published under the same
-ones, and writes summary-<protocol>.json into each run folder.
+Two methods are compared on the pairs that both have, with the same draws, so what makes a pair hard for both cancels.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import Console
+import numpy as np
 
-from sdcorr.cli.command import answer
-from sdcorr.cli.runs import arguments, opened, parse
-from sdcorr.files import write_whole
-from sdcorr.report.terminal import print_side_by_side
-from sdcorr.run.store import PredictionStore
-from sdcorr.scoring.arrays import Answers, read
-from sdcorr.scoring.bootstrap import estimate
-from sdcorr.scoring.counts import Tally, tally
+from sdcorr.scoring.arrays import Arrays
+from sdcorr.scoring.averages import AVERAGES, USUAL
+from sdcorr.scoring.bootstrap import Bootstrap, Means
+from sdcorr.scoring.counts import Counts, count
+from sdcorr.scoring.metrics import METRICS, Metric
+from sdcorr.scoring.parts import GROUPS, Part
 from sdcorr.scoring.pck import ALPHAS
 from sdcorr.scoring.protocols import PROTOCOLS, Protocol, protocol_named
-from sdcorr.scoring.summary import Summary, summarize
+from sdcorr.scoring.scores import Measured, Score, Scores
 
-__all__ = ["Summary", "Tally", "estimate", "score", "score_answers", "summarize", "tally", "write_summary"]
-
-ALL = "all"  # every protocol that has a rule for the data set
+EVERY = "all"  # every protocol that has a rule for the data set
 
 
 def score(
-    store: PredictionStore,
-    method: str,
+    arrays: Mapping[str, Arrays],
+    subject: str,
     protocol: Protocol,
     alphas: Sequence[float] = ALPHAS,
     *,
+    metrics: Sequence[Metric] = METRICS,
     samples: int = 1000,
     seed: int = 0,
-) -> Summary:
-    """Scores a method of a run beside all the others in its folder, under one protocol, see `score_answers`.
+) -> Scores:
+    """Scores one method beside others under one protocol.
 
-    Raises:
-        UserError: if there are no records of the method, a record is torn, or the protocol does not suit the
-        data.
-    """
-    return score_answers(read(store, method), method, protocol, alphas, samples=samples, seed=seed)
-
-
-def score_answers(
-    answers: Mapping[str, Answers],
-    method: str,
-    protocol: Protocol,
-    alphas: Sequence[float] = ALPHAS,
-    *,
-    samples: int = 1000,
-    seed: int = 0,
-) -> Summary:
-    """Scores one method beside others.
-
-    Returns:
-        The flat summary of `summarize` after `protocol` (its name), `headline` (the average that it reports first),
-        `dataset`, `split`, `failures` (pairs without a prediction because of an image) and `seconds` (time that the
-        method took, over all ranks); `baseline/<name>/seconds` likewise.
+    Args:
+        arrays: what each method predicted, by its name, see `sdcorr.scoring.arrays.read`.
+        subject: the method that the scores are about; the others are what it is compared with.
+        protocol: what correct means.
+        alphas: thresholds, fractions of the protocol's length.
+        metrics: what is scored.
+        samples: bootstrap resamples; 0 for no intervals.
+        seed: of the bootstrap.
 
     Raises:
         UserError: if the protocol does not suit the data.
     """
-    ours = answers[method]
-    summary: Summary = {"protocol": protocol.name, "headline": protocol.on(ours.dataset).headline}
-    summary |= {"dataset": ours.dataset, "split": ours.split, "failures": ours.failures, "seconds": ours.seconds}
-    tallies = {name: tally(each, protocol, alphas) for name, each in answers.items()}
-    summary |= summarize(tallies, method, alphas, samples=samples, seed=seed)
-    return summary | {f"baseline/{name}/seconds": each.seconds for name, each in answers.items() if name != method}
+    names = [subject, *(name for name in arrays if name != subject)]
+    counts = {name: [count(arrays[name], protocol, alphas, metric) for metric in metrics] for name in names}
+    methods, differences = score_counts(counts, Bootstrap(samples, seed))
+    ours = arrays[subject]
+    return Scores(
+        protocol.name,
+        protocol.on(ours.dataset).headline,
+        ours.dataset,
+        ours.split,
+        subject,
+        methods,
+        differences,
+        {name: arrays[name].seconds for name in names},
+        ours.failures,
+    )
 
 
-def write_summary(run_dir: str | Path, summary: Summary, name: str = "summary.json") -> Path:
-    """Writes a summary into the run folder, in one piece, and returns its path.
+def score_counts(
+    counts: Mapping[str, Sequence[Counts]], bootstrap: Bootstrap
+) -> tuple[dict[str, Measured], dict[str, Measured]]:
+    """The scores of methods, and the differences between the first and each other.
 
-    Raises:
-        UserError: if the disk is full or the folder cannot be written.
+    Args:
+        counts: of each metric, by the method's name; the first method is the subject.
+        bootstrap: draws the intervals.
+
+    Returns:
+        The scores of each method, with parts for the subject; the subject's less those of each other method with which
+        it shares pairs.
     """
-    path = Path(run_dir) / name
-    write_whole(path, json.dumps(summary, indent=1) + "\n")
-    return path
+    subject = next(iter(counts))
+    methods, differences = {}, {}
+    for name, each in counts.items():
+        methods[name] = Measured(*each[0].sizes, scores_of(each, bootstrap, parts=name == subject))
+        if name != subject:
+            mine, theirs = shared(counts[subject], each)
+            if len(mine[0].ids):
+                differences[name] = Measured(*mine[0].sizes, scores_of(mine, bootstrap, less=theirs))
+    return methods, differences
+
+
+def scores_of(
+    counts: Sequence[Counts], bootstrap: Bootstrap, *, less: Sequence[Counts] | None = None, parts: bool = False
+) -> tuple[Score, ...]:
+    """The scores of one method, metric by metric.
+
+    Args:
+        counts: of each metric, all of the same pairs.
+        bootstrap: draws the intervals.
+        less: another method's, of the same pairs; its means are taken off.
+        parts: whether categories and degrees of difficulty are told apart.
+    """
+    found: list[Score] = []
+    for each, other in zip(counts, less or [None] * len(counts), strict=True):
+        means = bootstrap.means(each)
+        found += _of_all(each, means if other is None else means - bootstrap.means(other))
+        for part, rows in each.parts() if parts else ():
+            means = bootstrap.means_of_part(each, rows)
+            means = means if other is None else means - bootstrap.means_of_part(other, rows)
+            found += _of_part(each, means, part, rows)
+    return tuple(found)
+
+
+def shared(ours: Sequence[Counts], theirs: Sequence[Counts]) -> tuple[list[Counts], list[Counts]]:
+    """The counts of the pairs that two methods both have, row by row."""
+    if np.array_equal(ours[0].ids, theirs[0].ids):
+        return list(ours), list(theirs)
+    _, mine, others = np.intersect1d(ours[0].ids, theirs[0].ids, assume_unique=True, return_indices=True)
+    return [each.rows(mine) for each in ours], [each.rows(others) for each in theirs]
 
 
 def protocols_for(names: Sequence[str], dataset: str) -> list[Protocol]:
@@ -92,36 +123,25 @@ def protocols_for(names: Sequence[str], dataset: str) -> list[Protocol]:
     Raises:
         UserError: if there is no such preset, or it has no rule for the data set.
     """
-    if ALL in names:
+    if EVERY in names:
         return [protocol for protocol in PROTOCOLS.values() if protocol.knows(dataset)]
     return [protocol_named(name, dataset) for name in dict.fromkeys(names)]
 
 
-def main(given: Sequence[str] | None = None) -> None:
-    """Scores finished runs, see the top of this file.
-
-    Raises:
-        UserError: if an argument, a folder or a record is not what it should be.
-    """
-    parser = arguments("sdcorr.scoring.score", __doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a finished evaluation")
-    parser.add_argument("--protocol", nargs="+", default=[ALL], metavar="NAME", help=f"{ALL}, {', '.join(PROTOCOLS)}")
-    chosen = parse(parser, given)
-    for name in set(chosen.protocol) - {ALL}:
-        protocol_named(name)
-    console, scored = Console(), []
-    with console.status("scoring") as status:
-        for run in dict.fromkeys(chosen.runs):
-            store, method = opened(run, chosen.method)
-            status.update(f"reading {run}")
-            answers = read(store, method)
-            for protocol in protocols_for(chosen.protocol, answers[method].dataset):
-                status.update(f"scoring {run} under {protocol.name}")
-                summary = score_answers(answers, method, protocol, chosen.alphas, samples=chosen.bootstrap)
-                write_summary(run, summary, f"summary-{protocol.name}.json")
-                scored.append((run, method, summary))
-    print_side_by_side(scored, console)
+def _of_all(counts: Counts, means: Means) -> Iterator[Score]:
+    """Scores of all points, of those with a look-alike, and of the others."""
+    categories = len(np.unique(counts.categories)) > 1  # of one category all averages are one of the usual two
+    for index, measure in enumerate(counts.measures):
+        for average in AVERAGES if categories else USUAL:
+            for group, part in enumerate(GROUPS if average in USUAL else GROUPS[:1]):
+                if (estimate := means.estimate(average, group, index)) is not None:
+                    points = counts.points[:, group]
+                    yield Score(measure, average, part, estimate, int((points > 0).sum()), int(points.sum()))
 
 
-if __name__ == "__main__":
-    answer(main)
+def _of_part(counts: Counts, means: Means, part: Part, rows: np.ndarray) -> Iterator[Score]:
+    """Scores of all points of some pairs."""
+    for average in USUAL:
+        for index, measure in enumerate(counts.measures):
+            if (estimate := means.estimate(average, 0, index)) is not None:
+                yield Score(measure, average, part, estimate, int(rows.sum()), int(counts.points[rows, 0].sum()))

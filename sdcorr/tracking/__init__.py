@@ -2,13 +2,11 @@
 
 One run folder is one W&B run, however many processes work on it and however often it is gone on with. Sections of the
 default workspace: `pck@0.10` and kin (one number a run, so bars over runs), `charts` (W&B's own, over runs too),
-`figures` (the same with intervals, and the best and worst pairs), `tables` (of pairs, to sort and filter) and
-`attention` (loss and maps of a watched source image over the steps of its optimization).
+`figures` (the same with intervals, and the best and worst pairs), `tables` (of scores, and of pairs, to sort and
+filter) and `attention` (loss and maps of a watched source image over the steps of its optimization).
 """
 
-from sdcorr.tracking.dashboard import log_scores
-from sdcorr.tracking.pairs import log_pairs
 from sdcorr.tracking.session import finish, make_logger
 from sdcorr.tracking.watch import Watch
 
-__all__ = ["Watch", "finish", "log_pairs", "log_scores", "make_logger"]
+__all__ = ["Watch", "finish", "make_logger"]

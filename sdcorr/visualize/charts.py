@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # readable on white and on black
 DASHES = ("-", "--", "-.", ":")
 LONGEST = 36  # characters of a name in a chart
-Estimate = tuple[float, float, float]  # a value and the ends of its interval, which may be the value itself
+Estimate = tuple[float, float | None, float | None]  # a value and the ends of its interval; None: it has none
 
 
 def curve(x: Sequence[float], series: Mapping[str, Sequence[Estimate]], x_label: str, y_label: str) -> Figure:
@@ -30,7 +30,7 @@ def curve(x: Sequence[float], series: Mapping[str, Sequence[Estimate]], x_label:
     axes = figure.subplots()
     marker = "o" if len(x) < 10 else None
     for i, (name, points) in enumerate(series.items()):
-        value, low, high = np.array(points).T
+        value, low, high = np.array(points, dtype=float).T  # NaN, where there is no end, draws nothing
         color, dashes = LINE_COLORS[i % len(LINE_COLORS)], DASHES[i % len(DASHES)]
         axes.plot(x, value, marker=marker, color=color, linestyle=dashes, label=_plain(name))
         axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
@@ -61,7 +61,7 @@ def bars(rows: Mapping[str, Estimate], x_label: str, *, title: str = "") -> Figu
     axes.invert_yaxis()
     axes.set_xlabel(x_label)
     axes.grid(axis="x", alpha=0.25)
-    if (low < 0).any():
+    if (np.fmin(value, low) < 0).any():
         axes.axvline(0, color=LINE_COLORS[1], linewidth=1)
     axes.set_title(title, fontsize=10)
     return figure

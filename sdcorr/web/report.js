@@ -74,7 +74,7 @@ class Gallery {
     this.shown = this.data.pairs.filter(
       (pair) =>
         (!chosen.category.value || pair.category === chosen.category.value) &&
-        (!correct || (pair.share !== null && is(pair.share))) &&
+        (!correct || (pair.fraction !== null && is(pair.fraction))) &&
         pair.confidence >= from &&
         pair.confidence <= to,
     );

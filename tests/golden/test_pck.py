@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from sdcorr.datasets import Pair
-from sdcorr.scoring.pck import PCK, point_distances, within
+from sdcorr.scoring.pck import point_distances, within
 from sdcorr.scoring.protocols import NORMALIZERS, PROTOCOLS
+from sdcorr.scoring.torch_metric import PCK
 from tests.golden.released import FOLDER
 
 HEDLIN = PROTOCOLS["hedlin"]

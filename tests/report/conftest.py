@@ -1,68 +1,31 @@
-"""A real run, tiny: eight pairs of two classes, the probe with two variants and a baseline."""
+"""A small run and its page, and a browser to open pages in."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from sdcorr.cli import build
-from sdcorr.cli.compose import compose
-from sdcorr.datasets import Pair
 from sdcorr.report.page import write_report
-from sdcorr.run.predict import predict
-from sdcorr.run.store import PredictionStore
+from sdcorr.report.results import Results, gather
 from sdcorr.scoring.protocols import protocol_named
-from sdcorr.scoring.score import score, write_summary
-from sdcorr.scoring.summary import Summary
-from sdcorr.toybox.dataset import Toybox
 from tests.browser import browser
+from tests.report.runs import CLAIMS, Few, Run, make_run
 
 __all__ = ["browser"]
 STANDARD = protocol_named("standard")
 
 
-class Few:
-    """The first pairs of the toybox's demo."""
-
-    name, split = "toybox", "demo"
-
-    def __init__(self) -> None:
-        self.pairs: tuple[Pair, ...] = Toybox("demo").pairs[:8]
-
-    def image(self, key: str) -> Image.Image:
-        return Toybox("demo").image(key)
-
-    def digest(self, key: str) -> str:
-        return Toybox("demo").digest(key)
-
-
-@dataclass(frozen=True)
-class Run:
-    store: PredictionStore
-    summary: Summary
-    benchmark: Few
-    page: Path  # its report
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    store = make_run(tmp_path_factory.mktemp("run"))
+    return gather(store, "prompt", STANDARD, samples=100, claims=CLAIMS)
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    quick = ["method.steps=3", "method.restarts=1", "method.transfer_crops=2", "embeddings=null", "maps=8"]
-    others = ["baselines.names=[same_pixel]", "variants=[{steps: 1}, {steps: 2}]"]
-    cfg, benchmark = compose("eval", "method=read_once", *quick, *others), Few()
-    store = PredictionStore(tmp_path_factory.mktemp("run"))
-    config = build.decisive(cfg, benchmark)
-    store.claim_run({"dataset": config["dataset"]}, benchmark)
-    for name, make in build.methods(cfg, benchmark).items():
-        store.claim(name, build.claim(cfg, config, name))
-        predict(benchmark, make, store, name)
-    summary = score(store, "prompt", STANDARD, samples=100)
-    write_summary(store.run_dir, summary)
-    page = write_report(store, "prompt", STANDARD, summary, image=benchmark.image, samples=100)
-    return Run(store, summary, benchmark, page)
+def run(results: Results) -> Run:
+    return Run(results.store, Few(), write_report(results, image=Few().image))
 
 
 class Opened:

@@ -5,14 +5,13 @@ import pytest
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim
 from sdcorr.report.comparison import write_comparison
-from sdcorr.report.terminal import cell
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import collect
 from sdcorr.scoring.compare import compare
 from sdcorr.scoring.protocols import protocol_named
-from tests.report.test_page_data import table, text
+from tests.report.test_page_data import cell, table, text
 from tests.run.fakes import make_pair
-from tests.scoring.tallies import missed, record, write_records
+from tests.scoring.fakes import missed, record, write_records
 
 STANDARD = protocol_named("standard")
 
@@ -38,13 +37,13 @@ def runs(tmp_path):
 def test_runs_stand_beside_each_other_and_against_the_first(runs, tmp_path) -> None:
     page = write_comparison(runs, STANDARD, tmp_path / "page.html", samples=50).read_text()
     head, *rows = table(page, "per point")
-    assert [re.sub(r"\W*$", "", each) for each in head][-2:] == ["better @0.10 by", "on pairs"]
+    assert [re.sub(r"\W*$", "", each) for each in head][-2:] == ["better in PCK@0.10 by", "on pairs"]
     by_name = {row[0]: row[1:] for row in rows}
     assert list(by_name) == ["five", "one", "three"] and by_name["five"][-2:] == ["-", "-"]
-    answers = [collect(store.records(method)) for store, method in runs]
-    for name, other, pairs in (("one", answers[1], "3"), ("three", answers[2], "2")):
-        summary = compare(other, answers[0], STANDARD, samples=50)
-        assert by_name[name][-2:] == [cell(summary, "difference/pck@0.10/per_point", sign="+"), pairs]
+    arrays = [collect(store.records(method)) for store, method in runs]
+    for name, other, pairs in (("one", arrays[1], "3"), ("three", arrays[2], "2")):
+        found = compare(other, arrays[0], STANDARD, samples=50)
+        assert by_name[name][-2:] == [cell(found.difference, "per_point", signed=True), pairs]
     assert by_name["one"][-2].startswith("-28.6")  # 2 of 7 points fewer
     assert by_name["three"][0] == "2" and by_name["five"][0] == "3"
     settings = text(page[page.index("What differs") :])

@@ -15,7 +15,7 @@ from sdcorr.run.records import UnitRecord
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.protocols import protocol_named
 from tests.run.fakes import make_pair
-from tests.scoring.tallies import missed, record, write_records
+from tests.scoring.fakes import missed, record, write_records
 
 SILENT = Console(quiet=True)
 
@@ -36,7 +36,9 @@ def many(**sizes: int) -> list[Judged]:
 def test_a_sample_is_spread_over_categories_with_the_best_and_the_worst_of_each() -> None:
     pairs = many(cat=50, bus=90, owl=3)
     kept = chosen(pairs, 20)
-    by_category = {name: [each.share for each in kept if each.pair.category == name] for name in ("cat", "bus", "owl")}
+    by_category = {
+        name: [each.fraction for each in kept if each.pair.category == name] for name in ("cat", "bus", "owl")
+    }
     assert {name: len(shares) for name, shares in by_category.items()} == {"cat": 9, "bus": 8, "owl": 3}
     assert (by_category["cat"][0], by_category["cat"][-1]) == (0, 0.49)
     assert (by_category["bus"][0], by_category["bus"][-1]) == (0, 0.89)
@@ -50,10 +52,10 @@ def test_right_is_what_the_protocol_says_and_unknown_where_there_is_no_truth() -
     (found, sure) = judged(
         [record([(half, answer), missed(make_pair("a-c", points=2), [0, 30])])], protocol_named("standard")
     )
-    assert found.right == (True, None, False) and found.share == 0.5 and sure.right == (True, False)
+    assert found.right == (True, None, False) and found.fraction == 0.5 and sure.right == (True, False)
     blind = make_pair("a-d", points=1, target_points=[[np.nan, np.nan]])
     (unknown,) = judged([record([(blind, Match(np.ones((1, 2)), np.ones(1)))])], protocol_named("standard"))
-    assert unknown.right == (None,) and unknown.share is None
+    assert unknown.right == (None,) and unknown.fraction is None
 
 
 def stored(folder, pairs: int = 4, cells: int = 4) -> PredictionStore:

@@ -70,9 +70,9 @@ def test_pairs_are_filtered_and_sorted(run, opened) -> None:
         page.select_option("[name=correct]", kind)
         assert count() == f"{number} of 8 pairs"
     page.select_option("[name=correct]", "")
-    page.select_option("[name=order]", "share")
+    page.select_option("[name=order]", "fraction")
     assert shares() == sorted(all_shares) != shares()[::-1]
-    page.select_option("[name=order]", "-share")
+    page.select_option("[name=order]", "-fraction")
     assert shares() == sorted(all_shares, reverse=True)
     confidences = sorted(
         float(match.confidence.mean()) for record in run.store.records("prompt") for _, match in record.predictions

@@ -12,13 +12,19 @@ from sdcorr.datasets.folder import Folder
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim
 from sdcorr.report.page import write_report
-from sdcorr.report.terminal import cell
+from sdcorr.report.results import gather
+from sdcorr.report.table import number
 from sdcorr.run.records import Failure, UnitRecord
 from sdcorr.run.store import PredictionStore
+from sdcorr.scoring.metrics import Measure
+from sdcorr.scoring.metrics.pck import METRIC as PCK
+from sdcorr.scoring.parts import ALL, Part
+from sdcorr.scoring.pck import ALPHAS
 from sdcorr.scoring.protocols import protocol_named
-from sdcorr.scoring.score import score
+from sdcorr.scoring.scores import Measured
+from tests.report.runs import CLAIMS
 from tests.run.fakes import Pictureless, claimed, make_pair
-from tests.scoring.tallies import write_records, write_run
+from tests.scoring.fakes import write_records, write_run
 
 STANDARD = protocol_named("standard")
 
@@ -41,61 +47,74 @@ def shown(page: str) -> dict:
     return json.loads(re.search(r'id="gallery-data">(.*?)</script>', page, flags=re.DOTALL)[1])
 
 
-def report(store: PredictionStore, *, image=None, protocol=STANDARD, scored: bool = True, **how: int) -> str:
-    summary = score(store, "prompt", protocol, samples=20) if scored else None
-    return write_report(store, "prompt", protocol, summary, image=image, samples=20, **how).read_text()
+def report(store: PredictionStore, *, image=None, **how: int) -> str:
+    return write_report(gather(store, "prompt", STANDARD, samples=20), image=image, **how).read_text()
 
 
-def test_its_numbers_are_those_of_the_summary(run) -> None:
-    page, summary = run.page.read_text(), run.summary
-    assert f"{100 * summary['pck@0.10/per_point']:.1f} %" in text(page)
+def cell(measured: Measured, average: str, alpha: float = 0.1, part: Part = ALL, signed: bool = False) -> str:
+    """A score as a table has it: `45.4 [43.9, 46.8]`."""
+    score = measured.find(Measure(PCK, alpha), average, part)
+    assert score is not None
+    written = number(score, signed=signed)
+    return f"{written.text} {written.interval}"
+
+
+def test_its_numbers_are_those_of_the_scores(run, results) -> None:
+    page, scores = run.page.read_text(), results.scores
+    assert f"{cell(scores.ours, 'per_point').split()[0]} %" in text(page)
     for average in ("per_point", "per_image"):
-        head, *rows = table(page, average.replace("_", " ") + "</caption>")
-        assert head[-1] == "prompt is better @0.10 by" and len(rows) == 1 + 2 + 1
-        prefixes = {"prompt": "", **{row[0]: f"baseline/{row[0]}/" for row in rows[1:]}}
-        assert list(prefixes) == ["prompt", "steps=1", "steps=2", "same_pixel"]
+        head, *rows = table(page, average.replace("_", " ") + ", protocol standard: 8 pairs")
+        assert head[-1] == "prompt is better @0.10 by"
+        assert [row[0] for row in rows] == ["prompt", "prompt_steps_1", "prompt_steps_2", "same_pixel"]
         for name, *cells, better in rows:
-            wanted = [cell(summary, f"{prefixes[name]}pck@{a}/{average}") for a in ("0.01", "0.05", "0.10", "0.15")]
-            assert cells == wanted
-            key = f"difference/{name}/pck@0.10/{average}"
-            assert better == ("" if name == "prompt" else cell(summary, key, sign="+"))
-    kinds = {row[0]: row[1:] for row in table(page, "per point; click")}
+            assert cells[: len(ALPHAS)] == [cell(scores.methods[name], average, alpha) for alpha in ALPHAS]
+            lead = "" if name == "prompt" else cell(scores.differences[name], average, signed=True)
+            assert better == lead
+    head, *rows = table(page, "prompt, per point; click")
+    kinds = {row[0]: row[1:] for row in rows}
     categories = {pair.category for pair in run.benchmark.pairs}
-    pairs = {name: [p for p in run.benchmark.pairs if p.category == name] for name in categories}
-    for name, members in pairs.items():
-        points = sum(int(pair.visible.sum()) for pair in members)
-        wanted = cell(summary, f"pck@0.10/per_point/category/{name}")
-        assert [kinds[name][i] for i in (0, 1, 2, 5)] == ["category", "4", str(points), wanted]
-    protocols = table(page, "in bold what")
+    assert len(categories) == 2
+    for name in categories:
+        points = sum(int(pair.visible.sum()) for pair in run.benchmark.pairs if pair.category == name)
+        assert kinds[name][:3] == ["category", "4", str(points)]
+        assert kinds[name][5] == cell(scores.ours, "per_point", part=Part("category", name))
+    protocols = table(page, "toybox demo, prompt: 8 pairs")
     assert {row[0] for row in protocols[1:]} > {"standard", "hedlin", "sd_dino"}
 
 
-def test_variants_have_bars_and_a_curve(run) -> None:
+def test_variants_have_bars_and_a_curve(run, results) -> None:
     page = run.page.read_text()
     assert 'aria-label="PCK@0.10 per point over steps"' in page  # 1, 2, and the method's own 3
     assert 'aria-label="By how much prompt is better than each variant"' in page
     plain = text(page[page.index('id="variants"') :])
-    assert cell(run.summary, "difference/steps=1/pck@0.10/per_point", sign="+") in plain
+    assert "steps=3 is the method's own" in plain
+    assert cell(results.scores.differences["prompt_steps_1"], "per_point", signed=True) in plain
+
+
+def test_without_claims_nothing_is_a_variant(run) -> None:
+    page = write_report(gather(run.store, "prompt", STANDARD, samples=0), image=None).read_text()
+    assert 'id="variants"' not in page and set(CLAIMS) <= set(text(page).split())
+    write_report(gather(run.store, "prompt", STANDARD, samples=100, claims=CLAIMS), image=run.benchmark.image)
 
 
 def test_cost_is_of_every_method(run) -> None:
-    rows = {row[0]: row[1:] for row in table(run.page.read_text().replace('id="cost"', "<caption>cost"), "cost")}
+    rows = {row[0]: row[1:] for row in table(run.page.read_text(), "time and memory of each method")}
     records = run.store.records("prompt")
     points = sum(len(match.points) for record in records for _, match in record.predictions)
     seconds, peak = sum(record.seconds for record in records), max(record.peak_bytes for record in records)
     assert rows["prompt"] == [f"{points}", f"{seconds:.1f}", f"{seconds / points:.3f}", f"{peak / 2**20:,.0f}"]
-    assert set(rows) == {"method", "prompt", "same_pixel", "steps=1", "steps=2"}
+    assert set(rows) == {"method", *CLAIMS}
 
 
 def test_published_numbers_stand_beside_only_what_they_may(tmp_path) -> None:
     errors = {f"a{i}-b": [0.0, 30.0] for i in range(3)}
     page = report(PredictionStore(write_run(tmp_path, errors)))
     assert "No published result on spair may stand beside" in text(page)
-    head, *rows = table(page, "ours has 3 of 12,234 pairs")
-    assert len(rows) > 40 and head[:2] == ["method", "average"]
-    dift = next(row for row in rows if row[0] == "DIFT adm")
+    head, *rows = table(page, "published on spair, not comparable; ours has 3 of 12,234 pairs")
+    assert len(rows) > 40 and head[:3] == ["labels", "method", "average"]
+    dift = next(row for row in rows if row[1] == "DIFT adm")
     assert "52.0" in dift and dift[-2] == "-"  # but for ours it could stand there
-    assert next(row for row in rows if row[0] == "DHPF weak res101")[-2].startswith("protocol a square of 240")
+    assert next(row for row in rows if row[1] == "DHPF weak res101")[-2].startswith("protocol a square of 240")
 
 
 def test_confidence_is_judged_where_there_is_something_to_judge(run, tmp_path) -> None:
@@ -120,7 +139,7 @@ def test_all_right_leaves_nothing_to_tell_apart(tmp_path) -> None:
 def test_without_truth_matches_are_shown_and_not_scored(tmp_path, opened) -> None:
     pair = make_pair("s-t", target_points=np.full((3, 2), np.nan))
     store = one_record(tmp_path, [(pair, Match(np.ones((3, 2)), np.array([0.1, 0.5, 0.9])))])
-    page = report(store, scored=False)
+    page = report(store)
     assert "The truth of no point is known" in text(page) and "PCK" not in text(page)
     on = opened(tmp_path / "report.html")
     assert on.page.inner_text(".count") == "1 of 1 pairs" and on.page.locator("[name=correct]").count() == 0
@@ -132,7 +151,7 @@ def test_without_truth_matches_are_shown_and_not_scored(tmp_path, opened) -> Non
 
 
 def test_a_run_in_which_all_failed_has_a_report(tmp_path) -> None:
-    page = report(one_record(tmp_path, [], [Failure("s-t", "t", "damaged")]), scored=False)
+    page = report(one_record(tmp_path, [], [Failure("s-t", "t", "damaged")]))
     assert "No pair could be predicted" in text(page) and "There is no pair to show" in text(page)
     assert "without a prediction 1" in text(page)
 
@@ -160,7 +179,7 @@ def test_names_from_the_data_are_only_text(tmp_path, opened) -> None:
     )
     for pair in benchmark.pairs:
         found = Match(pair.true_points, np.linspace(0.2, 0.9, len(pair.true_points)))
-        for method in names:
+        for method in ("prompt", EVIL_NAME.replace("/", "")):
             store.save(UnitRecord("folder", "all", method, pair.source, 1.0, ((pair, found),)))
     page = report(store, image=benchmark.image)
     assert EVIL not in page and EVIL_NAME not in page and "<img" not in page and "<b>bold" not in page

@@ -1,30 +1,27 @@
-import dataclasses
 import io
 import re
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from sdcorr.report.terminal import print_comparison, print_side_by_side, print_summary
+from sdcorr.report import tables
+from sdcorr.report.table import Column, Number, Table
+from sdcorr.report.terminal import show
 from sdcorr.scoring.arrays import collect
 from sdcorr.scoring.compare import compare
-from sdcorr.scoring.counts import Tally
-from sdcorr.scoring.pck import pck_name
+from sdcorr.scoring.metrics import PERCENT
+from sdcorr.scoring.parts import AMBIGUOUS, Part
 from sdcorr.scoring.protocols import PROTOCOLS
-from sdcorr.scoring.summary import summarize
 from tests.run.fakes import make_pair
-from tests.scoring.tallies import ALPHAS, missed, random_tally, record
+from tests.scoring import test_published
+from tests.scoring.fakes import ALPHAS, missed, pck, random_counts, record, scored
 
 
-def about(protocol="standard", headline="per_point", dataset="toybox", split="test"):
-    return {"protocol": protocol, "headline": headline, "dataset": dataset, "split": split}
-
-
-def printed(function: Callable, *arguments, width=120):
+def printed(made, width=120):
     text = io.StringIO()
-    function(*arguments, Console(file=text, width=width))
+    show(made, Console(file=text, width=width))
     return text.getvalue()
 
 
@@ -33,69 +30,95 @@ def rows(text):
     return [re.split(r"\s{2,}", line.strip()) for line in text.splitlines() if "  " in line.strip()]
 
 
-def cell(summary, name):
-    value, low, high = (100 * summary[f"{name}{end}"] for end in ("", "/low", "/high"))
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+def cell(estimate, sign=""):
+    value, low, high = (100 * end for end in estimate)
+    return f"{value:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
 
 
-class TestSummary:
-    def test_methods_differences_and_kinds(self):
-        tallies = {"prompt": random_tally(), "same_pixel": random_tally(seed=1, chance=0.2)}
-        summary = about("hedlin", "per_image") | summarize(tallies, "prompt", ALPHAS)
-        text = printed(print_summary, summary, "prompt")
+class TestShow:
+    def table(self):
+        columns = [Column("name", "label", merged=True), Column("of", "words", needed=False), Column("x"), Column("y")]
+        table = Table("A title", columns, notes=["A note."])
+        for name, kind in (("a", "one"), ("a", "two"), ("b", "three")):
+            table.add(name, kind, Number(0.5, PERCENT, 0.25, 0.75), Number(0.5, PERCENT, 0.25, 0.75))
+        return table
+
+    @pytest.mark.parametrize(("width", "kind", "lines"), [(60, True, 1), (50, False, 1), (44, True, 2), (36, False, 2)])
+    def test_what_is_not_needed_goes_first_then_intervals_go_below(self, width, kind, lines):
+        text = printed([self.table()], width)
+        assert ("three" in text) == kind and max(map(len, text.splitlines())) <= width
+        assert sum("50.0" in line or "[25.0" in line for line in text.splitlines()) == 3 * lines
+        assert ("50.0 [25.0, 75.0]" in text) == (lines == 1)
+
+    def test_a_label_that_stands_above_is_not_written_again(self):
+        labels = [row[0] for row in rows(printed([self.table()]))]
+        assert labels == ["name", "a", "two", "b"] and "A note." in printed([self.table()])
+
+    def test_words_are_words(self):
+        table = Table("[red]title[/red]", [Column("[bold]name[/bold]", "label")])
+        table.add("[link]cell[/link]")
+        text = printed([table])
+        assert all(word in text for word in ("[red]title[/red]", "[bold]name[/bold]", "[link]cell[/link]"))
+
+
+class TestOverview:
+    def test_methods_differences_and_parts(self):
+        counts = {"prompt": random_counts(), "same_pixel": random_counts(seed=1, chance=0.2)}
+        scores = scored(counts, protocol="hedlin", headline="per_image")
+        text = printed(tables.overview(scores))
         titles = [
-            f"{name}, protocol hedlin: 50 pairs, {summary['points']} points" for name in ("per image", "per point")
+            f"{name}, protocol hedlin: 50 pairs, {scores.ours.points} points" for name in ("per image", "per point")
         ]
         assert -1 < text.find(titles[0]) < text.find(titles[1])  # the protocol's own average comes first
         assert "PCK@0.05" in text and "PCK@0.10" in text
-        cells = rows(text)
-        averages = ("per_point", "per_image")
-        for average in averages:
-            for method, prefix in (("prompt", ""), ("same_pixel", "baseline/same_pixel/")):
-                expected = [cell(summary, f"{prefix}pck@{alpha:.2f}/{average}") for alpha in ALPHAS]
-                assert [method, *expected] in cells
-        differences = [cell(summary, f"difference/same_pixel/pck@0.10/{average}") for average in averages]
+        cells = [row for row in rows(text)]
+        for average in ("per_point", "per_image"):
+            for method in counts:
+                expected = [cell(pck(scores.methods[method], average, alpha=alpha)) for alpha in ALPHAS]
+                assert [method, *expected] in [row[:3] for row in cells]
+        lead = scores.differences["same_pixel"]
+        differences = [cell(pck(lead, average), "+") for average in ("per_point", "per_image")]
         assert ["less same_pixel", *differences] in cells
-        for name in ("category/bus", "ambiguous"):
-            expected = [cell(summary, f"pck@{alpha:.2f}/per_point/{name}") for alpha in ALPHAS]
-            assert [name.rpartition("/")[2], *expected] in cells
+        for part in (Part("category", "bus"), AMBIGUOUS):
+            expected = [cell(pck(scores.ours, "per_point", part, alpha)) for alpha in ALPHAS]
+            assert expected in [row[-2:] for row in cells if row[:2] == [part.name, part.family]]
+
+    def test_variants_come_before_other_methods(self):
+        counts = {name: random_counts(seed=seed) for seed, name in enumerate(["subject", "a", "b"])}
+        text = printed(tables.methods(scored(counts, samples=0), variants=["b"]))
+        assert [row[0] for row in rows(text)][1:4] == ["subject", "b", "a"]
 
     def test_difficulties_are_rows(self):
-        counts = random_tally()
-        flags = {"scale": np.where(np.arange(50) % 2, "hard", "easy")}
-        counts = Tally(counts.ids, counts.categories, counts.points, counts.correct, flags)
-        text = printed(print_summary, about() | summarize({"m": counts}, "m", ALPHAS), "m")
-        labels = [row[0] for row in rows(text)]
-        assert {"scale=easy", "scale=hard", "bus", "cat"} <= set(labels)
-        assert not {"low", "high"} & set(labels)
+        counts = replace(random_counts(), flags={"scale": np.where(np.arange(50) % 2, "hard", "easy")})
+        labels = [row[:2] for row in rows(printed(tables.overview(scored({"m": counts}))))]
+        for row in (["scale=easy", "scale"], ["scale=hard", "scale"], ["bus", "category"], ["cat", "category"]):
+            assert row in labels
 
     def test_a_protocol_s_own_average_is_shown_before_the_usual_two(self):
-        text = printed(print_summary, about("sd_dino", "hybrid") | summarize({"m": random_tally()}, "m", ALPHAS), "m")
+        text = printed(tables.overview(scored({"m": random_counts()}, protocol="sd_dino", headline="hybrid")))
         found = [text.find(f"{name}, protocol sd_dino") for name in ("hybrid", "per point", "per image")]
         assert -1 < found[0] < found[1] < found[2]
 
     @pytest.mark.parametrize(("alphas", "width"), [((0.05, 0.1, 0.15), 80), ((0.01, 0.05, 0.1, 0.15), 80)])
     def test_narrow_terminals(self, alphas, width):
-        correct = np.repeat(random_tally().correct[..., 1:], len(alphas), axis=-1)
-        tallies = {name: dataclasses.replace(random_tally(), correct=correct) for name in ("prompt", "image_patches")}
-        text = printed(print_summary, about() | summarize(tallies, "prompt", alphas), "prompt", width=width)
+        counts = {name: random_counts(alphas=alphas) for name in ("prompt", "image_patches")}
+        text = printed(tables.overview(scored(counts)), width=width)
         assert max(map(len, text.splitlines())) <= width
         assert text.count("]") >= len(alphas) * 3 * 2 and "…" not in text
         assert text.count("image_patches") >= 3  # and no name is broken
 
     def test_methods_without_a_common_pair_have_no_difference(self):
-        tallies = {"a": random_tally(10), "b": random_tally(20).rows(slice(10, 20))}
-        text = printed(print_summary, about() | summarize(tallies, "a", ALPHAS), "a")
-        assert ["less b", "-", "-"] in rows(text)
+        counts = {"a": random_counts(10), "b": random_counts(20).rows(np.arange(10, 20))}
+        assert ["less b", "-", "-"] in rows(printed(tables.overview(scored(counts))))
 
 
 class TestPublished:
-    def summary(self, protocol, headline, dataset="pfwillow", pairs=900):
-        summary = about(protocol, headline, dataset) | {"pairs": pairs, "points": 10 * pairs}
-        return summary | {f"{pck_name(a)}/{name}": 0.5 for a in (0.05, 0.1) for name in ("per_point", "per_image")}
+    def text(self, protocol, dataset="pfwillow", pairs=900):
+        scores = test_published.scored(dataset, protocol, pairs=pairs)
+        return printed(tables.overview(scores), width=160)
 
     def test_comparable_results_stand_under_ours_and_the_others_apart(self):
-        text = printed(print_summary, self.summary("hedlin", "per_image"), "prompt", width=140)
+        text = self.text("hedlin")
         cells = rows(text)
         ours, theirs = (
             ["prompt", "per image", "50.0", "50.0", "this run"],
@@ -106,21 +129,22 @@ class TestPublished:
         assert "paper (unverified)" in before and "published, protocol hedlin" in before
         assert "SCorrSAN" in apart and "SCorrSAN" not in before
         assert "protocol cats_bbox" in apart
+        assert [row[0] for row in rows(apart)].count("keypoints") == 1  # a group is named once
 
     def test_a_part_of_the_data_is_compared_with_nobody(self):
-        text = printed(print_summary, self.summary("hedlin", "per_image", pairs=90), "prompt", width=140)
+        text = self.text("hedlin", pairs=90)
         assert "published, protocol" not in text
         assert "not comparable; ours has 90 of 900 pairs" in text
 
     def test_the_toybox_has_no_rivals(self):
-        assert "published" not in printed(print_summary, self.summary("standard", "per_point", "toybox", 84), "prompt")
+        assert "published" not in self.text("standard", "toybox", 84)
 
 
-class TestSideBySide:
+class TestProtocols:
     def test_protocols_and_their_own_averages(self):
-        one = about("sd_dino", "hybrid") | summarize({"m": random_tally()}, "m", ALPHAS)
-        two = about("hedlin", "per_image") | summarize({"m": random_tally(seed=1)}, "m", ALPHAS)
-        text = printed(print_side_by_side, [("run", "m", one), ("run", "m", two)])
+        one = scored({"m": random_counts()}, protocol="sd_dino", headline="hybrid")
+        two = scored({"m": random_counts(seed=1)}, protocol="hedlin", headline="per_image")
+        text = printed([tables.protocols([("run: m", one), ("run: m", two)])])
         assert "toybox test, run: m: 50 pairs" in text
         labels = [row[:2] if row[0] in ("sd_dino", "hedlin") else row[:1] for row in rows(text)]
         assert [label for label in labels if label[0] != "protocol"] == [
@@ -130,26 +154,23 @@ class TestSideBySide:
             ["hedlin", "per image"],
             ["per point"],
         ]
-        expected = [cell(two, f"pck@{alpha:.2f}/per_image") for alpha in ALPHAS]
+        expected = [cell(pck(two.ours, "per_image", alpha=alpha)) for alpha in ALPHAS]
         assert ["hedlin", "per image", *expected] in rows(text)
 
-    def test_data_sets_are_not_mixed(self):
-        counts = random_tally()
-        runs = [
-            (name, "m", about(dataset=name) | summarize({"m": counts}, "m", ALPHAS)) for name in ("toybox", "folder")
-        ]
-        text = printed(print_side_by_side, runs)
-        assert "toybox test, toybox: m" in text and "folder test, folder: m" in text
+    def test_several_runs_have_rows_of_their_own(self):
+        runs = [(name, scored({"m": random_counts(pairs)}, samples=0)) for name, pairs in (("one", 50), ("two", 40))]
+        cells = [row for row in rows(printed([tables.protocols(runs)])) if "one" in row or "two" in row]
+        assert [row[-4:-2] for row in cells] == [["one", "50"], ["two", "40"]] * 2
 
 
 def test_comparison():
-    def answers(ids, by):
+    def arrays(ids, by):
         return collect([record([missed(make_pair(id, points=len(by)), by)]) for id in ids])
 
-    summary = compare(answers(["a-z", "b-z", "c-z"], [0, 30]), answers(["b-z", "d-z"], [30, 30]), PROTOCOLS["standard"])
-    text = printed(print_comparison, summary, "one: m", "two: m")
+    found = compare(arrays(["a-z", "b-z", "c-z"], [0, 30]), arrays(["b-z", "d-z"], [30, 30]), PROTOCOLS["standard"])
+    text = printed(tables.comparison(found, "one: m", "two: m"))
     assert "spair test, protocol standard: 1 pairs that both have" in text
     assert ["per point", "A", *["50.0 [50.0, 50.0]"] * 4] in rows(text)
-    assert ["A - B", *["50.0 [50.0, 50.0]"] * 4] in rows(text)
+    assert ["A - B", *["+50.0 [+50.0, +50.0]"] * 4] in rows(text)
     assert "A: one: m; 2 pairs that it alone has are left out" in text
     assert "B: two: m; 1 pairs that it alone has are left out" in text

@@ -5,26 +5,26 @@ from sdcorr.errors import UserError
 from sdcorr.run.records import Failure
 from sdcorr.scoring.arrays import collect, read
 from tests.run.fakes import make_pair
-from tests.scoring.tallies import missed, record, write_records
+from tests.scoring.fakes import missed, record, write_records
 
 
 class TestCollect:
     def test_points_follow_their_pair_and_pairs_are_sorted(self):
         late, early = make_pair("b-z", points=2), make_pair("a-z", points=3, visible=[True, False, True])
-        answers = collect([record([missed(late, [1, 2])]), record([missed(early, [3, 4])])])
-        assert answers.ids.tolist() == ["a-z", "b-z"]
-        assert answers.rows.tolist() == [0, 0, 1, 1]
-        assert (answers.predicted - answers.truth).tolist() == [[3, 0], [4, 0], [1, 0], [2, 0]]
-        assert answers.truth.tolist() == [*early.true_points.tolist(), *late.true_points.tolist()]
+        arrays = collect([record([missed(late, [1, 2])]), record([missed(early, [3, 4])])])
+        assert arrays.ids.tolist() == ["a-z", "b-z"]
+        assert arrays.rows.tolist() == [0, 0, 1, 1]
+        assert (arrays.predicted - arrays.truth).tolist() == [[3, 0], [4, 0], [1, 0], [2, 0]]
+        assert arrays.truth.tolist() == [*early.true_points.tolist(), *late.true_points.tolist()]
 
     def test_what_is_known_of_the_run(self):
         records = [record([missed(make_pair(f"{s}-z", points=1), [0])], seconds=1.5, split="val") for s in "ab"]
         records.append(
             record([missed(make_pair("c-z", points=1), [0])], failures=[Failure("c-x", "x", "")], split="val")
         )
-        answers = collect(records)
-        assert (answers.dataset, answers.split) == ("spair", "val")
-        assert (answers.seconds, answers.failures) == (5.0, 1)
+        arrays = collect(records)
+        assert (arrays.dataset, arrays.split) == ("spair", "val")
+        assert (arrays.seconds, arrays.failures) == (5.0, 1)
 
     def test_pairs_without_visible_points_are_left_out(self):
         blind = make_pair("a-b", points=2, visible=[False, False])
@@ -40,6 +40,6 @@ class TestCollect:
 
 def test_read_puts_the_method_first(tmp_path):
     records = [record([missed(make_pair(points=1), [ord(name[0])])], name) for name in ("a", "prompt", "z")]
-    answers = read(write_records(tmp_path, records), "prompt")
-    assert list(answers) == ["prompt", "a", "z"]
-    assert np.allclose(answers["z"].predicted - answers["z"].truth, [[ord("z"), 0]])
+    arrays = read(write_records(tmp_path, records), "prompt")
+    assert list(arrays) == ["prompt", "a", "z"]
+    assert np.allclose(arrays["z"].predicted - arrays["z"].truth, [[ord("z"), 0]])

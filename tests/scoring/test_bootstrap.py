@@ -1,18 +1,21 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sdcorr.scoring.bootstrap import RESAMPLES_AT_ONCE, draws, estimate, interval, resampled
-from sdcorr.scoring.counts import GROUPS, Tally
-from sdcorr.scoring.pck import AVERAGES
-from tests.scoring.tallies import random_tally
+from sdcorr.scoring.averages import AVERAGES
+from sdcorr.scoring.bootstrap import RESAMPLES_AT_ONCE, Bootstrap, draws, estimate, interval
+from sdcorr.scoring.counts import Counts
+from sdcorr.scoring.metrics.pck import METRIC as PCK
+from sdcorr.scoring.parts import GROUPS
+from tests.scoring.fakes import random_counts
 
 
 def by_definition(counts, drawn, group, alpha):
     """Every average, from the counts of the pairs that were drawn, one pair and one category at a time."""
     pairs = [
-        (counts.categories[row], counts.points[row, group], counts.correct[row, group, alpha])
+        (counts.categories[row], counts.points[row, group], counts.sums[row, group, alpha])
         for row in drawn
         if counts.points[row, group]
     ]
@@ -33,14 +36,15 @@ def by_definition(counts, drawn, group, alpha):
 class TestEstimate:
     @pytest.mark.parametrize("group", range(len(GROUPS)))
     def test_every_average_by_its_definition(self, group):
-        counts = random_tally(40)
+        counts = random_counts(40)
         expected = by_definition(counts, range(40), group, alpha=1)
         assert len(set(np.round(list(expected.values()), 6))) == len(AVERAGES)  # they do differ
         assert estimate(counts)[:, group, 1] == pytest.approx([expected[name] for name in AVERAGES])
 
     def test_hand_computed(self):
         """Cats 9 of 10 and 0 of 2 points, a bus 1 of 1: papers could print any of five numbers."""
-        counts = Tally(
+        counts = Counts(
+            PCK.measures([0.1]),
             np.array(["a", "b", "c"]),
             np.array(["cat", "cat", "bus"]),
             np.array([[10, 0, 0], [2, 0, 0], [1, 0, 0]]),
@@ -51,10 +55,14 @@ class TestEstimate:
         assert np.isnan(estimate(counts)[:, 1:]).all()
 
 
+def resampled(counts, samples, seed):
+    return Bootstrap(samples, seed).means(counts).resamples
+
+
 class TestResampled:
     def test_against_a_loop(self):
         """Each resample draws whole pairs; every average is that of the pairs drawn."""
-        counts, samples = random_tally(20), 2 * RESAMPLES_AT_ONCE + 50
+        counts, samples = random_counts(20), 2 * RESAMPLES_AT_ONCE + 50
         values = resampled(counts, samples, seed=3)
         generator = np.random.default_rng(3)
         for sample in range(samples):
@@ -63,8 +71,8 @@ class TestResampled:
             assert values[sample, :, 0, 1] == pytest.approx([expected[name] for name in AVERAGES])
 
     def test_a_category_that_no_resample_drew_counts_for_nothing(self):
-        counts = random_tally(12)
-        counts = Tally(counts.ids, np.array(["bus"] + ["cat"] * 11), counts.points, counts.correct)
+        counts = random_counts(12)
+        counts = replace(counts, categories=np.array(["bus"] + ["cat"] * 11))
         values, weights = resampled(counts, 100, 0), draws(12, 100, 0)
         without = np.flatnonzero(weights[0] == 0)
         assert len(without) > 10
@@ -72,12 +80,12 @@ class TestResampled:
         assert np.allclose(cats_only[:, 2], cats_only[:, 0]) and np.allclose(cats_only[:, 4], cats_only[:, 1])
 
     def test_the_seed_decides(self):
-        counts = random_tally()
+        counts = random_counts()
         assert np.array_equal(resampled(counts, 20, 0), resampled(counts, 20, 0))
         assert not np.array_equal(resampled(counts, 20, 0), resampled(counts, 20, 1))
 
     def test_a_large_benchmark_takes_seconds(self):
-        counts = random_tally(12_000)
+        counts = random_counts(12_000)
         start = time.process_time()
         resampled(counts, 1000, 0)
         assert time.process_time() - start < 10

@@ -55,7 +55,7 @@ def test_intervals_are_of_whole_pairs() -> None:
     often = reliability(*(np.repeat(each, 50) for each in (confidence, right, np.arange(4))), samples=200)
     assert often.auroc == once.auroc and often.auroc[1] < often.auroc[0] < often.auroc[2]
     assert [each.right for each in often.bins] == [each.right for each in once.bins]
-    assert reliability(confidence, right, np.arange(4), samples=0).auroc == (once.auroc[0],) * 3
+    assert reliability(confidence, right, np.arange(4), samples=0).auroc == (once.auroc[0], None, None)
 
 
 def test_no_point_is_no_question() -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sdcorr.errors import UserError
-from sdcorr.scoring.arrays import Answers
-from sdcorr.scoring.pck import AVERAGES
+from sdcorr.scoring.arrays import Arrays
+from sdcorr.scoring.averages import AVERAGES
 from sdcorr.scoring.protocols import NORMALIZERS, PROTOCOLS, protocol_named
 from tests.run.fakes import make_pair
 
@@ -151,7 +151,7 @@ class TestManyPairs:
         pairs = [make_pair(f"{k}-z", points=1 + k % 4, target_size=(60 + 20 * k, 150)) for k in range(8)]
         predicted = [pair.true_points + draws.normal(0, 8, pair.true_points.shape) for pair in pairs]
         protocol, alphas = PROTOCOLS[name], (0.05, 0.1)
-        together = protocol.hits(Answers.of("spair", list(zip(pairs, predicted, strict=True))), alphas)
+        together = protocol.correct_points(Arrays.of("spair", list(zip(pairs, predicted, strict=True))), alphas)
         alone = [protocol.correct("spair", pair, at, alphas) for pair, at in zip(pairs, predicted, strict=True)]
         assert np.array_equal(together, np.concatenate(alone))
         assert 0 < together.mean() < 1

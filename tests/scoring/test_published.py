@@ -1,18 +1,41 @@
 import pytest
 
-from sdcorr.scoring.pck import AVERAGES
+from sdcorr.scoring.averages import AVERAGES
+from sdcorr.scoring.bootstrap import Estimate
+from sdcorr.scoring.metrics import Measure
+from sdcorr.scoring.metrics.pck import METRIC as PCK
+from sdcorr.scoring.parts import ALL, Part
 from sdcorr.scoring.protocols import PROTOCOLS
-from sdcorr.scoring.published import PUBLISHED, STATUS, TEST_PAIRS, beside, comparable, differences, lacks
+from sdcorr.scoring.published import (
+    STATUS,
+    TEST_PAIRS,
+    Published,
+    comparable,
+    differences,
+    lacks,
+    published,
+    side_by_side,
+)
+from sdcorr.scoring.scores import Measured, Score, Scores
 
 
-def scored(dataset="spair", protocol="hedlin", split="test", pairs=None, alphas=("0.05", "0.10")):
-    """A summary as far as published results care."""
-    summary = {"dataset": dataset, "split": split, "protocol": protocol, "pairs": pairs or TEST_PAIRS[dataset]}
-    return summary | {f"pck@{alpha}/{average}": 0.5 for alpha in alphas for average in AVERAGES}
+def scored(dataset="spair", protocol="hedlin", split="test", pairs=None, alphas=(0.05, 0.1), parts=(ALL,)) -> Scores:
+    """Scores as far as published results care: 0.5 everywhere."""
+    pairs = pairs or TEST_PAIRS[dataset]
+    half = Estimate(0.5)
+    scores = [
+        Score(Measure(PCK, alpha), average, part, half, pairs, 10 * pairs)
+        for part in parts
+        for alpha in alphas
+        for average in AVERAGES
+    ]
+    ours = Measured(pairs, 10 * pairs, tuple(scores))
+    headline = PROTOCOLS[protocol].on(dataset).headline
+    return Scores(protocol, headline, dataset, split, "prompt", {"prompt": ours}, {}, {"prompt": 0.0}, 0)
 
 
-def row(method, dataset="spair", **fields):
-    found = [r for r in PUBLISHED if r.method == method and r.dataset == dataset]
+def row(method, dataset="spair", **fields) -> Published:
+    found = [r for r in published() if r.method == method and r.dataset == dataset]
     (one,) = [r for r in found if all(getattr(r, name) == value for name, value in fields.items())]
     return one
 
@@ -33,17 +56,17 @@ class TestComparable:
         assert differences(row("MARCO"), scored()) == ["protocol not stated", "average not stated"]
 
     def test_only_with_a_threshold_in_common(self):
-        assert differences(row("Hedlin et al."), scored(alphas=["0.15"])) == ["no threshold in common"]
+        assert differences(row("Hedlin et al."), scored(alphas=[0.15])) == ["no threshold in common"]
 
     def test_each_average_of_a_protocol_has_its_own_numbers(self):
-        summary = scored(protocol="sd_dino")
-        assert [(r.average, r.values) for r in PUBLISHED if r.dataset == "spair" and comparable(r, summary)] == [
+        scores = scored(protocol="sd_dino")
+        assert [(r.average, r.values) for r in published() if r.dataset == "spair" and comparable(r, scores)] == [
             ("hybrid", {0.1: 64.0})
         ]
 
-    def test_true_and_padded_key_point_boxes_of_pfwillow_never_meet(self):
+    def test_true_and_padded_keypoint_boxes_of_pfwillow_never_meet(self):
         def methods(protocol):
-            ((_, rows),), _ = beside([scored("pfwillow", protocol)])
+            ((_, rows),), _ = side_by_side([scored("pfwillow", protocol)])
             return {(r.method, r.values[0.1]) for r in rows}
 
         assert ("WarpC-SemanticGLU-Net", 75.1) in methods("standard")
@@ -52,39 +75,41 @@ class TestComparable:
         assert not methods("standard") & methods("cats_bbox")
 
     def test_a_subset_of_tss_is_compared_with_that_subset(self):
-        subset = row("SD+DINO", "tss", average="per_image/category/JODS")
-        assert subset.values == {0.05: 73.2}
+        subset = row("SD+DINO", "tss", average="per_image", category="JODS")
+        assert subset.values == {0.05: 73.2} and subset.average_name == "per image, JODS"
         assert "no threshold in common" in differences(subset, scored("tss", "standard", pairs=800))
+        with_subsets = scored("tss", "standard", pairs=800, parts=[ALL, Part("category", "JODS")])
+        assert "no threshold in common" not in differences(subset, with_subsets)
+        assert subset.ours(with_subsets, 0.05).part == Part("category", "JODS")
 
 
-class TestBeside:
+class TestSideBySide:
     def test_every_result_is_shown_once_or_more_with_its_reason(self):
-        summaries = [scored(protocol=name) for name in ("hedlin", "dift", "standard")]
-        theirs, others = beside(summaries)
-        assert {summary["protocol"]: [r.method for r in rows] for summary, rows in theirs} == {
+        together, apart = side_by_side([scored(protocol=name) for name in ("hedlin", "dift", "standard")])
+        assert {scores.protocol: [r.method for r in rows] for scores, rows in together} == {
             "hedlin": ["Hedlin et al."],
             "dift": ["DIFT adm", "DIFT sd 2.1"],
         }
-        shown = sum(len(rows) for _, rows in theirs) + len(others)
-        assert shown == len([r for r in PUBLISHED if r.dataset == "spair"])
-        assert dict((r.method, reason) for r, reason in others)["GeoAware-SC"] == "protocol geoaware"
+        shown = sum(len(rows) for _, rows in together) + len(apart)
+        assert shown == len([r for r in published() if r.dataset == "spair"])
+        assert dict((r.method, reason) for r, reason in apart)["GeoAware-SC"] == "protocol geoaware"
 
     def test_nobody_else_has_scored_the_toybox(self):
-        assert beside([scored("toybox", "standard", pairs=168)]) == ([], [])
+        assert side_by_side([scored("toybox", "standard", pairs=168)]) == ([], [])
 
 
 class TestRows:
     def test_they_name_things_that_exist(self):
-        for r in PUBLISHED:
+        for r in published():
             assert r.status in STATUS and r.supervision in ("none", "weak", "strong")
-            assert r.average.partition("/")[0] in (*AVERAGES, "")
+            assert r.average in (*AVERAGES, "")
             assert all(0 < alpha < 1 and 1 < value < 100 for alpha, value in r.values.items()) and r.values
             if r.protocol in PROTOCOLS:
                 assert r.dataset in PROTOCOLS[r.protocol].normalizers
 
     def test_none_is_there_twice(self):
-        keys = [(r.method, r.dataset, r.average, r.protocol, r.source, *r.values) for r in PUBLISHED]
-        assert len(set(keys)) == len(keys)
+        keys = [(r.method, r.dataset, r.average, r.category, r.protocol, r.source, *r.values) for r in published()]
+        assert len(set(keys)) == len(keys) > 100
 
     @pytest.mark.parametrize(
         ("method", "dataset", "value", "status"),

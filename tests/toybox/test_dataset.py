@@ -6,8 +6,10 @@ from sdcorr.errors import UserError
 from sdcorr.methods.image_patches import ImagePatches
 from sdcorr.methods.position import SameBoxPosition, SamePixel
 from sdcorr.run.records import UnitRecord
+from sdcorr.scoring.arrays import collect
+from sdcorr.scoring.bootstrap import estimate
+from sdcorr.scoring.counts import count
 from sdcorr.scoring.protocols import protocol_named
-from sdcorr.scoring.score import estimate, tally
 from sdcorr.toybox.classes import THINGS
 from sdcorr.toybox.dataset import SPLITS, Toybox
 
@@ -83,4 +85,4 @@ def test_what_looks_at_no_meaning_fails(method):
         UnitRecord(box.name, box.split, method.name, unit.source, 0.0, tuple(method.match(unit, box.image)))
         for unit in group_by_source(box.pairs)
     ]
-    assert estimate(tally(records, protocol_named("standard"), [0.1]))[0, 0, 0] < 0.40
+    assert estimate(count(collect(records), protocol_named("standard"), [0.1]))[0, 0, 0] < 0.40

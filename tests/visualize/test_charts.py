@@ -104,3 +104,14 @@ def test_an_interval_may_end_past_its_value(ends: tuple[float, float]) -> None:
 def test_whole_numbers_have_whole_ticks() -> None:
     figure = visualize.curve([1, 2, 3, 5], {"restarts": [(1, 0, 2)] * 4}, "restarts", "%")
     assert all(float(tick).is_integer() for tick in figure.axes[0].get_xticks())
+
+
+def test_without_intervals_there_are_none() -> None:
+    figures = [
+        visualize.bars({"a": (5, None, None), "b": (-1, None, None)}, "%"),
+        visualize.curve([1, 2], {"a": [(1, None, None), (2, None, None)]}, "x", "y"),
+        visualize.reliability([0.5], [(50, None, None)], [3]),
+    ]
+    assert [bar.get_width() for bar in figures[0].axes[0].patches] == [5, -1]
+    assert figures[0].axes[0].lines[-1].get_xdata() == [0, 0]  # a line marks 0
+    assert all("NaN" not in (svg := visualize.to_svg(figure)) and "nan" not in svg for figure in figures)

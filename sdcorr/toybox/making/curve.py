@@ -8,42 +8,44 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 from matplotlib.figure import Figure
 
 from sdcorr import visualize
+from sdcorr.run.store import PredictionStore
+from sdcorr.scoring.arrays import read
+from sdcorr.scoring.bootstrap import Estimate
+from sdcorr.scoring.protocols import protocol_named
+from sdcorr.scoring.score import score
 
-KEY = "pck@0.10/per_point"
-SERIES = {
-    "prompt embedding": "",
-    "nearest UNet feature": "baseline/unet_features/",
-    "same place in the box": "baseline/same_box_position/",
+SUBJECT = "prompt"
+SERIES = {  # what a method is called in the chart
+    SUBJECT: "prompt embedding",
+    "unet_features": "nearest UNet feature",
+    "same_box_position": "same place in the box",
 }
 
 
-def curve(runs: list[Path]) -> tuple[Figure, list[tuple[int, dict[str, tuple[float, float, float]]]]]:
-    """Read the scores of runs and draw them against the images that each model had seen.
-
-    Args:
-        runs: folders of evaluations of the same pairs.
+def curve(runs: Sequence[Path]) -> tuple[Figure, list[tuple[int, dict[str, Estimate]]]]:
+    """Scores runs and draws them.
 
     Returns:
         The figure, and for each run, in the order of training: images seen, and series -> PCK@0.1 with its interval.
     """
     states = []
     for run in runs:
-        summary = json.loads((run / "summary.json").read_text())
         model = Path(yaml.safe_load((run / "config.yaml").read_text())["model"]["path"])
         seen = json.loads((model / "training.json").read_text())["images_seen"]
-        ends = ("", "/low", "/high")
-        values = {
-            n: tuple(summary[f"{p}{KEY}{end}"] for end in ends) for n, p in SERIES.items() if f"{p}{KEY}" in summary
-        }
-        states.append((seen, values))
+        scores = score(read(PredictionStore(run), SUBJECT), SUBJECT, protocol_named("standard"), [0.1])
+        there = {SERIES[name]: each for name, each in scores.methods.items() if name in SERIES}
+        found = {name: each.find(each.main, "per_point") for name, each in there.items()}
+        states.append((seen, {name: value.estimate for name, value in found.items() if value is not None}))
     states.sort(key=lambda state: state[0])
-    series = {name: [values[name] for _, values in states] for name in SERIES if all(name in v for _, v in states)}
+    names = [name for name in SERIES.values() if all(name in values for _, values in states)]
+    series = {name: [values[name] for _, values in states] for name in names}
     figure = visualize.curve([seen / 1000 for seen, _ in states], series, "thousand images seen", "PCK@0.1 per point")
     return figure, states
 

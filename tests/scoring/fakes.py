@@ -1,4 +1,4 @@
-"""Tallies, records and runs whose scores are known, for the tests of the scores."""
+"""Counts, records and runs whose scores are known, for the tests of the scores."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,13 @@ from sdcorr.datasets import Match, Pair
 from sdcorr.methods.base import Claim
 from sdcorr.run.records import Failure, UnitRecord
 from sdcorr.run.store import PredictionStore
-from sdcorr.scoring.counts import Tally
+from sdcorr.scoring.bootstrap import Bootstrap, Estimate
+from sdcorr.scoring.counts import Counts
+from sdcorr.scoring.metrics import Measure
+from sdcorr.scoring.metrics.pck import METRIC as PCK
+from sdcorr.scoring.parts import ALL, Part
+from sdcorr.scoring.score import score_counts
+from sdcorr.scoring.scores import Measured, Scores
 from tests.run.fakes import CLAIM, CONFIG, Pictureless, claimed, make_pair
 
 ALPHAS = (0.05, 0.1)
@@ -36,15 +42,34 @@ def record(
     return UnitRecord(dataset, split, method, source, seconds, tuple(predictions), tuple(failures))
 
 
-def random_tally(pairs: int = 50, seed: int = 0, chance: float = 0.5, ambiguous: bool = True) -> Tally:
-    """Points of two kinds in two categories, right with `chance` at the second threshold, half of it at the first."""
+def random_counts(
+    pairs: int = 50, seed: int = 0, chance: float = 0.5, ambiguous: bool = True, alphas: Sequence[float] = ALPHAS
+) -> Counts:
+    """Points of two kinds in two categories, correct with `chance` at the last threshold, half of it at the others."""
     draws = np.random.default_rng(seed)
     kinds = draws.integers(0, 6, (pairs, 2)) + [[1, 0]]
     points = np.stack([kinds.sum(1), kinds[:, 0], kinds[:, 1]], axis=1) * [1, ambiguous, ambiguous]
-    correct = draws.binomial(kinds[..., None], [chance / 2, chance])  # (n, 2, A)
+    correct = draws.binomial(kinds[..., None], [*[chance / 2] * (len(alphas) - 1), chance])  # (n, 2, A)
     correct = np.stack([correct.sum(1), correct[:, 0], correct[:, 1]], axis=1)
     ids = np.array([f"{index:05d}" for index in range(pairs)])
-    return Tally(ids, np.where(np.arange(pairs) % 3, "cat", "bus"), points, correct)
+    return Counts(PCK.measures(alphas), ids, np.where(np.arange(pairs) % 3, "cat", "bus"), points, correct)
+
+
+def scored(counts: Mapping[str, Counts], samples: int = 1000, **about: str) -> Scores:
+    """The scores of counts by the method's name, the subject's first."""
+    methods, differences = score_counts({name: [each] for name, each in counts.items()}, Bootstrap(samples))
+    plain = {"protocol": "standard", "headline": "per_point", "dataset": "toybox", "split": "test"} | about
+    seconds = dict.fromkeys(counts, 0.0)
+    return Scores(
+        **plain, subject=next(iter(counts)), methods=methods, differences=differences, seconds=seconds, failures=0
+    )
+
+
+def pck(measured: Measured, average: str = "per_point", part: Part = ALL, alpha: float = 0.1) -> Estimate:
+    """One of the scores, which must be there."""
+    found = measured.find(Measure(PCK, alpha), average, part)
+    assert found is not None, (average, part, alpha)
+    return found.estimate
 
 
 def write_run(folder: Path, errors: Mapping[str, Sequence[float]], method: str = "prompt", **about: str) -> Path:

@@ -1,20 +1,26 @@
-"""`python -m sdcorr.report` as it is called."""
+"""`sdcorr report` as it is called."""
 
 import pytest
 
+from sdcorr.cli.report import main
 from sdcorr.errors import UserError
-from sdcorr.report.__main__ import main
+from sdcorr.report.page import write_report
+from sdcorr.report.results import gather
+from sdcorr.scoring.protocols import protocol_named
+from tests.report.runs import Few, make_run
 from tests.report.test_page_data import text
-from tests.scoring.tallies import write_run
+from tests.scoring.fakes import write_run
 
 
-def test_a_report_is_made_again_with_the_pictures_of_its_data_set(run, tmp_path, monkeypatch, capsys) -> None:
+def test_a_report_is_made_again_with_the_pictures_of_its_data_set(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    before = run.page.read_text()
-    run.page.unlink()
-    main([str(run.store.run_dir), "--bootstrap", "100"])
-    assert capsys.readouterr().out.strip() == str(run.page)
-    assert run.page.read_text() == before  # to the byte: numbers, charts, pictures
+    results = gather(make_run(tmp_path / "run"), "prompt", protocol_named("standard"), samples=100)
+    page = write_report(results, image=Few().image)
+    before = page.read_text()
+    page.unlink()
+    main([str(page.parent), "--bootstrap", "100"])
+    assert capsys.readouterr().out.strip() == str(page)
+    assert page.read_text() == before  # to the byte: numbers, charts, pictures
 
 
 def test_without_the_data_set_it_says_what_is_lacking(tmp_path, monkeypatch, capsys) -> None:

@@ -1,8 +1,7 @@
-"""Pages from what is on disk: `python -m sdcorr.report RUN [RUN ...] [--protocol NAME] [--root PATH]`.
+"""Pages about finished runs, from what is on disk: of one its report.html anew, of several comparison.html.
 
-One run: its report.html anew. No model is needed. Its pictures come from the data set that its config.yaml names, which
-is looked for where `configs/dataset` says, or at --root; without them the page shows points and maps on gray.
-Several runs: comparison.html, each run against the first.
+No model is needed. The pictures come from the data set that the run's config.yaml names, which is looked for where
+`configs/dataset` says, or at --root; without them the page shows points and maps on gray.
 """
 
 from __future__ import annotations
@@ -23,18 +22,21 @@ from sdcorr.datasets import ImageReader
 from sdcorr.errors import UserError
 from sdcorr.report.comparison import FILE, write_comparison
 from sdcorr.report.page import write_report
+from sdcorr.report.results import gather
 from sdcorr.run.store import PredictionStore
+from sdcorr.scoring import summary
 from sdcorr.scoring.protocols import PROTOCOLS, Protocol, protocol_named
-from sdcorr.scoring.score import score
+
+ABOUT = "A page about a run, or one that compares several with the first."
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Makes a page about finished runs, see the top of this file.
+    """Makes a page about finished runs, and prints its path.
 
     Raises:
         UserError: if an argument, a folder or a record is not what it should be, or the page cannot be written.
     """
-    parser = arguments("sdcorr.report", "A page about a run, or about several.")
+    parser = arguments("sdcorr.cli.report", ABOUT)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of an evaluation")
     parser.add_argument("--protocol", metavar="NAME", help=f"as the first run was scored, or {', '.join(PROTOCOLS)}")
     parser.add_argument("--pairs", type=int, default=1000, help="the most that are shown (%(default)s)")
@@ -45,37 +47,26 @@ def main(given: Sequence[str] | None = None) -> None:
         raise UserError(f"The number of pairs cannot be {chosen.pairs}: give --pairs 1000, or 0 for none.")
     runs = [opened(run, chosen.method) for run in chosen.runs]
     protocol = protocol_named(chosen.protocol or _scored_as(runs[0][0]))
-    console = Console(stderr=True)
     if len(runs) > 1:
         path = chosen.output or Path(FILE)
         write_comparison(runs, protocol, path, alphas=chosen.alphas, samples=chosen.bootstrap)
     elif chosen.output:
         raise UserError("--output is of a comparison, and there is one run: its page is report.html in its folder.")
     else:
-        path = _report(*runs[0], protocol, chosen, console)
+        path = _report(*runs[0], protocol, chosen, Console(stderr=True))
     print(path)
 
 
 def _report(store: PredictionStore, method: str, protocol: Protocol, chosen: Namespace, console: Console) -> Path:
-    records, summary = store.records(method), None
-    if any(pair.has_truth.any() for record in records for pair, _ in record.predictions):
-        summary = score(store, method, protocol, chosen.alphas, samples=chosen.bootstrap)
-    return write_report(
-        store,
-        method,
-        protocol,
-        summary,
-        image=_images(store.config(), chosen.root, console),
-        pairs=chosen.pairs,
-        samples=chosen.bootstrap,
-        console=console,
-    )
+    results = gather(store, method, protocol, chosen.alphas, samples=chosen.bootstrap)
+    image = _images(store.config(), chosen.root, console)
+    return write_report(results, image=image, pairs=chosen.pairs, console=console)
 
 
 def _scored_as(store: PredictionStore) -> str:
     """The protocol of the run's own summary."""
     try:
-        return str(json.loads((store.run_dir / "summary.json").read_text())["protocol"])
+        return str(json.loads((store.run_dir / summary.FILE).read_text())["protocol"])
     except (OSError, ValueError, KeyError, TypeError):
         return "standard"
 

@@ -11,9 +11,8 @@ from omegaconf import DictConfig
 
 from sdcorr import visualize
 from sdcorr.datasets import AttentionMaps, Benchmark
-from sdcorr.report.pairs import ALPHA, Judged, chosen, judged
-from sdcorr.run.store import PredictionStore
-from sdcorr.scoring.protocols import Protocol
+from sdcorr.report.pairs import ALPHA, Judged, chosen
+from sdcorr.report.results import Results
 from sdcorr.tracking.session import media_in
 
 KEY = "tables/pairs"  # `pairs` is their number in the summary
@@ -21,54 +20,40 @@ SCORE = f"PCK@{ALPHA:.2f}"
 COLUMNS = ("pair", "category", SCORE, "confidence", "points", "seconds of source", "source", "target", "attention")
 
 
-def log_pairs(
-    logger: WandbLogger | None,
-    benchmark: Benchmark,
-    store: PredictionStore,
-    method: str,
-    protocol: Protocol,
-    settings: DictConfig,
-) -> None:
-    """Logs a table with a row a pair.
+def log_pairs(logger: WandbLogger | None, results: Results, benchmark: Benchmark, settings: DictConfig) -> None:
+    """Logs a table with one row per pair.
 
-    It has the pair's id and category, the share of its points that are right, its mean confidence, the number of
+    It has the pair's id and category, the fraction of its points that are correct, its mean confidence, the number of
     points, the seconds that its source image took, both pictures with their points (a cross: the truth, a line to it
-    from its match), the combined attention map of each point on both, and for every other method its own share of right
-    points. Where there are more pairs than rows, those of a category are chosen from its worst to its best.
+    from its match), the combined attention map of each point on both, and for every other method its own fraction of
+    correct points. Where there are more pairs than rows, those of a category are chosen from its worst to its best.
 
     Args:
         logger: of the run; nothing is done without one.
+        results: what the run has to show.
         benchmark: where the pictures are.
-        store: the predictions.
-        method: the method that the run is about.
-        protocol: what right means.
         settings: `cfg.logger`; its `pairs` is the number of rows at most.
     """
-    if logger is None or not settings.pairs or method not in store.methods():
+    if logger is None or not settings.pairs or not results.pairs:
         return
-    records = store.records(method)
-    seconds = {record.source: record.seconds for record in records}
-    others = {name: _shares(store, name, protocol) for name in store.methods() if name != method}
-    table = wandb.Table([*COLUMNS, *(f"{SCORE} {name}" for name in others)])
-    for each in chosen(judged(records, protocol), settings.pairs):
+    store, subject = results.store, results.subject
+    seconds = {record.source: record.seconds for record in store.records(subject)}
+    table = wandb.Table([*COLUMNS, *(f"{SCORE} {name}" for name in results.fractions)])
+    for each in chosen(results.pairs, settings.pairs):
         pair = each.pair
-        maps = store.maps(method, pair.source).get(pair.id)
+        maps = store.maps(subject, pair.source).get(pair.id)
         table.add_data(
             pair.id,
             pair.category,
-            each.share,
+            each.fraction,
             float(each.match.confidence.mean()),
             len(each.right),
             seconds[pair.source],
             *_pictures(benchmark, each, maps),
-            *(shares.get(pair.id) for shares in others.values()),
+            *(fractions.get(pair.id) for fractions in results.fractions.values()),
         )
     with media_in(logger.experiment):
         logger.experiment.log({KEY: table})
-
-
-def _shares(store: PredictionStore, method: str, protocol: Protocol) -> dict[str, float | None]:
-    return {each.pair.id: each.share for each in judged(store.records(method), protocol)}
 
 
 def _pictures(benchmark: Benchmark, each: Judged, maps: AttentionMaps | None) -> list[Any]:

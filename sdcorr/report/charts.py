@@ -1,0 +1,118 @@
+"""What is shown of scores, as charts; values in the unit of their metric, percent for PCK."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from sdcorr import visualize
+from sdcorr.methods.base import Claim
+from sdcorr.report.pairs import ALPHA
+from sdcorr.report.settings import LEAST, varied
+from sdcorr.scoring.averages import average_name
+from sdcorr.scoring.bootstrap import Estimate
+from sdcorr.scoring.confidence import SHARES, Reliability
+from sdcorr.scoring.curves import GRID
+from sdcorr.scoring.metrics import PERCENT, Measure
+from sdcorr.scoring.pck import pck_name
+from sdcorr.scoring.scores import Score, Scores
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart with its title and a sentence about how to read it."""
+
+    title: str
+    figure: Figure
+    note: str = ""
+
+
+def measure_name(measure: Measure, average: str) -> str:
+    """For example `PCK@0.10 per point`."""
+    return f"{measure.label} {average_name(average)}"
+
+
+def over_thresholds(curves: Mapping[str, Sequence[Estimate]], average: str) -> Chart:
+    """PCK over its threshold, a line for each method; each curve is at GRID."""
+    figure = visualize.curve(GRID, curves, "threshold α", f"PCK@α {average_name(average)}, %")
+    return Chart("PCK over its threshold", figure, "Bands: 95 % bootstrap over pairs.")
+
+
+def methods(scores: Scores) -> dict[str, Estimate]:
+    """The main score of every method, the subject's first."""
+    return _shown({name: each.find(each.main, scores.averages[0]) for name, each in scores.methods.items()})
+
+
+def leads(scores: Scores) -> dict[str, Estimate]:
+    """By how much the subject is better than each other method in the main score, on the pairs that both have."""
+    main, average = scores.ours.main, scores.averages[0]
+    return _shown({name: each.find(main, average) for name, each in scores.differences.items()})
+
+
+def parts(scores: Scores) -> dict[str, dict[str, Estimate]]:
+    """The main score of the subject in the parts of the data: what tells them apart -> name -> value."""
+    ours, average = scores.ours, scores.usual_headline
+    families = dict.fromkeys(part.family for part in ours.parts)
+    return {
+        family: _shown({p.name: ours.find(ours.main, average, p) for p in ours.parts if p.family == family})
+        for family in families
+    }
+
+
+def parts_charts(scores: Scores) -> list[Chart]:
+    """Bars for each family of parts that has several."""
+    label = f"{measure_name(scores.ours.main, scores.usual_headline)}, %"
+    return [
+        Chart(f"{scores.ours.main.label} by {family}", visualize.bars(rows, label))
+        for family, rows in parts(scores).items()
+        if len(rows) > 1
+    ]
+
+
+def lead_chart(leads: Mapping[str, Estimate], measure: Measure, title: str) -> Chart:
+    """Bars of differences on shared pairs."""
+    note = "Paired on the pairs that both have; an interval that crosses 0 shows no difference."
+    return Chart(title, visualize.bars(leads, f"{measure.label}, percent points"), note)
+
+
+def over_settings(scores: Scores, claims: Mapping[str, Claim]) -> list[Chart]:
+    """The main score over each number that variants change, the subject's own value among them."""
+    known, label = methods(scores), measure_name(scores.ours.main, scores.averages[0])
+    charts = []
+    for setting, names in varied(scores.subject, claims).items():
+        points = {value: known[name] for value, name in names.items() if name in known}
+        if len(points) >= LEAST:
+            own = next(value for value, name in names.items() if name == scores.subject)
+            charts.append(over_setting(setting, points, label, f"{setting}={own:g} is the method's own."))
+    return charts
+
+
+def over_setting(setting: str, points: Mapping[float, Estimate], label: str, note: str = "") -> Chart:
+    """A score over the values of a setting."""
+    series = {label: [points[value] for value in sorted(points)]}
+    return Chart(f"{label} over {setting}", visualize.curve(sorted(points), series, setting, f"{label}, %"), note)
+
+
+def reliability(found: Reliability) -> list[Chart]:
+    """Whether the confidence knows: correct points by confidence, and PCK of the points that are kept."""
+    bins, name = found.bins, pck_name(ALPHA).upper()
+    shares = [each.right.times(PERCENT.factor) for each in bins]
+    kept = {"the surest": [each.times(PERCENT.factor) for each in found.kept]}
+    return [
+        Chart(
+            "Points right, by confidence",
+            visualize.reliability([each.confidence for each in bins], shares, [each.points for each in bins]),
+            f"Right: within {ALPHA:g}. Beside each mean the number of its points.",
+        ),
+        Chart(
+            f"{name} of the points that are kept",
+            visualize.curve([100 * share for share in SHARES], kept, "points kept, the surest first, %", f"{name}, %"),
+            "A confidence that knows nothing gives a flat line.",
+        ),
+    ]
+
+
+def _shown(scores: Mapping[str, Score | None]) -> dict[str, Estimate]:
+    return {name: score.shown for name, score in scores.items() if score is not None}

@@ -1,0 +1,68 @@
+"""What a metric is: a number for every point, and how its mean is called and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sdcorr.scoring.arrays import Arrays
+from sdcorr.scoring.pck import alpha_text
+from sdcorr.scoring.protocols import Protocol
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How a number is written: `factor` times it, with so many digits after the point."""
+
+    symbol: str
+    factor: float = 1.0
+    digits: int = 1
+
+
+PERCENT = Unit("%", 100.0)
+PIXELS = Unit("px")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity of every point, whose mean is a score.
+
+    Everything else follows from it: means under every average, intervals from the bootstrap over pairs, parts of the
+    data, differences between methods, names in summary.json, columns of tables.
+    """
+
+    name: str  # in keys; that of its file in this folder
+    label: str  # in tables and charts
+    unit: Unit
+    of_points: Callable[[Arrays, Protocol, Sequence[float]], np.ndarray]
+    """The quantity of each of m points, (m, A) at A thresholds, or (m, 1) if the metric has none."""
+    at_thresholds: bool = False
+
+    def measures(self, alphas: Sequence[float]) -> tuple[Measure, ...]:
+        """What is measured of each point: this, at each threshold if it has some."""
+        return tuple(Measure(self, alpha) for alpha in alphas) if self.at_thresholds else (Measure(self),)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric, at a threshold if it has one."""
+
+    metric: Metric
+    alpha: float | None = None
+
+    @property
+    def key(self) -> str:
+        """For example `pck@0.10`."""
+        return self.metric.name + self._at
+
+    @property
+    def label(self) -> str:
+        """For example `PCK@0.10`; percent go without saying."""
+        unit = self.metric.unit
+        return self.metric.label + self._at + ("" if unit is PERCENT else f", {unit.symbol}")
+
+    @property
+    def _at(self) -> str:
+        return "" if self.alpha is None else f"@{alpha_text(self.alpha)}"
