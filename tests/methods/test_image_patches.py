@@ -76,7 +76,7 @@ class TestImagePatches:
             visible=[True, False, True],
         )
         (unit,) = group_by_source([pair])
-        ((_, match),) = ImagePatches(side=96).match(unit, {"a": source, "b": target}.__getitem__)
+        ((_, match),) = ImagePatches(None, side=96).match(unit, {"a": source, "b": target}.__getitem__)
         # the target is scaled to 96 pixels and the source too, so the patches differ a little in scale
         assert np.abs(match.points - pair.true_points).max() < 2 * 192 / 96
         assert match.confidence.min() > 0.5
@@ -86,6 +86,6 @@ class TestImagePatches:
         sizes = {"source_size": (96, 96), "target_size": (96, 96), "source_points": [[30, 40], [60, 50]]}
         pairs = [make_pair(f"a-{target}", points=2, **sizes) for target in "bc"]
         (unit,) = group_by_source(pairs)
-        (_, same), (_, other) = ImagePatches().match(unit, images.__getitem__)
+        (_, same), (_, other) = ImagePatches(None).match(unit, images.__getitem__)
         assert np.abs(same.points - [[30, 40], [60, 50]]).max() <= 1
         assert same.confidence.min() > other.confidence.max()

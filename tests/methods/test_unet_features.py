@@ -7,10 +7,22 @@ from PIL import Image
 from sdcorr.datasets import group_by_source
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
-from sdcorr.methods.unet_features import UNetFeatures, cosine_maps, features_at
+from sdcorr.methods.features import cosine_maps, features_at
+from sdcorr.methods.unet_features import UNetFeatures
 from tests.golden.released import FOLDER
 from tests.methods.test_image_patches import texture
 from tests.run.fakes import make_pair
+
+
+class Given:
+    """Resources with one model, which is given."""
+
+    def __init__(self, backbone) -> None:
+        self._backbone = backbone
+
+    def backbone(self, truncate: bool = True):
+        assert not truncate, "the block may lie beyond the last map"
+        return self._backbone
 
 
 class FakeBackbone:
@@ -57,7 +69,7 @@ def pair_of(id, source, target, points):
 class TestFeaturesAt:
     def test_cell_centers_and_between(self):
         features = torch.arange(4.0).expand(2, 4, 4)
-        at = features_at(features, torch.tensor([[0.125, 0.5], [0.25, 0.5], [0.0, 0.0], [1.0, 1.0]]))
+        at = features_at(features, torch.tensor([[0.5, 2.0], [1.0, 2.0], [0.0, 0.0], [4.0, 4.0]]))
         assert at.shape == (4, 2)
         assert at[:, 0].tolist() == pytest.approx([0, 0.5, 0, 3])
 
@@ -67,10 +79,10 @@ class TestCosineMaps:
         queries, features = torch.randn(3, 150), torch.randn(150, 4, 4)
         enlarged = F.interpolate(features[None], size=(32, 32), mode="bilinear", align_corners=False)[0]
         expected = torch.einsum("vc,chw->vhw", F.normalize(queries, dim=1), F.normalize(enlarged, dim=0))
-        assert torch.allclose(cosine_maps(queries, features, 32), expected, atol=1e-5)
+        assert torch.allclose(cosine_maps(queries, features, (32, 32)), expected, atol=1e-5)
 
     def test_features_of_nothing_are_like_nothing(self):
-        assert cosine_maps(torch.randn(1, 5), torch.zeros(5, 4, 4), 8).abs().max() == 0
+        assert cosine_maps(torch.randn(1, 5), torch.zeros(5, 4, 4), (8, 8)).abs().max() == 0
 
 
 class TestUNetFeatures:
@@ -78,7 +90,7 @@ class TestUNetFeatures:
         source = texture(128, 96)
         target = source.resize((200, 300), Image.Resampling.BICUBIC)
         pair = pair_of("a-b", source, target, [[31, 30], [64, 50], [100, 60]])
-        method = UNetFeatures(FakeBackbone(), "up_blocks.1", timestep=50)
+        method = UNetFeatures(Given(FakeBackbone()), "up_blocks.1", timestep=50)
         ((_, match),) = method.match(unit_of(pair), {"a": source, "b": target}.__getitem__)
         errors = np.abs(match.points - pair.true_points) / target.size
         assert errors.max() < 1 / 32  # one cell of the features
@@ -89,7 +101,7 @@ class TestUNetFeatures:
         pairs = [pair_of(f"a-{name}", images["a"], images[name], [[20, 30], [40, 50]]) for name in "bc"]
 
         def points(pairs, seed=0):
-            method = UNetFeatures(FakeBackbone(), "up_blocks.1", timestep=300, draws=2, seed=seed)
+            method = UNetFeatures(Given(FakeBackbone()), "up_blocks.1", timestep=300, draws=2, seed=seed)
             return {pair.id: match.points for pair, match in method.match(unit_of(*pairs), images.__getitem__)}
 
         together, alone, reseeded = points(pairs), points(pairs[1:]), points(pairs, seed=1)
@@ -98,7 +110,7 @@ class TestUNetFeatures:
 
     def test_draws_differ_and_are_averaged(self):
         image, backbone = texture(64, 64), FakeBackbone()
-        method = UNetFeatures(backbone, "block", timestep=500, draws=5)
+        method = UNetFeatures(Given(backbone), "block", timestep=500, draws=5)
         list(method.match(unit_of(pair_of("a-a", image, image, [[20, 30]])), {"a": image}.__getitem__))
         (noisy,) = backbone.batches
         assert noisy.shape == (5, 3, 32, 32)
@@ -106,12 +118,18 @@ class TestUNetFeatures:
         assert noise.std().item() == pytest.approx((4 / 5) ** 0.5, rel=0.05)
 
     def test_a_timestep_that_the_model_has_not(self):
-        with pytest.raises(UserError, match="unet_features.timestep=1000 is not in this model: give 0 to 999"):
-            UNetFeatures(FakeBackbone(), "block", timestep=1000)
+        with pytest.raises(UserError, match="timestep=1000 of unet_features is not in this model: give 0 to 999"):
+            UNetFeatures(Given(FakeBackbone()), "block", timestep=1000).prepare()
+
+    @pytest.mark.parametrize("settings", [{"timestep": -1}, {"draws": 0}, {"seed": 0.5}, {"localization": "max"}])
+    def test_a_setting_that_is_not_legal(self, settings):
+        (name,) = settings
+        with pytest.raises(UserError, match=f"{name}=.* of unet_features is not legal"):
+            UNetFeatures(None, **({"block": "block", "timestep": 1} | settings))
 
     def test_an_image_is_read_once(self):
         images, backbone = {name: texture(64, 64, seed) for seed, name in enumerate("ab")}, FakeBackbone()
-        method = UNetFeatures(backbone, "block", timestep=50)
+        method = UNetFeatures(Given(backbone), "block", timestep=50)
         read = images.__getitem__
         for id in ("a-b", "b-a", "a-b"):
             list(method.match(unit_of(pair_of(id, images["a"], images["b"], [[20, 30]])), read))
@@ -124,7 +142,7 @@ def test_with_a_real_backbone():
     backbone = FrozenDiffusion.load(str(FOLDER / "weights"), layers=layers, image_size=128, truncate=False)
     picture = texture(128, 128)
     pair = pair_of("a-b", picture, picture, [[31.5, 30.5], [64.5, 50.5], [100.5, 60.5]])
-    method = UNetFeatures(backbone, "up_blocks.2", timestep=20, draws=4)
+    method = UNetFeatures(Given(backbone), "up_blocks.2", timestep=20, draws=4)
     ((_, match),) = method.match(unit_of(pair), {"a": picture, "b": picture}.__getitem__)
     assert np.abs(match.points - pair.true_points).max() < 8  # pixels of a latent
     assert (match.confidence > 0.5).all()

@@ -172,14 +172,14 @@ def test_names_from_the_data_are_only_text(tmp_path, opened) -> None:
     rows = [there, back | {"target_points": [[8, 8]]}]
     (own / "pairs.json").write_text(json.dumps(rows))
     benchmark, store = Folder(own), PredictionStore(tmp_path / "run")
-    names = ("prompt", f"note={EVIL_NAME}".replace("/", ""))
+    names = ("prompt", EVIL_NAME.replace("/", ""))
     claim = Claim("a.Method", 1, {"note": EVIL_NAME}, {"name": EVIL})
     claimed(
         store, Pictureless(benchmark.pairs, "folder", "all"), *names, claim=claim, config={"dataset": {"name": EVIL}}
     )
     for pair in benchmark.pairs:
         found = Match(pair.true_points, np.linspace(0.2, 0.9, len(pair.true_points)))
-        for method in ("prompt", EVIL_NAME.replace("/", "")):
+        for method in names:
             store.save(UnitRecord("folder", "all", method, pair.source, 1.0, ((pair, found),)))
     page = report(store, image=benchmark.image)
     assert EVIL not in page and EVIL_NAME not in page and "<img" not in page and "<b>bold" not in page

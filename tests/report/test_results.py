@@ -11,7 +11,7 @@ from sdcorr.scoring.curves import GRID
 from sdcorr.scoring.protocols import PROTOCOLS
 from tests.report.runs import CLAIMS
 from tests.run.fakes import make_pair
-from tests.scoring.fakes import pck
+from tests.scoring.fakes import pck, write_records
 
 STANDARD = PROTOCOLS["standard"]
 
@@ -33,9 +33,8 @@ def test_elsewhere_is_every_other_protocol(results) -> None:
 
 
 def store_of(folder, predictions, failures=()) -> PredictionStore:
-    store = PredictionStore(folder)
-    store.save(UnitRecord("folder", "all", "prompt", "s", 1.0, tuple(predictions), tuple(failures)))
-    return store
+    record = UnitRecord("folder", "all", "prompt", "s", 1.0, tuple(predictions), tuple(failures))
+    return write_records(folder, [record], config={"dataset": {"name": "folder"}})
 
 
 def test_why_nothing_is_scored(tmp_path) -> None:

@@ -5,22 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import read
 from sdcorr.scoring.metrics.pck import METRIC as PCK
 from sdcorr.scoring.protocols import PROTOCOLS
 from sdcorr.scoring.score import score
 from sdcorr.scoring.summary import flatten
 from tests.scoring import stored
+from tests.scoring.fakes import write_records
 
 
 @pytest.fixture(scope="module")
 def arrays(tmp_path_factory: pytest.TempPathFactory):
-    store = PredictionStore(tmp_path_factory.mktemp("stored"))
-    for records in stored.records().values():
-        for record in records:
-            store.save(record)
-    return read(store, "prompt")
+    records = [record for records in stored.records().values() for record in records]
+    return read(write_records(tmp_path_factory.mktemp("stored"), records), "prompt")
 
 
 def text(path: Path) -> str:
