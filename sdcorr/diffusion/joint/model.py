@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sdcorr.diffusion.attention import Heads, LastLayerRead
 from sdcorr.diffusion.backbone import FrozenDiffusion
 from sdcorr.diffusion.features import read_outputs
-from sdcorr.diffusion.joint_attention import (
+from sdcorr.diffusion.joint.attention import (
     JointPass,
     JointTap,
     TokenOrder,
@@ -18,10 +18,10 @@ from sdcorr.diffusion.joint_attention import (
     resolve_joint_layers,
     square,
 )
-from sdcorr.diffusion.joint_loading import JointTransformer, load_joint_parts
-from sdcorr.diffusion.joint_networks import joint_network
-from sdcorr.diffusion.joint_noise import flow_sigmas
-from sdcorr.diffusion.joint_passes import ImagePass, MapPass, TextPass
+from sdcorr.diffusion.joint.loading import JointTransformer, load_joint_parts
+from sdcorr.diffusion.joint.networks import joint_network
+from sdcorr.diffusion.joint.noise import flow_sigmas
+from sdcorr.diffusion.joint.passes import ImagePass, MapPass, TextPass
 from sdcorr.diffusion.precision import Float32Mode, Precision, weights_dtype
 from sdcorr.diffusion.truncate import drop_unreached
 from sdcorr.errors import UserError
@@ -38,20 +38,18 @@ class JointDiffusion(FrozenDiffusion):
     The map of a text token is the softmax of the image's queries over the keys of all tokens, image and text, at that
     token. Unlike in a UNet, the text changes from block to block and sees the picture on its way.
 
-    Attributes:
+    Attributes: those of `FrozenDiffusion`, with other values or meanings for
         layers: module paths of the joint attention layers that are read, in the order of their maps.
-        all_layers: those that there were before anything was cut, in order of execution.
-        tokens: T, length of a prompt embedding.
-        width: D, width of a prompt embedding.
-        image_size: S, side in pixels of the square image.
+        tokens: T, length of a prompt embedding; 77 if not said.
         latent_size: side of the latents, S over the VAE's factor; a map has fewer cells, one for each image token.
-        latent_channels: C of the latents.
-        precision: in which the network computes: "fp32", "tf32" or "bf16".
         prediction_type: "flow_prediction": noise minus latents.
         sigmas: (N,) the share of noise at each timestep, see `flow_sigmas`.
         alphas_cumprod: (N,) the share of the latents in a noisy latent's power, what a diffusion schedule calls by this
             name; where it is equal, models of both kinds have equal noise.
     """
+
+    sigmas: Tensor
+    alphas_cumprod: Tensor
 
     def __init__(
         self,
@@ -70,17 +68,17 @@ class JointDiffusion(FrozenDiffusion):
         self.layers = resolve_joint_layers(layers, self.all_layers)
         self._network = joint_network(transformer)
         self.tokens = tokens or PROMPT_TOKENS
-        self.width: int = transformer.config.joint_attention_dim
+        self.width: int = transformer.config["joint_attention_dim"]
         self.latent_channels = self._network.latent_channels
         self.prediction_type = "flow_prediction"
-        factor = 2 ** (len(vae.config.block_out_channels) - 1)
-        self.image_size = image_size or vae.config.sample_size
+        factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
+        self.image_size = image_size or vae.config["sample_size"]
         self.latent_size = self._latent_side(self.image_size, factor)
         sigmas = flow_sigmas(scheduler.config, (self.latent_size // self._network.patch) ** 2)
         self.register_buffer("sigmas", sigmas.to(transformer.device), persistent=False)
         signal, noise = (1 - self.sigmas).square(), self.sigmas.square()
         self.register_buffer("alphas_cumprod", signal / (signal + noise), persistent=False)
-        vae.decoder = vae.post_quant_conv = None
+        vae.decoder = vae.post_quant_conv = None  # pyright: ignore[reportAttributeAccessIssue]
         self.vae, self.transformer = vae, transformer
         self.requires_grad_(False).eval()
         executed = self.all_layers[: max(map(self.all_layers.index, self.layers)) + 1]
