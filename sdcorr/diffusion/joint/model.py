@@ -36,9 +36,10 @@ class JointDiffusion(FrozenDiffusion):
     """VAE encoder and joint transformer of a flow-matching model: what `FrozenDiffusion` is for UNets.
 
     The map of a text token is the softmax of the image's queries over the keys of all tokens, image and text, at that
-    token. Unlike in a UNet, the text changes from block to block and sees the picture on its way.
+    token. Unlike in a UNet, the text changes from block to block and sees the picture on its way. Attributes that are
+    not listed are as in `FrozenDiffusion`.
 
-    Attributes: those of `FrozenDiffusion`, with other values or meanings for
+    Attributes:
         layers: module paths of the joint attention layers that are read, in the order of their maps.
         tokens: T, length of a prompt embedding; 77 if not said.
         latent_size: side of the latents, S over the VAE's factor; a map has fewer cells, one for each image token.
@@ -118,7 +119,7 @@ class JointDiffusion(FrozenDiffusion):
             tokens: length of a prompt embedding, 77 if not said.
             image_size: side in pixels of the square image, if not the one that the model was trained for.
             truncate: drop what runs after the last of `layers`; changes no map and no gradient.
-            channels_last: without effect, for a transformer has no convolutions worth it.
+            channels_last: without effect.
             compile: must be False.
 
         Raises:
@@ -249,10 +250,9 @@ class JointDiffusion(FrozenDiffusion):
         return {block: square(tokens.mT) for block, tokens in outputs.items()}
 
     def _run(self, noisy: Tensor, timestep: int, embeddings: Tensor) -> None:
-        dtype = self.transformer.dtype
-        inside = self._float32.way_in(embeddings).to(dtype)
+        inside = self._float32.way_in(embeddings).to(self.transformer.dtype)
         with self._float32:
-            self._network.run(noisy.to(dtype), self.sigmas[timestep], inside)
+            self._network.run(noisy.to(inside.dtype), self.sigmas[timestep], inside)
 
     @contextmanager
     def _during(self, reading: JointPass) -> Iterator[None]:
@@ -269,10 +269,10 @@ class JointDiffusion(FrozenDiffusion):
 
     def _smallest_pass(self) -> None:
         """The smallest forward pass that reads every layer."""
-        device, side = self.transformer.device, self._network.patch
-        noisy = torch.zeros(1, self.latent_channels, side, side, device=device)
+        side = self._network.patch
+        noisy = torch.zeros(1, self.latent_channels, side, side, device=self.device)
         with torch.no_grad():
-            self.attention_maps(noisy, 0, torch.zeros(1, 1, self.width, device=device), token=0)
+            self.attention_maps(noisy, 0, torch.zeros(1, 1, self.width, device=self.device), token=0)
 
     def _latent_side(self, image_size: int, factor: int) -> int:
         """Side of the latents; raises UserError if the picture does not become whole tokens, or too many."""
@@ -281,10 +281,8 @@ class JointDiffusion(FrozenDiffusion):
         if image_size % pixels:
             raise UserError(f"image_size={image_size} must be a multiple of {pixels}, the pixels of an image token.")
         if network.most_tokens and image_size > network.most_tokens * pixels:
-            raise UserError(
-                f"image_size={image_size} is too large: this model has positions for {network.most_tokens * pixels} "
-                "pixels."
-            )
+            most = network.most_tokens * pixels
+            raise UserError(f"image_size={image_size} is too large: this model has positions for {most} pixels.")
         return image_size // factor
 
     def _block(self, block: str) -> nn.Module:
