@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sdcorr.cli.command import CONFIGS
 from sdcorr.diffusion.joint import JointDiffusion
-from sdcorr.diffusion.joint_networks import joint_network
+from sdcorr.diffusion.joint.networks import joint_network
 from sdcorr.diffusion.precision import Precision, weights_dtype
 
 FAMILIES = ("sd3_medium", "sd35_medium", "flux_dev")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sdcorr.prompt.speed.memory import saved_bytes
-from tests.diffusion import joint_models
+from tests.diffusion.joint import models
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_what_is_kept_is_what_the_library_counts(monkeypatch: pytest.MonkeyPatch
     def tiny(family: str, image_size: int, precision: str = "fp32", truncate: bool = True) -> joint.JointDiffusion:
         return joint.JointDiffusion(
             joint.AutoencoderKL(**joint._VAE | {"block_out_channels": (32,) * 4}),
-            joint_models.build_transformer(family),
+            models.build_transformer(family),
             layers=["transformer_blocks.1.attn"],
             scheduler=joint._SCHEDULERS[family],
             image_size=image_size,

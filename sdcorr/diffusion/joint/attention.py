@@ -11,12 +11,11 @@ computes what diffusers' own does, and shows what it computes to the pass under 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import apply_rotary_emb
-from diffusers.models.transformers.transformer_flux import FluxAttention
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -81,7 +80,7 @@ class JointTap:
     def install(self, transformer: nn.Module, layers: Sequence[str]) -> None:
         """Put processors into `layers`, of which the last leaves the transformer when a pass has seen it."""
         for layer in layers:
-            attn = transformer.get_submodule(layer)
+            attn: Any = transformer.get_submodule(layer)
             attn.set_processor(_TappedJointAttention(layer, self, is_last=layer == layers[-1]))
 
 
@@ -93,7 +92,7 @@ class _TappedJointAttention:
 
     def __call__(
         self,
-        attn: Attention | FluxAttention,
+        attn: Any,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -102,7 +101,7 @@ class _TappedJointAttention:
         """Both kinds of tokens attend to both.
 
         Args:
-            attn: the layer.
+            attn: the layer, diffusers' `Attention` or `FluxAttention`.
             hidden_states: (B, N, C) image tokens; (B, T + N, C) text and image where there is no other input.
             encoder_hidden_states: (B, T, C) text tokens.
             attention_mask: none, in these models.
@@ -125,11 +124,11 @@ class _TappedJointAttention:
             return attended
         order = TokenOrder(self.tap.text_first, encoder_hidden_states.shape[1])
         length = attended.shape[1]
-        image = attn.to_out[1](attn.to_out[0](attended[:, order.image(length)]))
-        text = attended[:, order.text(length)]
+        image = attn.to_out[1](attn.to_out[0](attended[:, order.image(length)].contiguous()))
+        text = attended[:, order.text(length)].contiguous()  # a product with a view would copy the weights instead
         return image, text if attn.context_pre_only else attn.to_add_out(text)
 
-    def _projected(self, attn: nn.Module, side: str, hidden: Tensor, text: Tensor | None) -> Tensor:
+    def _projected(self, attn: Any, side: str, hidden: Tensor, text: Tensor | None) -> Tensor:
         """Queries (q), keys (k) or values (v) of all tokens, (B, heads, rows, d), normalized if the model does so."""
         own = _normalized(attn, f"norm_{side}", split_heads(getattr(attn, f"to_{side}")(hidden), attn.heads))
         if text is None:
@@ -138,13 +137,16 @@ class _TappedJointAttention:
         return TokenOrder(self.tap.text_first, text.shape[1]).join(own, _normalized(attn, f"norm_added_{side}", added))
 
 
-def _normalized(attn: nn.Module, norm: str, x: Tensor) -> Tensor:
+def _normalized(attn: Any, norm: str, x: Tensor) -> Tensor:
     module = getattr(attn, norm, None)
     return x if module is None else module(x)
 
 
 def _rotated(x: Tensor, rope: _Rope | None) -> Tensor:
-    return x if rope is None else apply_rotary_emb(x, rope)
+    if rope is None:
+        return x
+    rotated: Any = apply_rotary_emb(x, rope)  # pyright: ignore[reportArgumentType] - diffusers annotates another rope
+    return rotated
 
 
 def joint_column(query: Tensor, key: Tensor, token: int) -> Tensor:

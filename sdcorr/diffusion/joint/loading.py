@@ -4,7 +4,7 @@ What a model is gets decided from its small configuration files, before any weig
 """
 
 import os
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from diffusers import (
@@ -18,7 +18,6 @@ from torch import nn
 from sdcorr.errors import UserError
 
 JointTransformer = SD3Transformer2DModel | FluxTransformer2DModel
-_Weights = TypeVar("_Weights", SD3Transformer2DModel, FluxTransformer2DModel, AutoencoderKL)
 
 _TRANSFORMERS = {kind.__name__: kind for kind in (SD3Transformer2DModel, FluxTransformer2DModel)}
 _SUPPORTED = "Stable Diffusion 3 and 3.5 (SD3Transformer2DModel) and FLUX.1 (FluxTransformer2DModel)"
@@ -39,8 +38,10 @@ def is_joint(name: str, revision: str | None = None) -> bool:
         name: path of a folder, or id on the Hugging Face hub.
         revision: branch, tag or commit on the hub.
     """
-    config = _read_config(SD3Transformer2DModel, name, "transformer", revision)
-    return config is not None and config.get("_class_name") in _TRANSFORMERS
+    try:
+        return _read_config(SD3Transformer2DModel, name, "transformer", revision).get("_class_name") in _TRANSFORMERS
+    except UserError:
+        return False
 
 
 def load_joint_parts(name: str, revision: str | None, dtype: torch.dtype) -> JointParts:
@@ -55,23 +56,15 @@ def load_joint_parts(name: str, revision: str | None, dtype: torch.dtype) -> Joi
         UserError: if the model is of another kind, or its weights cannot be read.
     """
     name = os.path.expanduser(name)
-    configs = {
-        "transformer": _read_config(SD3Transformer2DModel, name, "transformer", revision),
-        "vae": _read_config(AutoencoderKL, name, "vae", revision),
-        "scheduler": _read_config(FlowMatchEulerDiscreteScheduler, name, "scheduler", revision),
-    }
-    if missing := [part for part, config in configs.items() if config is None]:
-        raise UserError(
-            f"The model {name!r} has no {missing[0]}/ with a configuration that can be read: give a folder with "
-            "transformer/, vae/ and scheduler/ as diffusers saves them, or the id of a model on the hub that is on "
-            "this machine or can be fetched."
-        )
-    _refuse_others(name, **configs)
-    transformer = _TRANSFORMERS[configs["transformer"]["_class_name"]]
+    transformer = _read_config(SD3Transformer2DModel, name, "transformer", revision)
+    vae = _read_config(AutoencoderKL, name, "vae", revision)
+    scheduler = _read_config(FlowMatchEulerDiscreteScheduler, name, "scheduler", revision)
+    _refuse_others(name, transformer, vae, scheduler)
+    schedule: Any = FlowMatchEulerDiscreteScheduler.from_config(scheduler)
     return JointParts(
-        _read_weights(transformer, name, "transformer", revision, dtype),
+        _read_weights(_TRANSFORMERS[transformer["_class_name"]], name, "transformer", revision, dtype),
         _read_weights(AutoencoderKL, name, "vae", revision, dtype),
-        FlowMatchEulerDiscreteScheduler.from_config(configs["scheduler"]),
+        schedule,
     )
 
 
@@ -80,7 +73,7 @@ def _refuse_others(name: str, transformer: dict[str, Any], vae: dict[str, Any], 
     kind = transformer.get("_class_name")
     if kind not in _TRANSFORMERS:
         raise UserError(f"The transformer/ of {name!r} is a {kind}, which cannot be read: there are {_SUPPORTED}.")
-    latents = vae.get("latent_channels")
+    latents = vae.get("latent_channels", 4)  # as diffusers takes it
     expected = latents * 4 if kind == FluxTransformer2DModel.__name__ else latents  # FLUX packs 2 x 2 latents
     if transformer.get("in_channels") != expected:
         raise UserError(
@@ -97,21 +90,32 @@ def _refuse_others(name: str, transformer: dict[str, Any], vae: dict[str, Any], 
 
 
 def _read_config(
-    kind: type[SD3Transformer2DModel] | type[AutoencoderKL] | type[FlowMatchEulerDiscreteScheduler],
+    kind: type[SD3Transformer2DModel | AutoencoderKL | FlowMatchEulerDiscreteScheduler],
     name: str,
     part: str,
     revision: str | None,
-) -> dict[str, Any] | None:
-    """The configuration of a part of a model, or None if the model has no such part."""
+) -> dict[str, Any]:
+    """The configuration of a part of a model.
+
+    Raises:
+        UserError: if the model has no such part.
+    """
     try:
-        return dict(kind.load_config(os.path.expanduser(name), subfolder=part, revision=revision))
+        config: Any = kind.load_config(os.path.expanduser(name), subfolder=part, revision=revision)
     except (OSError, ValueError):
-        return None
+        raise UserError(
+            f"The model {name!r} has no {part}/ with a configuration that can be read: give a folder with "
+            "transformer/, vae/ and scheduler/ as diffusers saves them, or the id of a model on the hub that is on "
+            "this machine or can be fetched."
+        ) from None
+    return dict(config)
 
 
-def _read_weights(kind: type[_Weights], name: str, part: str, revision: str | None, dtype: torch.dtype) -> _Weights:
+def _read_weights(
+    kind: type[JointTransformer | AutoencoderKL], name: str, part: str, revision: str | None, dtype: torch.dtype
+) -> Any:
     try:
-        model, info = kind.from_pretrained(
+        loaded: Any = kind.from_pretrained(
             name,
             subfolder=part,
             revision=revision,
@@ -124,6 +128,7 @@ def _read_weights(kind: type[_Weights], name: str, part: str, revision: str | No
         raise UserError(
             f"The weights in {part}/ of {name!r} could not be read ({reason}): fetch or save the model again."
         ) from error
+    model, info = loaded
     if info["missing_keys"]:  # diffusers would leave them random
         raise UserError(
             f"The weights in {part}/ of {name!r} lack {len(info['missing_keys'])} tensors that its config.json asks "

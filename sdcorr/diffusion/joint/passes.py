@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from torch import Tensor
 
 from sdcorr.diffusion.attention import Heads, choose_heads
-from sdcorr.diffusion.joint_attention import (
+from sdcorr.diffusion.joint.attention import (
     JointPass,
     TokenOrder,
     image_share,
@@ -28,8 +28,8 @@ class MapPass(JointPass):
     def __init__(
         self, layers: Collection[str], order: TokenOrder, token: int, heads: Heads, float32: Float32Mode
     ) -> None:
-        self._layers, self._order, self._token = layers, order, token
-        self._heads, self._float32 = heads, float32
+        self._layers, self._order, self._token, self._float32 = layers, order, token, float32
+        self._heads: Heads = heads
         self.maps: dict[str, Tensor] = {}
 
     def see(self, layer: str, query: Tensor, key: Tensor) -> None:
@@ -51,7 +51,8 @@ class ImagePass(JointPass):
     """
 
     def __init__(self, layers: Collection[str], order: TokenOrder, heads: Heads) -> None:
-        self._layers, self._order, self._heads = layers, order, heads
+        self._layers, self._order = layers, order
+        self._heads: Heads = heads
         self.read: dict[str, Pair] = {}
         self.seen: dict[str, Pair] = {}
 
@@ -95,7 +96,8 @@ class TextPass(JointPass):
             float32: of the model.
         """
         self._read, self._seen, self._order = read, seen, order
-        self._token, self._heads, self._float32 = token, heads, float32
+        self._token, self._float32 = token, float32
+        self._heads: Heads = heads
         self.maps: dict[str, Tensor] = {}
 
     def see(self, layer: str, query: Tensor, key: Tensor) -> None:

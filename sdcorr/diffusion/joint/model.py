@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sdcorr.diffusion.attention import Heads, LastLayerRead
 from sdcorr.diffusion.backbone import FrozenDiffusion
 from sdcorr.diffusion.features import read_outputs
-from sdcorr.diffusion.joint_attention import (
+from sdcorr.diffusion.joint.attention import (
     JointPass,
     JointTap,
     TokenOrder,
@@ -18,10 +18,10 @@ from sdcorr.diffusion.joint_attention import (
     resolve_joint_layers,
     square,
 )
-from sdcorr.diffusion.joint_loading import JointTransformer, load_joint_parts
-from sdcorr.diffusion.joint_networks import joint_network
-from sdcorr.diffusion.joint_noise import flow_sigmas
-from sdcorr.diffusion.joint_passes import ImagePass, MapPass, TextPass
+from sdcorr.diffusion.joint.loading import JointTransformer, load_joint_parts
+from sdcorr.diffusion.joint.networks import joint_network
+from sdcorr.diffusion.joint.noise import flow_sigmas
+from sdcorr.diffusion.joint.passes import ImagePass, MapPass, TextPass
 from sdcorr.diffusion.precision import Float32Mode, Precision, weights_dtype
 from sdcorr.diffusion.truncate import drop_unreached
 from sdcorr.errors import UserError
@@ -36,22 +36,21 @@ class JointDiffusion(FrozenDiffusion):
     """VAE encoder and joint transformer of a flow-matching model: what `FrozenDiffusion` is for UNets.
 
     The map of a text token is the softmax of the image's queries over the keys of all tokens, image and text, at that
-    token. Unlike in a UNet, the text changes from block to block and sees the picture on its way.
+    token. Unlike in a UNet, the text changes from block to block and sees the picture on its way. Attributes that are
+    not listed are as in `FrozenDiffusion`.
 
     Attributes:
         layers: module paths of the joint attention layers that are read, in the order of their maps.
-        all_layers: those that there were before anything was cut, in order of execution.
-        tokens: T, length of a prompt embedding.
-        width: D, width of a prompt embedding.
-        image_size: S, side in pixels of the square image.
+        tokens: T, length of a prompt embedding; 77 if not said.
         latent_size: side of the latents, S over the VAE's factor; a map has fewer cells, one for each image token.
-        latent_channels: C of the latents.
-        precision: in which the network computes: "fp32", "tf32" or "bf16".
         prediction_type: "flow_prediction": noise minus latents.
         sigmas: (N,) the share of noise at each timestep, see `flow_sigmas`.
         alphas_cumprod: (N,) the share of the latents in a noisy latent's power, what a diffusion schedule calls by this
             name; where it is equal, models of both kinds have equal noise.
     """
+
+    sigmas: Tensor
+    alphas_cumprod: Tensor
 
     def __init__(
         self,
@@ -70,17 +69,17 @@ class JointDiffusion(FrozenDiffusion):
         self.layers = resolve_joint_layers(layers, self.all_layers)
         self._network = joint_network(transformer)
         self.tokens = tokens or PROMPT_TOKENS
-        self.width: int = transformer.config.joint_attention_dim
+        self.width: int = transformer.config["joint_attention_dim"]
         self.latent_channels = self._network.latent_channels
         self.prediction_type = "flow_prediction"
-        factor = 2 ** (len(vae.config.block_out_channels) - 1)
-        self.image_size = image_size or vae.config.sample_size
+        factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
+        self.image_size = image_size or vae.config["sample_size"]
         self.latent_size = self._latent_side(self.image_size, factor)
         sigmas = flow_sigmas(scheduler.config, (self.latent_size // self._network.patch) ** 2)
         self.register_buffer("sigmas", sigmas.to(transformer.device), persistent=False)
         signal, noise = (1 - self.sigmas).square(), self.sigmas.square()
         self.register_buffer("alphas_cumprod", signal / (signal + noise), persistent=False)
-        vae.decoder = vae.post_quant_conv = None
+        vae.decoder = vae.post_quant_conv = None  # pyright: ignore[reportAttributeAccessIssue]
         self.vae, self.transformer = vae, transformer
         self.requires_grad_(False).eval()
         executed = self.all_layers[: max(map(self.all_layers.index, self.layers)) + 1]
@@ -120,7 +119,7 @@ class JointDiffusion(FrozenDiffusion):
             tokens: length of a prompt embedding, 77 if not said.
             image_size: side in pixels of the square image, if not the one that the model was trained for.
             truncate: drop what runs after the last of `layers`; changes no map and no gradient.
-            channels_last: without effect, for a transformer has no convolutions worth it.
+            channels_last: without effect.
             compile: must be False.
 
         Raises:
@@ -251,10 +250,9 @@ class JointDiffusion(FrozenDiffusion):
         return {block: square(tokens.mT) for block, tokens in outputs.items()}
 
     def _run(self, noisy: Tensor, timestep: int, embeddings: Tensor) -> None:
-        dtype = self.transformer.dtype
-        inside = self._float32.way_in(embeddings).to(dtype)
+        inside = self._float32.way_in(embeddings).to(self.transformer.dtype)
         with self._float32:
-            self._network.run(noisy.to(dtype), self.sigmas[timestep], inside)
+            self._network.run(noisy.to(inside.dtype), self.sigmas[timestep], inside)
 
     @contextmanager
     def _during(self, reading: JointPass) -> Iterator[None]:
@@ -271,10 +269,10 @@ class JointDiffusion(FrozenDiffusion):
 
     def _smallest_pass(self) -> None:
         """The smallest forward pass that reads every layer."""
-        device, side = self.transformer.device, self._network.patch
-        noisy = torch.zeros(1, self.latent_channels, side, side, device=device)
+        side = self._network.patch
+        noisy = torch.zeros(1, self.latent_channels, side, side, device=self.device)
         with torch.no_grad():
-            self.attention_maps(noisy, 0, torch.zeros(1, 1, self.width, device=device), token=0)
+            self.attention_maps(noisy, 0, torch.zeros(1, 1, self.width, device=self.device), token=0)
 
     def _latent_side(self, image_size: int, factor: int) -> int:
         """Side of the latents; raises UserError if the picture does not become whole tokens, or too many."""
@@ -283,10 +281,8 @@ class JointDiffusion(FrozenDiffusion):
         if image_size % pixels:
             raise UserError(f"image_size={image_size} must be a multiple of {pixels}, the pixels of an image token.")
         if network.most_tokens and image_size > network.most_tokens * pixels:
-            raise UserError(
-                f"image_size={image_size} is too large: this model has positions for {network.most_tokens * pixels} "
-                "pixels."
-            )
+            most = network.most_tokens * pixels
+            raise UserError(f"image_size={image_size} is too large: this model has positions for {most} pixels.")
         return image_size // factor
 
     def _block(self, block: str) -> nn.Module:

@@ -6,8 +6,8 @@ import torch
 from torch.autograd import gradcheck
 from torch.utils.checkpoint import checkpoint
 
-from sdcorr.diffusion import joint_attention
-from sdcorr.diffusion.joint_attention import (
+from sdcorr.diffusion.joint import attention
+from sdcorr.diffusion.joint.attention import (
     TokenOrder,
     image_share,
     joint_column,
@@ -17,7 +17,7 @@ from sdcorr.diffusion.joint_attention import (
     text_column,
 )
 from sdcorr.errors import UserError
-from tests.diffusion.joint_models import build_transformer
+from tests.diffusion.joint.models import build_transformer
 
 FLUX_LAYERS = [
     *(f"transformer_blocks.{i}.attn" for i in range(12)),
@@ -75,7 +75,7 @@ class TestJointColumn:
         query, key = (x.requires_grad_() for x in queries_and_keys())
         whole = joint_column(query, key, 7)
         expected = torch.autograd.grad(whole.square().sum(), (query, key))
-        monkeypatch.setattr(joint_attention, "_SCORES_AT_ONCE", at_once)
+        monkeypatch.setattr(attention, "_SCORES_AT_ONCE", at_once)
         column = joint_column(query, key, 7)
         torch.testing.assert_close(column, whole)
         torch.testing.assert_close(torch.autograd.grad(column.square().sum(), (query, key)), expected)
@@ -94,14 +94,14 @@ class TestJointColumn:
 
     def test_rows_that_are_done_hold_no_scores(self, monkeypatch):
         query, key = queries_and_keys(tokens=3, image=64)
-        monkeypatch.setattr(joint_attention, "_SCORES_AT_ONCE", 8 * 2 * 3 * 67)  # eight rows
+        monkeypatch.setattr(attention, "_SCORES_AT_ONCE", 8 * 2 * 3 * 67)  # eight rows
         parts = []
 
         def watched(function: Callable, *inputs: object, **options: object) -> torch.Tensor:
             parts.append(checkpoint(function, *inputs, **options))
             return parts[-1]
 
-        monkeypatch.setattr(joint_attention, "checkpoint", watched)
+        monkeypatch.setattr(attention, "checkpoint", watched)
         joint_column(query, key, 7)
         assert [part.shape[-1] for part in parts] == [8] * 8
         assert all(part.untyped_storage().nbytes() == part.nbytes for part in parts)
@@ -137,7 +137,7 @@ class TestTextColumn:
     def test_share_of_few_rows_at_a_time(self, monkeypatch):
         query, key = queries_and_keys()
         whole = image_share(query, key)
-        monkeypatch.setattr(joint_attention, "_SCORES_AT_ONCE", 1)
+        monkeypatch.setattr(attention, "_SCORES_AT_ONCE", 1)
         torch.testing.assert_close(image_share(query, key), whole)
 
     def test_gradient(self):

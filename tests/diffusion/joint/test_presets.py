@@ -5,9 +5,9 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 
 from sdcorr.cli import build
 from sdcorr.cli.command import compose
-from sdcorr.diffusion.joint_noise import flow_sigmas
+from sdcorr.diffusion.joint.noise import flow_sigmas
 from sdcorr.prompt import PromptSettings
-from tests.diffusion.joint_models import FAMILIES, SCHEDULES
+from tests.diffusion.joint.models import FAMILIES, SCHEDULES
 
 SIDE = 1024  # of these models' pictures
 RELEASED = PromptSettings()  # of the method, for Stable Diffusion 1.4's 512 pixels

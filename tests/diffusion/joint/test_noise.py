@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-from sdcorr.diffusion.joint_noise import flow_sigmas
+from sdcorr.diffusion.joint.noise import flow_sigmas
 
 FLUX = {"use_dynamic_shifting": True, "base_shift": 0.5, "max_shift": 1.15, "base_image_seq_len": 256}
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sdcorr.diffusion.joint import JointDiffusion
-from sdcorr.diffusion.joint_loading import is_joint
+from sdcorr.diffusion.joint import JointDiffusion, is_joint
 from sdcorr.errors import UserError
-from tests.diffusion.joint_models import FAMILIES, save_joint
+from tests.diffusion.joint.models import FAMILIES, save_joint
 
 LAYERS = ("transformer_blocks.0.attn",)
 

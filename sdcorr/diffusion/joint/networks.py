@@ -59,7 +59,7 @@ class JointNetwork(ABC):
     def _pooled(self, batch: int) -> Tensor:
         """The pooled text that nobody wrote."""
         transformer = self._transformer
-        width = transformer.config.pooled_projection_dim
+        width = transformer.config["pooled_projection_dim"]
         return torch.zeros(batch, width, dtype=transformer.dtype, device=transformer.device)
 
 
@@ -70,9 +70,9 @@ class SD3Network(JointNetwork):
 
     def __init__(self, transformer: SD3Transformer2DModel):
         super().__init__(transformer)
-        self.patch: int = transformer.config.patch_size
-        self.latent_channels: int = transformer.config.in_channels
-        self.most_tokens: int | None = transformer.config.pos_embed_max_size
+        self.patch: int = transformer.config["patch_size"]
+        self.latent_channels: int = transformer.config["in_channels"]
+        self.most_tokens: int | None = transformer.config["pos_embed_max_size"]
 
     def run(self, noisy: Tensor, sigma: Tensor, prompt: Tensor) -> None:
         """One forward pass."""
@@ -104,7 +104,7 @@ class FluxNetwork(JointNetwork):
 
     def __init__(self, transformer: FluxTransformer2DModel):
         super().__init__(transformer)
-        self.latent_channels: int = transformer.config.in_channels // self.patch**2
+        self.latent_channels: int = transformer.config["in_channels"] // self.patch**2
 
     def run(self, noisy: Tensor, sigma: Tensor, prompt: Tensor) -> None:
         """One forward pass."""
@@ -139,7 +139,7 @@ class FluxNetwork(JointNetwork):
 
     def _guidance(self, batch: int) -> Tensor | None:
         transformer = self._transformer
-        if not transformer.config.guidance_embeds:
+        if not transformer.config["guidance_embeds"]:
             return None
         return torch.full((batch,), _PLAIN_GUIDANCE, device=transformer.device)
 
@@ -151,7 +151,7 @@ def joint_network(transformer: SD3Transformer2DModel | FluxTransformer2DModel) -
 
 def pack(latents: Tensor) -> Tensor:
     """(B, C, h, w) -> (B, h/2 * w/2, C * 4): squares of 2 x 2 latents, row by row; in a token, channels outermost."""
-    return F.pixel_unshuffle(latents, 2).flatten(2).mT
+    return F.pixel_unshuffle(latents, 2).flatten(2).mT.contiguous()
 
 
 def grid_positions(rows: int, columns: int, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ from sdcorr.methods.unet_features import UNetFeatures
 from sdcorr.prompt import PromptMatcher, PromptSettings
 from sdcorr.prompt.module import fit, run
 from sdcorr.toybox.dataset import Toybox
-from tests.diffusion.joint_models import FAMILIES, save_joint
+from tests.diffusion.joint.models import FAMILIES, save_joint
 
 SETTINGS = PromptSettings(
     timestep=100,
