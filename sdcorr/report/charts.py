@@ -11,6 +11,7 @@ from sdcorr import visualize
 from sdcorr.methods.base import Claim
 from sdcorr.report.pairs import ALPHA
 from sdcorr.report.settings import LEAST, varied
+from sdcorr.report.table import measure_title
 from sdcorr.scoring.averages import average_name
 from sdcorr.scoring.bootstrap import Estimate
 from sdcorr.scoring.confidence import SHARES, Reliability
@@ -27,11 +28,6 @@ class Chart:
     title: str
     figure: Figure
     note: str = ""
-
-
-def measure_name(measure: Measure, average: str) -> str:
-    """For example `PCK@0.10 per point`."""
-    return f"{measure.label} {average_name(average)}"
 
 
 def over_thresholds(curves: Mapping[str, Sequence[Estimate]], average: str) -> Chart:
@@ -63,7 +59,7 @@ def parts(scores: Scores) -> dict[str, dict[str, Estimate]]:
 
 def parts_charts(scores: Scores) -> list[Chart]:
     """Bars for each family of parts that has several."""
-    label = f"{measure_name(scores.ours.main, scores.usual_headline)}, %"
+    label = f"{measure_title(scores.ours.main, scores.usual_headline)}, %"
     return [
         Chart(f"{scores.ours.main.label} by {family}", visualize.bars(rows, label))
         for family, rows in parts(scores).items()
@@ -71,15 +67,15 @@ def parts_charts(scores: Scores) -> list[Chart]:
     ]
 
 
-def lead_chart(leads: Mapping[str, Estimate], measure: Measure, title: str) -> Chart:
-    """Bars of differences on shared pairs."""
+def lead_chart(leads: Mapping[str, Estimate], measure: Measure, name: str) -> Chart:
+    """Bars of differences on shared pairs, in a chart of that name."""
     note = "Paired on the pairs that both have; an interval that crosses 0 shows no difference."
-    return Chart(title, visualize.bars(leads, f"{measure.label}, percent points"), note)
+    return Chart(name, visualize.bars(leads, f"{measure.label}, percent points"), note)
 
 
 def over_settings(scores: Scores, claims: Mapping[str, Claim]) -> list[Chart]:
     """The main score over each number that variants change, the subject's own value among them."""
-    known, label = methods(scores), measure_name(scores.ours.main, scores.averages[0])
+    known, label = methods(scores), measure_title(scores.ours.main, scores.averages[0])
     charts = []
     for setting, names in varied(scores.subject, claims).items():
         points = {value: known[name] for value, name in names.items() if name in known}

@@ -15,7 +15,7 @@ from sdcorr.report import charts
 from sdcorr.report.charts import Chart
 from sdcorr.report.html import write_page
 from sdcorr.report.settings import LEAST, differing, is_number
-from sdcorr.report.table import Column, Number, Table, number
+from sdcorr.report.table import Column, Number, Table, measure_title, number
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import Arrays, collect
 from sdcorr.scoring.averages import average_name
@@ -65,7 +65,7 @@ def write_comparison(
         "title": f"comparison on {origin.dataset} {origin.split}",
         "scores": origin,
         "protocol": protocol,
-        "label": charts.measure_name(main, average),
+        "label": measure_title(main, average),
         "first": first,
         "runs": _runs(scores, pairwise, first),
         "charts": [
@@ -105,7 +105,7 @@ def _curves(
 def _runs(scores: Mapping[str, Scores], pairwise: Mapping[str, Comparison], first: str) -> Table:
     """Each run by itself, and the difference to the first on the pairs that both have."""
     measures, main, average = scores[first].ours.measures, scores[first].ours.main, scores[first].averages[0]
-    titles = ["pairs", *(measure.label for measure in measures), f"better in {main.label} by", "on pairs"]
+    titles = ["pairs", *map(measure_title, measures), f"better in {main.label} by", "on pairs"]
     table = Table(average_name(average), [Column("run", "label"), *map(Column, titles)], sortable=True)
     for name, each in scores.items():
         against = pairwise.get(name)
@@ -140,7 +140,7 @@ def _over_setting(differing: Sequence[tuple[str, list[Any]]], scores: Mapping[st
     points, label = {}, ""
     for value, each in zip(values, scores.values(), strict=True):
         main, average = each.ours.main, each.averages[0]
-        label = label or charts.measure_name(main, average)
+        label = label or measure_title(main, average)
         if (found := each.ours.find(main, average)) is not None:
             points[float(value)] = found.shown
     return [charts.over_setting(setting, points, label)] if len(points) >= LEAST else []

@@ -14,7 +14,7 @@ from sdcorr.report.gallery import gallery
 from sdcorr.report.html import write_page
 from sdcorr.report.pairs import ALPHA, chosen
 from sdcorr.report.results import Results
-from sdcorr.report.table import MEBIBYTES, MILLISECONDS, SECONDS, Column, Number, Table, number
+from sdcorr.report.table import MEBIBYTES, MILLISECONDS, SECONDS, Column, Number, Table, measure_title, number
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.bootstrap import Estimate
 from sdcorr.scoring.confidence import SHARES, Reliability
@@ -86,7 +86,7 @@ def headline(results: Results, scores: Scores) -> dict[str, Any]:
     lead = scores.differences[best].find(main, average) if best in scores.differences else None
     return {
         "headline": {
-            "name": charts.measure_name(main, average),
+            "name": measure_title(main, average),
             "value": number(scores.ours.find(main, average)),
         },
         "rival": {"name": best, "value": number(lead, signed=True)} if lead else None,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sdcorr.scoring.metrics import Unit
+from sdcorr.scoring.averages import average_name
+from sdcorr.scoring.metrics import PERCENT, Measure, Unit
 from sdcorr.scoring.scores import Score
 
 COUNT = Unit("", digits=0)
@@ -98,6 +99,13 @@ class Table:
     def rows(self) -> list[Row]:
         """All rows of all sections."""
         return [row for section in self.sections for row in section]
+
+
+def measure_title(measure: Measure, average: str = "") -> str:
+    """What heads the numbers of a measure: `PCK@0.10`, `mean error per point, px`; percent go without saying."""
+    words = [measure.label, *([average_name(average)] if average else [])]
+    unit = measure.metric.unit
+    return " ".join(words) + ("" if unit is PERCENT else f", {unit.symbol}")
 
 
 def number(score: Score | None, *, signed: bool = False) -> Number:

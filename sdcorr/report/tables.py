@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from sdcorr.report.table import Cell, Column, Number, Table, number
+from sdcorr.report.table import Cell, Column, Number, Table, measure_title, number
 from sdcorr.scoring.averages import USUAL, average_name
 from sdcorr.scoring.metrics import PERCENT, Measure
 from sdcorr.scoring.pck import alpha_text
@@ -53,7 +53,7 @@ def methods(scores: Scores, variants: Collection[str] = ()) -> list[Table]:
 def differences(scores: Scores, variants: Collection[str] = ()) -> Table:
     """By how much the subject's scores are above those of each other method, on the pairs that both have."""
     places = [(measure, average) for measure in scores.ours.main_measures for average in USUAL]
-    titles = (f"{measure.label} {average_name(average)}" for measure, average in places)
+    titles = (measure_title(measure, average) for measure, average in places)
     table = Table(f"{scores.subject}, paired difference", [Column(scores.subject, "label"), *map(Column, titles)])
     for name in _ordered(scores, variants):
         table.add(f"less {name}", *(_difference(scores, name, *place) for place in places))
@@ -77,11 +77,11 @@ def parts(scores: Scores, average: str = USUAL[0]) -> Table:
     return parts_of(scores.ours, f"{scores.subject}, {average_name(average)}", average)
 
 
-def parts_of(measured: Measured, title: str, average: str = USUAL[0], *, signed: bool = False) -> Table:
-    """The parts of some scores, or of a difference."""
+def parts_of(measured: Measured, name: str, average: str = USUAL[0], *, signed: bool = False) -> Table:
+    """The parts of some scores, or of a difference, in a table of that name."""
     sizes = [Column("of", "words", needed=False), Column("pairs", needed=False), Column("points", needed=False)]
     columns = [Column("part", "label"), *sizes, *_columns(measured.measures)]
-    table = Table(title, columns, sortable=True)
+    table = Table(name, columns, sortable=True)
     for part in measured.parts:
         scores = [measured.find(measure, average, part) for measure in measured.measures]
         size = next(score for score in scores if score is not None)
@@ -204,7 +204,7 @@ def _columns(measures: Sequence[Measure], alphas: Sequence[float] | None = None)
     """A column for each measure, or for the main metric at some thresholds."""
     if alphas is not None:
         measures = measures[0].metric.measures(alphas)
-    return [Column(measure.label) for measure in measures]
+    return [Column(measure_title(measure)) for measure in measures]
 
 
 def _values(row: Published, alphas: Sequence[float]) -> list[Number]:

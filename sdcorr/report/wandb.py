@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from sdcorr import visualize
 from sdcorr.report import charts, tables
 from sdcorr.report.results import Results
-from sdcorr.report.table import Cell, Number, Table
+from sdcorr.report.table import Cell, Number, Table, measure_title
 from sdcorr.scoring.bootstrap import Estimate
 from sdcorr.scoring.curves import GRID
 from sdcorr.scoring.parts import ALL
@@ -94,9 +94,9 @@ def _tables(scores: Scores, results: Results) -> dict[str, Table]:
 
 def _bars(scores: Scores, results: Results) -> list[tuple[str, str, str, dict[str, Estimate]]]:
     """Name, what a bar is of, title, and rows of every chart of bars that has any, the greatest first."""
-    label = charts.measure_name(scores.ours.main, scores.averages[0])
+    label = measure_title(scores.ours.main, scores.averages[0])
     lead, leads = f"{scores.subject} is better by, points of {label}", charts.leads(scores)
-    of_category = f"{charts.measure_name(scores.ours.main, scores.usual_headline)}, %"
+    of_category = f"{measure_title(scores.ours.main, scores.usual_headline)}, %"
     found = [
         ("methods", "method", f"{label}, %", charts.methods(scores)),
         ("categories", "category", of_category, charts.parts(scores).get("category", {})),

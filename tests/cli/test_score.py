@@ -33,8 +33,9 @@ class TestCommand:
         runs = [str(write_run(Path(name), ERRORS | {"a-z": [by] * 3})) for name, by in (("one", 0), ("two", 30))]
         main([*runs, "--protocol", "standard", "--alphas", "0.1", "--bootstrap", "0"])
         lines = capsys.readouterr().out.splitlines()
-        assert [line.split()[-1] for line in lines if "one: prompt" in line][:2] == ["58.3", "58.3"]
-        assert [line.split()[-1] for line in lines if "two: prompt" in line][:2] == ["33.3", "33.3"]
+        for name, value in (("one", "58.3"), ("two", "33.3")):
+            found = [line.split() for line in lines if f"{name}: prompt" in line][:2]  # per point and per image
+            assert [cells[cells.index("4") + 1] for cells in found] == [value, value]  # behind the number of pairs
 
     def test_the_only_method_of_a_run_need_not_be_named(self, tmp_path, capsys):
         run = write_run(tmp_path, ERRORS, method="oracle")

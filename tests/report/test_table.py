@@ -1,8 +1,8 @@
 import pytest
 
-from sdcorr.report.table import Column, Number, Table, number
+from sdcorr.report.table import Column, Number, Table, measure_title, number
 from sdcorr.scoring.bootstrap import Estimate
-from sdcorr.scoring.metrics import PERCENT, PIXELS, Measure
+from sdcorr.scoring.metrics import PERCENT, PIXELS, Measure, Metric
 from sdcorr.scoring.metrics.pck import METRIC as PCK
 from sdcorr.scoring.parts import ALL
 from sdcorr.scoring.scores import Score
@@ -28,6 +28,16 @@ def test_a_score_is_written_in_the_unit_of_its_metric() -> None:
     assert number(score) == Number(0.5, PERCENT, 0.25, 0.75)
     assert number(score, signed=True).text == "+50.0" and number(score).shown == (50, 25, 75)
     assert number(None).text == "-"
+
+
+def test_percent_go_without_saying_and_other_units_do_not() -> None:
+    error = Metric("off_px", "error", PIXELS, of_points=PCK.of_points)
+    assert [measure_title(Measure(PCK, 0.1)), measure_title(Measure(PCK, 0.125), "per_image")] == [
+        *("PCK@0.10", "PCK@0.125 per image"),
+    ]
+    assert [measure_title(Measure(error)), measure_title(Measure(error), "per_point")] == [
+        *("error, px", "error per point, px"),
+    ]
 
 
 def test_rows_are_in_sections() -> None:

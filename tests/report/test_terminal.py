@@ -50,6 +50,21 @@ class TestShow:
         assert sum("50.0" in line or "[25.0" in line for line in text.splitlines()) == 3 * lines
         assert ("50.0 [25.0, 75.0]" in text) == (lines == 1)
 
+    def test_what_still_does_not_fit_is_printed_below_with_the_names_of_the_rows(self):
+        lines = printed([self.table()], width=26).splitlines()
+        assert max(map(len, lines)) <= 26 and sum("A title" in line for line in lines) == 1
+        assert [line.split() for line in lines if "name" in line] == [["name", "x"], ["name", "y"]]
+        assert sum(line.split() == ["b", "50.0"] for line in lines) == 2
+        assert sum("[25.0, 75.0]" in line for line in lines) == 6
+
+    def test_words_are_folded_before_columns_are_parted(self):
+        table = Table("title", [Column("name", "label"), Column("x"), Column("why", "words")])
+        table.add("somebody", Number(0.5, PERCENT), "for a reason that takes many words to tell")
+        text = printed([table], width=40)
+        assert max(map(len, text.splitlines())) <= 40 and text.count("somebody") == 1
+        assert " ".join(text.split()).startswith("title name x why")
+        assert "for a reason that" in text and "takes many" in text
+
     def test_a_label_that_stands_above_is_not_written_again(self):
         labels = [row[0] for row in rows(printed([self.table()]))]
         assert labels == ["name", "a", "two", "b"] and "A note." in printed([self.table()])
@@ -168,9 +183,10 @@ def test_comparison():
         return collect([record([missed(make_pair(id, points=len(by)), by)]) for id in ids])
 
     found = compare(arrays(["a-z", "b-z", "c-z"], [0, 30]), arrays(["b-z", "d-z"], [30, 30]), PROTOCOLS["standard"])
-    text = printed(tables.comparison(found, "one: m", "two: m"))
+    text = printed(tables.comparison(found, "one: m", "two: m"), width=200)
+    cells = rows(text)
     assert "spair test, protocol standard: 1 pairs that both have" in text
-    assert ["per point", "A", *["50.0 [50.0, 50.0]"] * 4] in rows(text)
-    assert ["A - B", *["+50.0 [+50.0, +50.0]"] * 4] in rows(text)
+    assert ["per point", "A", *["50.0 [50.0, 50.0]"] * 4] in [row[:6] for row in cells]
+    assert ["A - B", *["+50.0 [+50.0, +50.0]"] * 4] in [row[:5] for row in cells]
     assert "A: one: m; 2 pairs that it alone has are left out" in text
     assert "B: two: m; 1 pairs that it alone has are left out" in text

@@ -59,9 +59,8 @@ class Measure:
 
     @property
     def label(self) -> str:
-        """For example `PCK@0.10`; percent go without saying."""
-        unit = self.metric.unit
-        return self.metric.label + self._at + ("" if unit is PERCENT else f", {unit.symbol}")
+        """For example `PCK@0.10`."""
+        return self.metric.label + self._at
 
     @property
     def _at(self) -> str:
