@@ -92,7 +92,7 @@ class TestFeatures:
         plain.transformer_blocks[1].register_forward_hook(lambda module, inputs, output: seen.append(output))
         with torch.no_grad():
             call(plain, noisy, model.sigmas[timestep].item(), embeddings)
-        text, image = seen[0]
+        _, image = seen[0]
         assert features.shape == (2, 64, 8, 8) and features.dtype == torch.float32
         torch.testing.assert_close(features[1, :, 2, 5], image[1, 2 * 8 + 5], rtol=0, atol=1e-5)
 
