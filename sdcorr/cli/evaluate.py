@@ -104,8 +104,7 @@ def report(
     missing.keep(store, gaps)
     if left_out := store.left_out():
         console.print(f"{len(left_out)} pairs in {store.run_dir} are not in the data set any more: left out.")
-    claims = {name: store.claim_of(name) for name in store.methods()}
-    results = gather(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap, claims=claims)
+    results = gather(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap, methods=methods)
     if results.scores is None:
         console.print(results.unscored)
     else:

@@ -67,7 +67,7 @@ def gather(
     alphas: Sequence[float] = ALPHAS,
     *,
     samples: int = 1000,
-    claims: Mapping[str, Claim] | None = None,
+    methods: Sequence[str] | None = None,
 ) -> Results:
     """Scores a run, and computes what else is shown of it.
 
@@ -77,19 +77,21 @@ def gather(
         protocol: what correct means.
         alphas: thresholds.
         samples: bootstrap resamples; 0 for no intervals.
-        claims: what made each method's predictions, by its name; methods of the subject's kind are its variants.
+        methods: what the subject is compared with, and it; by default all that have records in the folder.
 
     Raises:
         UserError: if there are no records of the subject, a record is torn, or the protocol does not suit the data.
     """
-    found = Results(store, subject, protocol, judged(store.records(subject), protocol), claims or {})
+    names = [name for name in store.methods() if methods is None or name in methods]
+    claims = {name: store.claim_of(name) for name in names}
+    found = Results(store, subject, protocol, judged(store.records(subject), protocol), claims)
     if not found.has_truth:
         return found
-    arrays = read(store, subject)
+    arrays = read(store, subject, names)
     ours, scores = arrays[subject], score(arrays, subject, protocol, alphas, samples=samples)
     elsewhere = [each for each in protocols_for([EVERY], ours.dataset) if each.name != protocol.name]
-    names = [subject, *sorted(scores.others, key=lambda name: name in found.variants)][:LINES]
-    counts = {name: count(arrays[name], protocol, GRID) for name in names}
+    shown = [subject, *sorted(scores.others, key=lambda name: name in found.variants)][:LINES]
+    counts = {name: count(arrays[name], protocol, GRID) for name in shown}
     return replace(
         found,
         scores=scores,

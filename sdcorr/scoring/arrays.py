@@ -109,11 +109,16 @@ def collect(records: Iterable[UnitRecord]) -> Arrays:
     )
 
 
-def read(store: PredictionStore, method: str) -> dict[str, Arrays]:
-    """The predictions of every method in a run folder, `method` first.
+def read(store: PredictionStore, method: str, methods: Iterable[str] | None = None) -> dict[str, Arrays]:
+    """The predictions of several methods in a run folder, `method` first.
+
+    Args:
+        store: the run folder.
+        method: the subject.
+        methods: the others; by default all that have records.
 
     Raises:
         UserError: if there are no records of the method, or a record is torn.
     """
-    names = [method, *(name for name in store.methods() if name != method)]
+    names = [method, *(name for name in (store.methods() if methods is None else methods) if name != method)]
     return {name: collect(store.records(name)) for name in names}

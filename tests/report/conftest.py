@@ -11,7 +11,7 @@ from sdcorr.report.page import write_report
 from sdcorr.report.results import Results, gather
 from sdcorr.scoring.protocols import protocol_named
 from tests.browser import browser
-from tests.report.runs import CLAIMS, Few, Run, make_run
+from tests.report.runs import Few, Run, make_run
 
 __all__ = ["browser"]
 STANDARD = protocol_named("standard")
@@ -20,7 +20,7 @@ STANDARD = protocol_named("standard")
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     store = make_run(tmp_path_factory.mktemp("run"))
-    return gather(store, "prompt", STANDARD, samples=100, claims=CLAIMS)
+    return gather(store, "prompt", STANDARD, samples=100)
 
 
 @pytest.fixture(scope="session")
