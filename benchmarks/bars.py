@@ -9,12 +9,12 @@ from problem import DATASET, Answer, picture
 from released import Released, Savings, Visit
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from sdcorr.prompt.matcher import PromptMatcher
 from torch import Tensor
 
 from sdcorr.datasets.base import SourceUnit
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.precision import Precision
+from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
 from sdcorr.prompt.settings import PromptSettings
 

@@ -19,7 +19,6 @@ import torch
 from measure import RESULTS, command, markdown, save
 from PIL import Image
 from rich.console import Console
-from sdcorr.prompt.matcher import PromptMatcher
 from shapes import Model, load, model_named
 from standin import StandIn
 from torch import Tensor, nn
@@ -28,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sdcorr.datasets.base import Pair, SourceUnit, group_by_source
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.attention import cross_attention_layers, module_path
+from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
 
 H200_FLOPS = 790e12  # per second: bf16 matrix products as measured on one, not the data sheet's figure

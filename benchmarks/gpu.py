@@ -25,12 +25,12 @@ from overhead import LOGGERS, Solve, bound_seconds, network_seconds, solvers, st
 from problem import DATASET, SOURCE, make_unit, picture
 from rich.console import Console
 from rich.progress import track
-from sdcorr.prompt.matcher import PromptMatcher
 from shapes import Model, load, model_named
 
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.precision import Precision
 from sdcorr.errors import UserError
+from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
 
 OVERHEAD_BAR = 0.03

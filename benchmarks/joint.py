@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from sdcorr.cli.command import CONFIGS
+from sdcorr.cli.configs import CONFIGS
 from sdcorr.diffusion.joint import JointDiffusion
 from sdcorr.diffusion.joint.networks import joint_network
 from sdcorr.diffusion.precision import Precision, weights_dtype

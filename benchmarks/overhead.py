@@ -14,10 +14,10 @@ from flops import H200_FLOPS, SHARE, PartFlops
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from measure import seconds_of
 from problem import DATASET, SOURCE, make_unit, picture
-from sdcorr.prompt.matcher import PromptMatcher
 from standin import StandIn
 from torch import Tensor
 
+from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.module import PromptOptimization, RandomCrops, fit, run
 from sdcorr.prompt.objective import map_loss
 from sdcorr.prompt.settings import PromptSettings

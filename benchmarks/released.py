@@ -20,13 +20,13 @@ from explicit import MapReader
 from measure import Work
 from PIL import Image
 from problem import Answer
-from sdcorr.prompt.matcher import PromptMatcher
 from torch import Tensor, nn
 
 from sdcorr.datasets.base import ImageReader, SourceUnit
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.precision import Float32Mode
 from sdcorr.images import image_to_tensor
+from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.crops import crop_images, points_in_crops, start_bounds
 from sdcorr.prompt.module import optimization_side
 from sdcorr.prompt.objective import gaussian_target, map_loss

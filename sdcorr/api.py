@@ -9,7 +9,7 @@ from sdcorr.cli.build import load
 from sdcorr.datasets import Match
 from sdcorr.images import GivenPicture
 from sdcorr.pictures import match_pictures, read_request
-from sdcorr.prompt.matcher import PromptMatcher
+from sdcorr.prompt import PromptMatcher
 
 
 @overload

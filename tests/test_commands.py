@@ -81,15 +81,16 @@ BAD_EVALUATIONS = {
     "heads": (["method.heads=[7]"], ["7"]),
     "token": (["method.token=24"], ["24"]),
     "protocol": (["protocol=pascal"], ["pascal", "standard"]),
-    "baseline": (["baselines.names=[magic]"], ["magic", "same_pixel"]),
+    "method": (["methods=[magic]"], ["magic", "same_pixel"]),
+    "method's setting": (["method=same_pixel"], ["method.steps"]),
     "accelerator": (["trainer.accelerator=gpu"], ["gpu"]),
     "unwritable": (["run_dir=/proc/sdcorr"], ["/proc/sdcorr"]),
-    "variant": (["variants=[{restart:1}]"], ["restart", "restarts"]),
+    "variant": (["methods=[prompt,{restart: 1}]"], ["restart", "restarts"]),
     "syntax": (["method.steps"], ["method.steps"]),
     "path": (["dataset=pfwillow", "dataset.root=2024"], ["dataset.root=2024", "./"]),
     "no path": (["dataset=spair", "dataset.root=null"], ["dataset.root=null", "path"]),
     "embeddings": (["embeddings=7"], ["embeddings=7", "null"]),
-    "no list": (["baselines.names=same_pixel"], ["baselines.names=same_pixel", "[same_pixel]"]),
+    "no list": (["methods=prompt"], ["methods=prompt", "[prompt,same_pixel]"]),
     "layer without list": (["model.layers=up_blocks.1.attentions.0"], ["model.layers", "[up_blocks.1.attentions.0]"]),
     "no layers": (["model.layers=null"], ["model.layers=null"]),
     "transfer layer": (["model.transfer_layers=up_blocks.1.attentions.0"], ["model.transfer_layers"]),
@@ -102,11 +103,11 @@ BAD_EVALUATIONS = {
     "pictures": (["pictures=many"], ["pictures=many"]),
     "cells of the maps": (["maps=500"], ["maps=500", "0 to 128"]),
     "pairs of the report": (["report.pairs=-1"], ["report.pairs=-1", "from 0"]),
-    "variants": (["variants=3"], ["variants=3", "list"]),
-    "variant in words": (["variants=[restarts]"], ["variants", "{restarts: 1}"]),
-    "variant of nothing": (["variants=[{}]"], ["variants"]),
-    "variant twice": (["variants=[{restarts:1},{restarts:1}]"], ["variants", "different"]),
-    "draws": (["baselines.unet_features.draws=0"], ["baselines.unet_features.draws=0"]),
+    "methods": (["methods=3"], ["methods=3", "list"]),
+    "variant in words": (["methods=[prompt,restarts]"], ["restarts", "read_once"]),
+    "variant of nothing": (["methods=[prompt,{}]"], ["methods", "{restarts: 1}"]),
+    "variant twice": (["methods=[prompt,{restarts: 3},{restarts: 3}]"], ["prompt_restarts_3", "name: NAME"]),
+    "draws": (["methods=[prompt,{method: unet_features, draws: 0}]"], ["draws=0", "from 1"]),
 }
 
 
@@ -164,7 +165,7 @@ def test_own_pictures(pictures: Path, call: Call) -> None:
 
 def test_evaluation_leaves_a_whole_run(tmp_path: Path, call: Call) -> None:
     quick = [argument for argument in QUICK if argument != "logger=none"]
-    arguments = [*quick, "baselines.names=[same_pixel,unet_features]", "pictures=1", "run_dir=run", "bootstrap=50"]
+    arguments = [*quick, "methods=[prompt,same_pixel,unet_features]", "pictures=1", "run_dir=run", "bootstrap=50"]
     first = call("eval.py", *arguments)
     assert first.returncode == 0, first.stderr
     assert first.stdout.splitlines()[-2:] == ["report: run/report.html", "run"]
@@ -191,7 +192,7 @@ def test_other_ways_to_transfer_optimize_nothing_again(
     tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_csv(own_folder(tmp_path / "own"), FOLDER_HEADER + FOLDER_ROWS)
-    arguments = [*QUICK, "dataset=folder", "dataset.root=own", "baselines=none", "pictures=0", "method.restarts=2"]
+    arguments = [*QUICK, "dataset=folder", "dataset.root=own", "methods=[prompt]", "pictures=0", "method.restarts=2"]
     first = call("eval.py", *arguments)  # embeddings go where they go by default
     assert first.returncode == 0, first.stderr
     monkeypatch.setattr(PromptMatcher, "_problem", None)  # what optimizes would trip over it

@@ -31,7 +31,7 @@ EVAL = Path(__file__).parent.parent / "eval.py"
 WILLOW = Path(__file__).parent / "golden/data/fake_datasets/PF-WILLOW"
 QUICK = [
     *("method.steps=2", "method.restarts=1", "method.transfer_crops=1"),
-    *("baselines.names=[same_pixel]", "embeddings=null", "logger=none", "pictures=0", "bootstrap=0"),
+    *("methods=[prompt,same_pixel]", "embeddings=null", "logger=none", "pictures=0", "bootstrap=0"),
     *("trainer.accelerator=cpu",),
 ]
 PICTURES = ["dataset=folder", "dataset.root=."]  # of the fixture

@@ -42,12 +42,13 @@ def share_right(method: Method, world: tuple[Toybox, list[SourceUnit]]) -> float
 
 
 def prompt(*overrides: str) -> Prompt:
-    cfg = compose("eval", "method.restarts=2", "method.transfer_crops=6", *overrides)
-    return build.prompt(cfg, "toybox")
+    cfg = compose("eval", "methods=[prompt]", "method.restarts=2", "method.transfer_crops=6", *overrides)
+    (entry,) = build.methods(cfg, Toybox("val"))
+    return entry.method
 
 
 def test_points_are_found_well_above_chance(world) -> None:
-    found, chance = share_right(prompt(), world), share_right(SamePixel(), world)
+    found, chance = share_right(prompt(), world), share_right(SamePixel(None), world)
     assert found > chance + 0.2, f"PCK@0.1 {found:.2f}, same pixel {chance:.2f}"
 
 

@@ -84,6 +84,7 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
             predict(benchmark, make, store, name, rank=ranks.rank, world_size=ranks.world_size, console=console)
         if not ranks.first:
             return 0
+        store.note_methods(list(methods))
         if ranks.world_size > 1:
             finish(benchmark, methods, store, alone=ranks.alone, console=console)
     return report(cfg, benchmark, protocol, store, subject.name, list(methods), logger, console)

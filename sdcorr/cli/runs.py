@@ -11,14 +11,12 @@ from sdcorr.errors import UserError
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.pck import ALPHAS
 
-METHOD = "prompt"  # the method that a run is about unless another is named
-
 
 def arguments(module: str, description: str) -> Arguments:
     """A parser with the options that scoring and comparing have in common."""
     parser = Arguments(prog=f"python -m {module}", description=description)
     parser.add_argument("--alphas", nargs="+", type=float, default=ALPHAS, help="thresholds (%(default)s)")
-    parser.add_argument("--method", help=f"method of the run; {METHOD} if it has that, else its first")
+    parser.add_argument("--method", help="method of the run; the evaluation's first unless given")
     parser.add_argument("--bootstrap", type=int, default=1000, help="resamples for the intervals (%(default)s)")
     return parser
 
@@ -47,4 +45,5 @@ def opened(run: str, method: str | None) -> tuple[PredictionStore, str]:
     store = PredictionStore(run)
     store.config()
     there = store.methods()
-    return store, method or (METHOD if METHOD in there or not there else there[0])
+    noted = [name for name in store.noted_methods() if name in there]
+    return store, method or next(iter([*noted, *there]), "any method")

@@ -2,6 +2,7 @@
 
     <run_dir>/config.yaml                         what the run is; any other is refused
     <run_dir>/pairs.json                          which pairs it is of, with which pictures (`pairs`)
+    <run_dir>/methods.json                        what the last evaluation ran, the subject first
     <run_dir>/predictions/<method>/claim.yaml     what made the method's records; any other is refused (`claims`)
     <run_dir>/predictions/<method>/<unit>.json    one record a source image, with all its targets (`records`)
     <run_dir>/maps/<method>/<unit>.npz            the maps behind its matches, to look at (`attention_maps`)
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,17 @@ class RunFolder:
                     "evaluation again, which writes it and predicts only what is missing."
                 ) from None
         return self._pairs
+
+    def note_methods(self, methods: Sequence[str]) -> None:
+        """Writes down what an evaluation runs, the subject first."""
+        _write_if_new(self.run_dir / "methods.json", json.dumps(list(methods)) + "\n")
+
+    def noted_methods(self) -> list[str]:
+        """What the last evaluation ran, the subject first; none if the folder does not say."""
+        try:
+            return [str(name) for name in json.loads((self.run_dir / "methods.json").read_bytes())]
+        except (OSError, *NOT_WHOLE):
+            return []
 
     def claim_of(self, method: str) -> Claim:
         """What made a method's records.

@@ -8,9 +8,9 @@ import torch
 from flops import PartFlops
 from overhead import bound_seconds, network_seconds, standin_seconds
 from problem import SOURCE, make_unit, picture
-from sdcorr.prompt.matcher import PromptMatcher
 
 from sdcorr.errors import UserError
+from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
 
 CPU = torch.device("cpu")

@@ -19,7 +19,7 @@ PICKED = ("2/bird/0-0", "2/bird/0-1", "2/fish/0-0", "2/fish/0-1", "2/lamp/0-0")
 SETTINGS = [
     *("dataset=folder", "dataset.root=world", "run_dir=out/a-run", "embeddings=null", "bootstrap=20", "pictures=1"),
     *("method.steps=2", "method.restarts=1", "method.transfer_crops=2", "maps=8", "logger.tags=[mine]"),
-    *("baselines.names=[same_pixel]", "variants=[{transfer_crops: 1}]", "logger.every=1"),
+    *("methods=[prompt,{transfer_crops: 1},same_pixel]", "logger.every=1"),
     *("logger.mode=offline", "logger.watch=2", "logger.pairs=4", "trainer.accelerator=cpu"),
 ]
 

@@ -21,9 +21,10 @@ def test_name_group_tags(evaluated) -> None:
 
 
 def test_the_configuration_is_complete(evaluated) -> None:
-    config, backbone = evaluated.run.config, build.load().backbone
+    config, model = evaluated.run.config, build.load().backbone
     assert config["method"]["steps"] == 2 and config["protocol"] == "standard"
-    assert config["model"]["layers"] == list(backbone.layers) and config["variants"] == [{"transfer_crops": 1}]
+    assert config["model"]["layers"] == list(model.layers)
+    assert [each["name"] for each in config["methods"]] == ["prompt", "prompt_transfer_crops_1", "same_pixel"]
     facts = config["facts"]
     counts = {"pairs": 5, "points": 15, "source_images": 3, "processes": 1}
     assert {name: facts[name] for name in counts} == counts

@@ -173,7 +173,7 @@ class TestTheUsersCommand:
 
 def test_every_source_belongs_to_a_data_set_that_may_be_fetched():
     """What `configs/dataset` says of a data set is what `sources` fetches, and to where."""
-    from sdcorr.cli.command import compose
+    from sdcorr.cli.compose import compose
 
     for name, source in SOURCES.items():
         cfg = compose("eval", f"dataset={name}").dataset
