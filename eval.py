@@ -9,13 +9,16 @@ Exit code: 0, or 3 if a pair has no prediction because its image or its annotati
 and scored), 2 for a mistake in what was asked for, 130 if it was interrupted.
 """
 
-import sys
-from collections.abc import Iterable
+from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from lightning import Callback
 from omegaconf import DictConfig
 from rich.console import Console
 
-from sdcorr import tracking
 from sdcorr.cli import build
 from sdcorr.cli.command import command
 from sdcorr.datasets import Benchmark
@@ -30,6 +33,9 @@ from sdcorr.run.records import CurrentPredictions, PredictionStore
 from sdcorr.scoring.protocols import Protocol, protocol_named
 from sdcorr.scoring.score import score, write_summary
 
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import WandbLogger
+
 INCOMPLETE = 3  # exit code
 
 
@@ -40,21 +46,25 @@ def main(cfg: DictConfig) -> int:
     build.settings(cfg)  # a mistake is told here, before there are many processes
     with launch(cfg.trainer) as ranks:
         console = Console(quiet=not ranks.first)
-        watch = tracking.Watch(benchmark, cfg.logger if ranks.first else None)
-        methods = build.methods(cfg, benchmark, watch)
+        watchers: list[Callable[[str], list[Callback]]] = []  # of the optimization on a source image
+        methods = build.methods(cfg, benchmark, lambda source: [each for watch in watchers for each in watch(source)])
         config = build.decisive(cfg, benchmark)
         store = PredictionStore(build.run_folder(cfg, config))
         store.claim(config)
-        if ranks.first:
-            matcher = methods[build.METHOD]()
-            watch.logger = tracking.evaluation_logger(cfg, store.run_dir, benchmark, matcher, ranks.world_size)
+        logger = None
+        if ranks.first and cfg.logger.name:
+            from sdcorr import tracking  # which needs W&B
+
+            matcher = methods[build.METHOD]().matcher
+            logger = tracking.evaluation_logger(cfg, store.run_dir, benchmark, matcher, ranks.world_size)
+            watchers.append(tracking.Watch(benchmark, cfg.logger, logger))
         for name, make in methods.items():
             predict(benchmark, make(), store, name, rank=ranks.rank, world_size=ranks.world_size, console=console)
         if not ranks.first:
             return 0
         if ranks.world_size > 1:
             finish(benchmark, methods, store, alone=ranks.alone, console=console)
-    return report(cfg, benchmark, protocol, store, methods, watch, console)
+    return report(cfg, benchmark, protocol, store, methods, logger, console)
 
 
 def report(
@@ -63,7 +73,7 @@ def report(
     protocol: Protocol,
     store: PredictionStore,
     methods: Iterable[str],
-    watch: tracking.Watch,
+    logger: WandbLogger | None,
     console: Console,
 ) -> int:
     """Score what the run folder holds for these pairs, say what is missing, and return the exit code."""
@@ -81,7 +91,10 @@ def report(
         summary = score(current, build.METHOD, protocol, cfg.alphas, samples=cfg.bootstrap)
         write_summary(store.run_dir, summary)
         figures = best_and_worst(benchmark, current, build.METHOD, protocol, cfg.pictures)
-        tracking.log_scores(watch.logger, current, build.METHOD, protocol, summary, figures, samples=cfg.bootstrap)
+        if logger:
+            from sdcorr import tracking
+
+            tracking.log_scores(logger, current, build.METHOD, protocol, summary, figures, samples=cfg.bootstrap)
         print_summary(summary, build.METHOD, console)
     page = write_report(
         current,
@@ -93,8 +106,11 @@ def report(
         samples=cfg.bootstrap,
         console=console,
     )
-    tracking.log_pairs(watch.logger, benchmark, current, build.METHOD, protocol, cfg.logger)
-    tracking.finish(watch.logger)
+    if logger:
+        from sdcorr import tracking
+
+        tracking.log_pairs(logger, benchmark, current, build.METHOD, protocol, cfg.logger)
+        tracking.finish(logger)
     missing.tell(console, store, gaps)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     print(store.run_dir)

@@ -2,9 +2,9 @@
 
 FLOPs of the network's parts are counted by torch on the meta device, on the model that the library runs (1 MAC = 2
 FLOPs; matrix products and convolutions, attention among them). How often each part runs is counted by running the
-library itself, `PromptMatcher.match` with all its draws and caches, with a stand-in for the network and points all over
-the picture; the maps of a target have their maximum at the point that is looked for. The computation as released does
-one step after the other, for every pair anew, with the whole UNet and an encoding each.
+library itself on whole units of work, `FastMatcher` with all its draws and caches, with a stand-in for the network and
+points all over the picture; the maps of a target have their maximum at the point that is looked for. The computation as
+released does one step after the other, for every pair anew, with the whole UNet and an encoding each.
 """
 
 import argparse
@@ -26,8 +26,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from sdcorr.datasets.base import Pair, SourceUnit, group_by_source
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.attention import cross_attention_layers, module_path
-from sdcorr.prompt.matcher import PromptMatcher
+from sdcorr.methods.prompt import match_unit
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed import FastMatcher
 
 H200_FLOPS = 790e12  # a second: bf16 matrix products as measured on one, not the data sheet's
 SHARE = 0.4  # of it that the method is meant to reach
@@ -173,13 +174,13 @@ def library_calls(case: Case, settings: PromptSettings, *, across: bool, found: 
     model = StandIn(tokens=2, width=1, grids=(16,))
     settings = replace(settings, queries_per_batch=case.points * settings.restarts)
     units, pictures = units_of(case, model.image_size)
-    matcher = PromptMatcher(model, settings, case.name)
+    matcher = FastMatcher(model, settings, case.name)
     units = units if across else units[:1]
     _KnownPeaks.told = _peaks(units, settings.restarts, model.image_size, found)
     maps = mock.patch("sdcorr.prompt.transfer.MapCanvas", _KnownPeaks)
     pixels = mock.patch("sdcorr.prompt.crops.crop_images", _no_pixels)
     with maps, pixels:
-        matches = [match for unit in units for _, match in matcher.match(unit, pictures.__getitem__)]
+        matches = [match for unit in units for _, match in match_unit(matcher, unit, pictures.__getitem__)]
     return {kind: calls / sum(len(match.points) for match in matches) for kind, calls in model.calls.items()}
 
 

@@ -19,8 +19,9 @@ from typing import Any, get_args
 
 import torch
 from flops import CASES, H200_FLOPS, SHARE, PartFlops, part_flops
+from lightning import Callback
 from measure import RESULTS, Work, command, machine, markdown, measured, save, seconds_of, watched
-from overhead import LOGGERS, Solve, bound_seconds, network_seconds, solvers, standin_seconds
+from overhead import LOGGERS, bound_seconds, network_seconds, standin_seconds, watchers
 from problem import DATASET, SOURCE, make_unit, picture
 from rich.console import Console
 from rich.progress import track
@@ -29,8 +30,8 @@ from shapes import Model, load, model_named
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.precision import Precision
 from sdcorr.errors import UserError
-from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed import FastMatcher
 
 OVERHEAD_BAR = 0.03
 _OTHER = "target-1"  # the picture of the warm-up, so that no latent is there before it is timed
@@ -58,21 +59,21 @@ def matrix_rate(device: torch.device, size: int, seconds: float = 2.0) -> float:
 
 
 def optimizer(
-    backbone: FrozenDiffusion, settings: PromptSettings, points: int, parts: PartFlops, solve: Solve
+    backbone: FrozenDiffusion, settings: PromptSettings, points: int, parts: PartFlops, callbacks: Sequence[Callback]
 ) -> Callable[[], dict[str, float | None]]:
-    """A function that optimizes a source's points with `PromptMatcher.optimize` and says what it took.
+    """A function that optimizes a source's points with `FastMatcher.optimize` and says what it took.
 
     The points were optimized once on another picture by then, which wakes the device and compiles. The function's first
     call has the VAE's work in it, later ones find all latents in the cache.
     """
-    matcher = PromptMatcher(backbone, settings, DATASET, solve=solve)
+    matcher = FastMatcher(backbone, settings, DATASET)
     places = make_unit(points, 1).points
-    matcher.optimize(picture(_OTHER), places, _OTHER)
+    matcher.optimize(picture(_OTHER), places, _OTHER, callbacks)
 
     def optimize() -> dict[str, float | None]:
         work = Work()
         with watched(backbone, work), measured(backbone.device) as taken:
-            matcher.optimize(picture(SOURCE), places, SOURCE)
+            matcher.optimize(picture(SOURCE), places, SOURCE, callbacks)
         flops = parts.total(work["steps"], 0, work["encodes"])
         return {"seconds": taken.seconds, "peak_bytes": taken.peak_bytes, "flops": flops, "rate": flops / taken.seconds}
 
@@ -84,7 +85,7 @@ def try_flags(model: Model, flags: Flags, args: argparse.Namespace, parts: PartF
     settings = replace(model.settings, steps=args.sweep_steps)
     try:
         backbone = load(model, args.device, **asdict(flags))
-        with solvers(args.logger) as ways:
+        with watchers(args.logger) as ways:
             result = optimizer(backbone, settings, args.points, parts, ways["run"])()
     except (UserError, RuntimeError) as error:  # no compiler, no memory: the others can still be measured
         result = {"failed": str(error).strip().splitlines()[0]}
@@ -98,12 +99,12 @@ def measure_best(model: Model, flags: Flags, args: argparse.Namespace, parts: Pa
     """Everything about one combination of flags, with the method's own number of steps."""
     backbone = load(model, args.device, **asdict(flags))
     settings = model.settings
-    with solvers(args.logger) as ways:
+    with watchers(args.logger) as ways:
         run, fit = (optimizer(backbone, settings, args.points, parts, ways[name]) for name in ("run", "fit"))
         fresh, again = run(), run()
         fit()
         fitted = fit()
-    matcher = PromptMatcher(backbone, settings, DATASET)
+    matcher = FastMatcher(backbone, settings, DATASET)
     unit = make_unit(args.points, 1)
     module, crops = matcher.problem(picture(SOURCE), unit.points, SOURCE)
     network = settings.steps * network_seconds(module, crops, repeats=min(10, settings.steps))

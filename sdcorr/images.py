@@ -73,6 +73,25 @@ def image_to_tensor(image: Image.Image, size: int) -> Tensor:
     return pixels.permute(2, 0, 1).float().div_(255)
 
 
+def check_points(points: np.ndarray, size: tuple[int, int], *, outside: bool = False) -> None:
+    """Raises UserError if points are not (P, 2) finite numbers, x and y in pixels of an image of size (W, H).
+
+    Args:
+        points: that are given.
+        size: (W, H).
+        outside: let points lie outside the image.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+        raise UserError(f"Points of shape {points.shape} are given: give (P, 2), the x and y of one point or more.")
+    for number, (x, y) in enumerate(points.tolist(), start=1):
+        if not np.isfinite((x, y)).all() or not (outside or (0 <= x <= size[0] and 0 <= y <= size[1])):
+            raise UserError(
+                f"Point {number}, ({x:g}, {y:g}), is not in the picture, which is {size[0]} x {size[1]} pixels: "
+                f"give x from 0 to {size[0]} and y from 0 to {size[1]}."
+            )
+
+
 def picture_digest(pixels: Tensor) -> str:
     """16 hexadecimal digits that name a picture by its pixels, a CPU tensor of any shape."""
     return hashlib.blake2b(pixels.contiguous().numpy().tobytes(), digest_size=8).hexdigest()

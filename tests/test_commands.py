@@ -194,7 +194,6 @@ def test_other_ways_to_transfer_optimize_nothing_again(
     arguments = [*QUICK, "dataset=folder", "dataset.root=own", "baselines=none", "pictures=0", "method.restarts=2"]
     first = call("eval.py", *arguments)  # embeddings go where they go by default
     assert first.returncode == 0, first.stderr
-    monkeypatch.setattr(PromptMatcher, "problem", None)
     monkeypatch.setattr(PromptMatcher, "_problem", None)  # what optimizes would trip over it
     ways = ["method.restarts=1", "method.transfer_crops=1", "method.localization=argmax", "experiment=transfer_layers"]
     for way in ways:

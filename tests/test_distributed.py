@@ -17,16 +17,16 @@ import hydra
 import pytest
 import torch
 from hydra.core.hydra_config import HydraConfig
+from lightning import Callback
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from omegaconf import OmegaConf
 
 from sdcorr.cli.command import CONFIGS
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
-from sdcorr.prompt.module import run
+from sdcorr.prompt.module import fit, run
 from sdcorr.run.processes import launch
 from sdcorr.toybox.dataset import drawing
-from sdcorr.tracking import Fit
 from tests import offline
 from tests.prompt.test_module import problem
 
@@ -268,6 +268,6 @@ def test_a_trainer_inside_works_alone_whoever_started_the_process(
         if name != "SLURM_NTASKS_PER_NODE":
             monkeypatch.setenv(name, value)
     before, handler = dict(os.environ), signal.getsignal(signal.SIGUSR1)
-    found = Fit(drawing("2/cat/0").image, OmegaConf.create({"name": None}))(*problem(small_backbone))
+    found = fit(*problem(small_backbone), [Callback()])
     assert torch.equal(found, run(*problem(small_backbone)))
     assert dict(os.environ) == before and signal.getsignal(signal.SIGUSR1) == handler

@@ -12,7 +12,7 @@ from sdcorr.cli import build
 from sdcorr.cli.command import compose
 from sdcorr.datasets import SourceUnit, group_by_source
 from sdcorr.methods.position import SamePixel
-from sdcorr.prompt import PromptMatcher
+from sdcorr.methods.prompt import Prompt
 from sdcorr.run.predict import Method
 from sdcorr.scoring.protocols import protocol_named
 from sdcorr.toybox.dataset import Toybox
@@ -41,9 +41,9 @@ def share_right(method: Method, world: tuple[Toybox, list[SourceUnit]]) -> float
     return float(np.concatenate(right).mean())
 
 
-def prompt(*overrides: str) -> PromptMatcher:
+def prompt(*overrides: str) -> Prompt:
     cfg = compose("eval", "method.restarts=2", "method.transfer_crops=6", *overrides)
-    return build.matcher(cfg, "toybox")
+    return build.prompt(cfg, "toybox")
 
 
 def test_points_are_found_well_above_chance(world) -> None:
@@ -54,7 +54,7 @@ def test_points_are_found_well_above_chance(world) -> None:
 def test_points_are_found_again_in_their_own_picture(world) -> None:
     benchmark, units = world
     unit = units[0]
-    matcher = prompt()
+    matcher = prompt().matcher
     image = benchmark.image(unit.source)
     embeddings = matcher.optimize(image, unit.points, unit.source)
     maps = matcher.transfer(image, embeddings, unit.points, unit.source, unit.source)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
+import warnings
 import webbrowser
 
 from sdcorr.cli.command import Arguments, answer
@@ -35,6 +37,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError(f'The page needs {error.name}, which is not installed: pip install -e ".[app]".') from None
     from sdcorr.app.matching import Matching
 
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # the Trainer introduces itself at every job
+    warnings.filterwarnings("ignore", module="lightning")
     listener = listen(asked.host, asked.port)
     with listener:
         if not is_loopback(asked.host):

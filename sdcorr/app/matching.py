@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from lightning import Callback, Trainer
 from torch import Tensor
 
 from sdcorr.app.jobs import Job
@@ -15,13 +16,12 @@ from sdcorr.cli import build
 from sdcorr.cli.command import compose
 from sdcorr.cli.match_files import Picture
 from sdcorr.datasets import Match
-from sdcorr.prompt.maps import shrink
-from sdcorr.prompt.matcher import PromptMatcher
-from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
-from sdcorr.prompt.settings import PromptSettings
+from sdcorr.methods.prompt import small_maps
+from sdcorr.prompt import PromptMatcher, PromptSettings
+from sdcorr.prompt.module import PromptOptimization
 from sdcorr.run.attention_maps import to_bytes
 
-METHODS = {"prompt": "Prompt embedding", "probe": "Probe (fast)"}
+METHODS = {"prompt": "Prompt embedding", "read_once": "Read once (fast)"}
 MOST_CELLS = 64  # a side of the maps that are kept
 MOST_EMBEDDINGS = 2**29  # bytes
 
@@ -47,35 +47,36 @@ class Found:
         return Match(np.array([each.place for each in found]), np.array([each.confidence for each in found]))
 
 
-class Progress:
-    """Solves as `run` does, and tells a job how far it is."""
+class Progress(Callback):
+    """Tells a job how far its optimization is."""
 
-    def __init__(self) -> None:
-        self._job: Job | None = None
-
-    def start(self, job: Job, queries: int, steps: int) -> None:
-        """What comes next is done for this job: so many queries of so many steps, in one batch or in several."""
+    def __init__(self, job: Job, queries: int, steps: int) -> None:
+        """Of so many queries of so many steps, in one batch or in several."""
         self._job, self._queries, self._steps = job, queries, steps
         self._done = 0  # queries of batches that are finished
         self._since: tuple[float, float] | None = None  # when the first step was over, and how far that was
         job.tell("optimizing", step=0, steps=steps, left=None)
 
-    def __call__(self, module: PromptOptimization, crops: RandomCrops) -> Tensor:
-        """The embeddings, (Q, T, D)."""
-        batch = len(crops.queries)
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: PromptOptimization, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Tells it, and the seconds that are left.
 
-        def on_step(step: int, loss: Tensor) -> None:
-            now = time.monotonic()
-            done = (self._done + batch * (step + 1) / len(crops)) / self._queries  # share of all
-            if self._since is None:
-                self._since = now, done  # the first step has encoded crops, and says little of the others
-            began, had = self._since
-            left = (now - began) / (done - had) * (1 - done) if done > had else None
-            self._job.tell("optimizing", step=round(done * self._steps), steps=self._steps, left=left)
+        Raises:
+            Canceled: if nobody waits any more.
+        """
+        now = time.monotonic()
+        batch_done = len(pl_module.embeddings) * (batch_idx + 1) / self._steps
+        done = (self._done + batch_done) / self._queries  # share of all
+        if self._since is None:
+            self._since = now, done  # the first step has encoded crops, and says little of the others
+        began, had = self._since
+        left = (now - began) / (done - had) * (1 - done) if done > had else None
+        self._job.tell("optimizing", step=round(done * self._steps), steps=self._steps, left=left)
 
-        result = run(module, crops, on_step)
-        self._done += batch
-        return result
+    def on_fit_end(self, trainer: Trainer, pl_module: PromptOptimization) -> None:
+        """Goes on with the next batch."""
+        self._done += len(pl_module.embeddings)
 
 
 class Matching:
@@ -91,7 +92,7 @@ class Matching:
     def __init__(self, overrides: Sequence[str] = ()):
         """
         Args:
-            overrides: as on the command line of an evaluation, e.g. `model=sd14`; `method=probe` chooses it at first.
+            overrides: as on the command line of an evaluation, e.g. `model=sd14`; a `method` is chosen at first.
 
         Raises:
             UserError: if one does not fit, or the weights cannot be had.
@@ -99,11 +100,10 @@ class Matching:
         compose("eval", *overrides)  # complains of what is wrong with them as they are
         others = [each for each in overrides if not each.startswith("method=")]
         chosen = [each.removeprefix("method=") for each in overrides if each.startswith("method=")]
-        self._progress = Progress()
         self._matchers: dict[str, PromptMatcher] = {}
         for name in METHODS:
             cfg = compose("eval", "embeddings=null", f"method={name}", *others)
-            self._matchers[name] = build.matcher(cfg, dataset="pictures", solve=self._progress)
+            self._matchers[name] = build.matcher(cfg, dataset="pictures")
         self.default = chosen[-1] if chosen else "prompt"
         self.model = str(cfg.model.path)
         self.knows_only_drawings = self.model == "toybox"
@@ -153,14 +153,14 @@ class Matching:
     ) -> list[tuple[Tensor, np.ndarray]]:
         """Of each point its embedding (R, T, D), and its maps on the source (L + 1, k, k)."""
         settings = matcher.settings
-        self._progress.start(job, len(points) * settings.restarts, settings.steps)
-        embeddings = matcher.optimize(source.image, points, source.key)  # (P, R, T, D)
+        progress = Progress(job, len(points) * settings.restarts, settings.steps)
+        embeddings = matcher.optimize(source.image, points, source.key, [progress])  # (P, R, T, D)
         maps = matcher.source_maps(source.image, embeddings, points, source.key)
         return list(zip(embeddings.cpu().unbind(), self._small(matcher, maps), strict=True))
 
     def _small(self, matcher: PromptMatcher, maps: Tensor) -> np.ndarray:
         """Maps (P, L, S, S) to look at, (P, L + 1, k, k) uint8, each over its own range."""
-        return to_bytes(shrink(maps, matcher.settings, self.cells).numpy())[0]
+        return to_bytes(small_maps(maps, matcher.settings, self.cells))[0]
 
     def _remember(self, embeddings: dict[tuple, tuple[Tensor, np.ndarray]]) -> None:
         for key, value in embeddings.items():

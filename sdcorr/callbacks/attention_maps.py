@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import WandbLogger
@@ -17,36 +19,66 @@ class AttentionMapLogger(Callback):
     """Logs, every few steps, the maps of one query: per layer and averaged, over the step's crop and over a target.
 
     Keys are `<prefix>/crop` and `<prefix>/target`, beside the mean loss of a query, `<prefix>/loss`; their x axis is
-    the step of the optimization, `<prefix>/step`.
+    the step of the optimization, `<prefix>/step`. Of points that are optimized in several batches, the first batch is
+    watched.
 
-    Args:
-        target: a picture in which the same part is to be found; None if there is none. Not drawn under a probe.
-        every: steps between two pictures; the last step is always drawn.
-        query: which of the module's queries is watched.
-        prefix: of the keys.
+    Attributes:
+        done: whether an optimization was watched to its end.
     """
 
-    def __init__(self, target: Image.Image | None, every: int = 10, query: int = 0, prefix: str = "attention"):
+    def __init__(
+        self,
+        target: Image.Image | None,
+        every: int = 10,
+        query: int = 0,
+        prefix: str = "attention",
+        logger: WandbLogger | None = None,
+    ) -> None:
+        """
+        Args:
+            target: a picture in which the same part is to be found; None if there is none. It is not drawn where the
+                UNet is not run at every step.
+            every: steps between two pictures; the last step is always drawn.
+            query: which of the module's queries is watched.
+            prefix: of the keys.
+            logger: where all of it goes; by default the Trainer's own logger, if that is W&B's.
+        """
         self.target, self.every, self.query, self.prefix = target, every, query, prefix
+        self.done = False
+        self._logger = logger
 
-    def on_fit_start(self, trainer: Trainer, module: PromptOptimization) -> None:
-        """Tell W&B the x axis."""
-        if isinstance(trainer.logger, WandbLogger):
-            run = trainer.logger.experiment
+    def on_fit_start(self, trainer: Trainer, pl_module: PromptOptimization) -> None:
+        """Tells W&B the x axis."""
+        if logger := self._logger_of(trainer):
+            run = logger.experiment
             run.define_metric(f"{self.prefix}/step", hidden=True)
             for name in ("loss", "crop", "target"):
                 run.define_metric(f"{self.prefix}/{name}", step_metric=f"{self.prefix}/step")
 
     @torch.no_grad()
     def on_train_batch_end(
-        self, trainer: Trainer, module: PromptOptimization, outputs: dict[str, Tensor], batch: CropBatch, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: PromptOptimization,
+        outputs: dict[str, Tensor],
+        batch: CropBatch,
+        batch_idx: int,
     ) -> None:
-        if not isinstance(trainer.logger, WandbLogger):
+        """Logs the loss, and the pictures if it is their turn."""
+        if not (logger := self._logger_of(trainer)):
             return
-        values = {f"{self.prefix}/loss": float(outputs["loss"]) / module.learning}
+        values: dict[str, object] = {f"{self.prefix}/loss": float(outputs["loss"]) / pl_module.learning}
         if batch_idx % self.every == 0 or batch_idx + 1 == trainer.num_training_batches:
-            values |= self._pictures(module, trainer.train_dataloader.dataset, batch, batch_idx)
-        trainer.logger.experiment.log(values | {f"{self.prefix}/step": batch_idx})
+            values |= self._pictures(pl_module, trainer.train_dataloader.dataset, batch, batch_idx)
+        logger.experiment.log(values | {f"{self.prefix}/step": batch_idx})
+
+    def on_fit_end(self, trainer: Trainer, pl_module: PromptOptimization) -> None:
+        """Watches nothing more."""
+        self.done = True
+
+    def _logger_of(self, trainer: Trainer) -> WandbLogger | None:
+        logger = self._logger or trainer.logger
+        return logger if isinstance(logger, WandbLogger) and not self.done else None
 
     def _pictures(
         self, module: PromptOptimization, crops: RandomCrops, batch: CropBatch, step: int
@@ -54,12 +86,13 @@ class AttentionMapLogger(Callback):
         import wandb
 
         size = module.backbone.image_size
-        watched = {name: value[self.query : self.query + 1] for name, value in batch.items()}
+        watched = cast(CropBatch, {name: value[self.query : self.query + 1] for name, value in batch.items()})
         views = {"crop": (_as_image(crops.pixels(watched["boxes"])[0]), watched, batch["centers"][self.query])}
-        if self.target is not None and "latents" in batch:  # a probe's maps are of pictures that were read before
+        if self.target is not None and "latents" in batch:  # or its attention queries would have to be read
             pixels = image_to_tensor(self.target, size)[None].to(module.device)  # (1, 3, S, S)
-            views["target"] = (self.target, watched | {"latents": module.backbone.encode(pixels)}, None)
-        pictures = {}
+            at_target = cast(CropBatch, watched | {"latents": module.backbone.encode(pixels)})
+            views["target"] = (self.target, at_target, None)
+        pictures: dict[str, object] = {}
         for name, (image, view, point) in views.items():
             maps = module.maps(view, module.embeddings[self.query : self.query + 1])
             figure = visualize.layers(

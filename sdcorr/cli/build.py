@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import hydra
 import torch
+from lightning import Callback
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sdcorr.cli.command import compose
@@ -24,15 +25,19 @@ from sdcorr.diffusion.precision import weights_dtype
 from sdcorr.errors import UserError
 from sdcorr.methods.image_patches import ImagePatches
 from sdcorr.methods.position import SameBoxPosition, SamePixel
+from sdcorr.methods.prompt import Prompt, read_settings
+from sdcorr.methods.read_once import ReadOnce
 from sdcorr.methods.unet_features import UNetFeatures
-from sdcorr.prompt.matcher import PromptMatcher
-from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed import FastMatcher, ReadOnceSettings
 from sdcorr.prompt.speed.embedding_store import EmbeddingStore
 from sdcorr.run.predict import Method
 from sdcorr.toybox.anatomy import MODEL_FOLDER
 
-Solve = Callable[[PromptOptimization, RandomCrops], torch.Tensor]
+KINDS: dict[str, tuple[type[Prompt], type[PromptSettings]]] = {
+    "prompt": (Prompt, PromptSettings),
+    "read_once": (ReadOnce, ReadOnceSettings),
+}
 WITHOUT_EFFECT = ("queries_per_batch", "channels_last", "compile", "root")  # change speed, memory or places, no result
 MODEL_CHANGES = ("layers", "transfer_layers", "precision")  # what a variant may change of the model
 BASELINES: dict[str, Callable[[DictConfig], Method]] = {
@@ -76,12 +81,14 @@ def whole_backbone(cfg: DictConfig) -> FrozenDiffusion:
     return _load(_model(cfg), device(cfg), truncate=False)
 
 
-def embedding_store(cfg: DictConfig, of: FrozenDiffusion, how: PromptSettings, dataset: str) -> EmbeddingStore | None:
+def embedding_store(
+    cfg: DictConfig, of: FrozenDiffusion, how: Mapping[str, Any], dataset: str
+) -> EmbeddingStore | None:
     """Where embeddings are kept that were optimized with this model and these settings; None for `embeddings=null`."""
-    if not cfg.embeddings or how.probe:  # a probe's embeddings take less time to make than to read
+    if not cfg.embeddings:
         return None
     model = {"weights": of.fingerprint(), "layers": list(of.layers), "image_size": of.image_size, "tokens": of.tokens}
-    return EmbeddingStore(Path(cfg.embeddings), {"dataset": dataset, "model": model, "method": how.of_optimization()})
+    return EmbeddingStore(Path(cfg.embeddings), {"dataset": dataset, "model": model, "method": dict(how)})
 
 
 def settings(cfg: DictConfig, **changes: Any) -> PromptSettings:
@@ -90,35 +97,74 @@ def settings(cfg: DictConfig, **changes: Any) -> PromptSettings:
     Raises:
         UserError: if there is no such setting or its value is not legal.
     """
-    values = OmegaConf.to_container(cfg.method, resolve=True) | changes
-    known = [field.name for field in fields(PromptSettings)]
-    if unknown := [name for name in values if name not in known]:
-        raise UserError(f"There is no method setting '{unknown[0]}': there is {', '.join(known)}.")
-    return PromptSettings(**values)
+    kind, values = _kind(cfg, changes)
+    return read_settings(KINDS[kind][1], values)
 
 
-def matcher(
-    cfg: DictConfig, dataset: str, changes: DictConfig | None = None, solve: Solve = run, map_cells: int = 0
-) -> PromptMatcher:
+def _kind(cfg: DictConfig, changes: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """One of KINDS and its settings; `changes` may name another one as `method`."""
+    values: dict[str, Any] = OmegaConf.to_container(cfg.method, resolve=True) | changes
+    target = values.pop("_target_").rpartition(".")[2]
+    kind = values.pop("method", None) or next(name for name, (made, _) in KINDS.items() if made.__name__ == target)
+    if kind not in KINDS:
+        raise UserError(f"There is no method '{kind}': choose {' or '.join(KINDS)}.")
+    return kind, values
+
+
+def _nobody(source: str) -> list[Callback]:
+    return []
+
+
+@dataclass(frozen=True)
+class _Resources:
+    """What a method works with."""
+
+    cfg: DictConfig
+    dataset: str
+    model: Mapping[str, Any] = field(default_factory=dict)  # some of MODEL_CHANGES
+    callbacks: Callable[[str], list[Callback]] = _nobody
+    map_cells: int = 0
+
+    def backbone(self) -> FrozenDiffusion:
+        return backbone(self.cfg, **{name: value for name, value in self.model.items() if name != "transfer_layers"})
+
+    def reader(self) -> FrozenDiffusion | None:
+        reads = self.model.get("transfer_layers") or self.cfg.model.transfer_layers
+        others = {name: value for name, value in self.model.items() if name != "transfer_layers"}
+        return backbone(self.cfg, **(others | {"layers": list(reads)})) if reads else None
+
+    def embedding_store(self, determinants: Mapping[str, Any]) -> EmbeddingStore | None:
+        return embedding_store(self.cfg, self.backbone(), determinants, self.dataset)
+
+
+def prompt(
+    cfg: DictConfig,
+    dataset: str,
+    changes: DictConfig | None = None,
+    callbacks: Callable[[str], list[Callback]] = _nobody,
+    map_cells: int = 0,
+) -> Prompt:
     """The method, or a variant of it.
 
     Args:
         cfg: of an evaluation, or of a transfer of points.
         dataset: with the images' keys, names the random draws.
         changes: of a variant: settings, and those of MODEL_CHANGES.
-        solve: how the embeddings are optimized.
+        callbacks: who looks on at the optimization on a source image, by its key.
         map_cells: cells a side of the maps that are kept with each match; 0 for none.
     """
     different = dict(OmegaConf.to_container(changes, resolve=True)) if changes else {}
     model = {name: different.pop(name) for name in MODEL_CHANGES if name in different}
-    reads = model.pop("transfer_layers", None) or cfg.model.transfer_layers
-    of, how = backbone(cfg, **model), settings(cfg, **different)
-    reader = backbone(cfg, **(model | {"layers": list(reads)})) if reads else None
-    store = embedding_store(cfg, of, how, dataset)
-    return PromptMatcher(of, how, dataset, solve=solve, store=store, reader=reader, map_cells=map_cells)
+    kind, values = _kind(cfg, different)
+    return KINDS[kind][0](_Resources(cfg, dataset, model, callbacks, map_cells), **values)
 
 
-def load(*overrides: str) -> PromptMatcher:
+def matcher(cfg: DictConfig, dataset: str) -> FastMatcher:
+    """The method's three verbs on its model; the arguments are those of `prompt`."""
+    return prompt(cfg, dataset).matcher
+
+
+def load(*overrides: str) -> FastMatcher:
     """The method as the commands would set it up, for notebooks and scripts.
 
     >>> matcher = load("model=toybox", "method.restarts=2")
@@ -131,7 +177,9 @@ def load(*overrides: str) -> PromptMatcher:
     return matcher(compose("eval", "embeddings=null", *overrides), dataset="pictures")
 
 
-def methods(cfg: DictConfig, of: Benchmark, solve: Solve = run) -> dict[str, Callable[[], Method]]:
+def methods(
+    cfg: DictConfig, of: Benchmark, callbacks: Callable[[str], list[Callback]] = _nobody
+) -> dict[str, Callable[[], Method]]:
     """Everything that an evaluation runs, by name: the method, its variants, the baselines.
 
     What can be wrong with the method, and with names and settings, is found here; the others' weights are loaded when
@@ -140,16 +188,17 @@ def methods(cfg: DictConfig, of: Benchmark, solve: Solve = run) -> dict[str, Cal
     Args:
         cfg: the configuration of an evaluation.
         of: what is evaluated on.
-        solve: how the method's embeddings are optimized.
+        callbacks: who looks on at the method's optimization on a source image, by its key.
 
     Raises:
         UserError: if a name, a layer or a setting is not known or not legal, or the weights cannot be had.
     """
-    method = matcher(cfg, of.name, solve=solve, map_cells=cfg.maps)
+    method = prompt(cfg, of.name, callbacks=callbacks, map_cells=cfg.maps)
+    method.prepare()
     made: dict[str, Callable[[], Method]] = {METHOD: lambda: method}
     for changes in cfg.variants:
-        _check_variant(cfg, changes, method.backbone)
-        made[variant_name(changes)] = partial(matcher, cfg, of.name, changes)
+        _check_variant(cfg, changes, method.matcher.backbone)
+        made[variant_name(changes)] = partial(prompt, cfg, of.name, changes)
     for name in cfg.baselines.names:
         if name not in BASELINES:
             raise UserError(f"There is no baseline '{name}': choose baselines.names from {', '.join(BASELINES)}.")
@@ -192,7 +241,7 @@ def decisive(cfg: DictConfig, of: Benchmark) -> dict[str, Any]:
         | {k: v for k, v in plain["dataset"].items() if k != "_target_"}
         | dict(getattr(of, "identity", {})),
         "model": plain["model"],
-        "method": asdict(settings(cfg)),
+        "method": {"kind": plain["method"]["_target_"]} | asdict(settings(cfg)),
         "baselines": {name: value for name, value in plain["baselines"].items() if name != "names"},
     }
     return {

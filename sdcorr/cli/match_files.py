@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning import Callback
 from omegaconf import ListConfig, OmegaConf
 from PIL import Image
 from safetensors.torch import save
@@ -23,8 +24,8 @@ from sdcorr.datasets import Match
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
 from sdcorr.images import as_seen, read_image
+from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.localize import combine_layers
-from sdcorr.prompt.matcher import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
 
 
@@ -81,9 +82,9 @@ def claim_folder(run_dir: str) -> Path:
     folder = Path(run_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.write_text("")
-        probe.unlink()
+        trial = folder / f".writable-{os.getpid()}"
+        trial.write_text("")
+        trial.unlink()
     except OSError as error:
         raise UserError(
             f"Cannot write to {folder} ({error.strerror}): choose another folder with run_dir=PATH."
@@ -91,10 +92,10 @@ def claim_folder(run_dir: str) -> Path:
     return folder
 
 
-def carry(matcher: PromptMatcher, errand: Errand) -> Result:
-    """Optimize the points' embeddings on the source and find them in every target."""
+def carry(matcher: PromptMatcher, errand: Errand, callbacks: Sequence[Callback] = ()) -> Result:
+    """Optimize the points' embeddings on the source, with Lightning callbacks, and find them in every target."""
     source, points = errand.source, errand.points
-    embeddings = matcher.optimize(source.image, points, source.key)
+    embeddings = matcher.optimize(source.image, points, source.key, callbacks)
     matches, maps = [], []
     for target in errand.targets:
         layers = matcher.transfer(target.image, embeddings, points, source.key, target.key)  # (P, L, S, S)

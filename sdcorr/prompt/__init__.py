@@ -1,6 +1,6 @@
-"""The method: optimize a prompt embedding on a point, transfer it to another image, find the point there."""
+"""The method of the paper; read `method.py` first. What makes it fast is in `speed`, of which nothing here knows."""
 
-from sdcorr.prompt.matcher import PromptMatcher
+from sdcorr.prompt.method import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
 
 __all__ = ["PromptMatcher", "PromptSettings"]

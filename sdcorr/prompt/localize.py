@@ -8,17 +8,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+COMBINED = "combined"  # the name of the map in which a point is found, beside those of the layers
+
 
 def combine_layers(maps: Tensor, combination: Literal["softmax_mean", "mean"]) -> Tensor:
-    """One map from the maps of several layers.
+    """One map from the maps of several layers, (P, L, S, S) -> (P, S, S).
 
-    Args:
-        maps: (P, L, S, S).
-        combination: "softmax_mean" (the released code) takes each layer's softmax over the positions first. Since
-            attention lies in [0, 1] and S * S is large, that is nearly the plain "mean", times 1 / S^2.
-
-    Returns:
-        (P, S, S).
+    "softmax_mean" (the released code) takes each layer's softmax over the positions first. Since attention lies in
+    [0, 1] and S * S is large, that is nearly the plain "mean", times 1 / S^2.
     """
     if combination == "softmax_mean":
         maps = maps.flatten(2).softmax(-1).view_as(maps)
@@ -26,28 +23,16 @@ def combine_layers(maps: Tensor, combination: Literal["softmax_mean", "mean"]) -
 
 
 def argmax(maps: Tensor) -> Tensor:
-    """The pixel center where each map is greatest, the first in reading order if several are.
-
-    Args:
-        maps: (P, S, S).
-
-    Returns:
-        (P, 2) points (x, y) in pixels, float32.
-    """
+    """The pixel center where each map is greatest, the first in reading order if several are: (P, S, S) -> (P, 2)."""
     index = maps.flatten(1).argmax(1)
     width = maps.shape[-1]
     return torch.stack((index % width, index // width), -1) + 0.5
 
 
 def soft_argmax(maps: Tensor, window: int) -> Tensor:
-    """Center of mass of each map in a square window round its maximum, over the least value in there.
+    """Center of mass of each map, (P, S, S) -> (P, 2), in a square round its maximum, over the least value in there.
 
-    Args:
-        maps: (P, S, S).
-        window: half the side of the window in pixels: 2 * window + 1 pixels, fewer at the border.
-
-    Returns:
-        (P, 2) points (x, y) in pixels; the maximum itself where the window is flat.
+    The square has 2 * window + 1 pixels a side, fewer at the border; where it is flat, the maximum itself is given.
     """
     peak = argmax(maps)
     center = torch.arange(maps.shape[-1], device=maps.device) + 0.5
@@ -61,18 +46,10 @@ def soft_argmax(maps: Tensor, window: int) -> Tensor:
 
 
 def confidence(maps: Tensor, points: Tensor, radius: float) -> Tensor:
-    """How much of a map is one peak at the point found.
+    """How much of a map is one peak at the point found, (P, S, S) and (P, 2) points in pixels -> (P,) in [0, 1].
 
-    The share of the map's mass above its mean that lies within `radius` of the point: 1 for one sharp peak, small
-    for many peaks of one height, 0 for a flat map.
-
-    Args:
-        maps: (P, S, S).
-        points: (P, 2) points (x, y) in pixels.
-        radius: pixels; twice the Gaussian target's sigma holds 86 % of a Gaussian.
-
-    Returns:
-        (P,) in [0, 1].
+    The share of the map's mass above its mean that lies within `radius` pixels of the point: 1 for one sharp peak,
+    small for many peaks of one height, 0 for a flat map. Twice the sigma of a Gaussian holds 86 % of it.
     """
     excess = (maps - maps.mean((1, 2), keepdim=True)).clamp(min=0)
     center = torch.arange(maps.shape[-1], device=maps.device) + 0.5

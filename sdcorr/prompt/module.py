@@ -6,82 +6,65 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
 import torch
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.prompt.crops import Crops, crop_positions, crop_side, points_in_crops, position_bounds, start_bounds
+from sdcorr.diffusion.finite import not_finite
+from sdcorr.prompt.crops import Crops, points_in_crops
 from sdcorr.prompt.objective import map_loss
 from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
 
-_WINDOW = 10  # steps over which a query's loss is averaged, to tell whether it still falls
-
 
 class CropBatch(TypedDict, total=False):
-    """What one optimization step sees: a crop for each query."""
+    """What one optimization step sees: a crop for each query. Only who runs the UNet needs latents and noise."""
 
     latents: Tensor  # (Q, C, h, w)
     noise: Tensor  # (Q, C, h, w)
-    numbers: Tensor  # (Q,) int64, under a probe in place of the two above: which of the pool's crops
     centers: Tensor  # (Q, 2) the query points in pixels of their S x S crops
-    boxes: Tensor  # (Q, 4) int64, as in `crop_images`
+    boxes: Tensor  # (Q, 4) int64, as of `crop_images`
 
 
 class RandomCrops(Dataset[CropBatch]):
     """The steps of an optimization: item i holds a random crop and fresh noise for every query.
 
-    Draws do not depend on what was drawn before, so all boxes are known at once, and each distinct one is encoded
-    once for all points, restarts and steps. For a DataLoader: `batch_size=None`, no workers.
+    All boxes are known at once, for no draw depends on one before. For a DataLoader: `batch_size=None`, no workers.
     """
 
-    def __init__(self, crops: Crops, points: Tensor, queries: Sequence[Query], settings: PromptSettings, draws: Draws):
-        """
-        Args:
-            crops: of the source image.
-            points: (Q, 2) query points (x, y) in pixels of the S x S source image.
-            queries: the Q queries, to whom the random draws belong.
-            settings: of the method.
-            draws: random numbers.
-        """
-        low, high = start_bounds(points, crops.size, crops.side, settings.crop_margin)
-        positions = crop_positions(crops.size, crops.side, settings.crop_pool)
-        least, greatest = position_bounds(positions, low, high)
+    def __init__(
+        self, crops: Crops, points: Tensor, queries: Sequence[Query], settings: PromptSettings, draws: Draws
+    ) -> None:
+        """Of crops of the source image, for Q queries and their (Q, 2) points (x, y) in pixels of its S x S form."""
+        least, greatest = crops.bounds(points, settings.crop_margin)
         steps = range(settings.steps)
-        places = [draws.crop_starts(queries, step, least, greatest, len(positions)) for step in steps]
-        starts = positions[torch.stack(places)]  # (steps, Q, 2)
+        places = [draws.crop_starts(queries, step, least, greatest, crops.places) for step in steps]
+        starts = crops.corners(torch.stack(places))  # (steps, Q, 2)
         flips = torch.stack([draws.flips(queries, step, settings.flip) for step in steps])  # (steps, Q)
-        self.queries = queries
-        self._boxes = torch.cat((torch.zeros_like(starts[..., :1]), starts, flips[..., None].long()), -1)
         centers = points_in_crops(points, starts, crops.side, crops.size, flips)  # (steps, Q, 2)
-        self._centers = centers.float().to(crops.device)
-        self._crops, self._draws = crops, draws
+        self.crops, self.queries, self._draws = crops, queries, draws
+        self.centers = centers.float().to(crops.device)
+        self.boxes = torch.cat((torch.zeros_like(starts[..., :1]), starts, flips[..., None].long()), -1)
 
     def __len__(self) -> int:
-        return len(self._boxes)
+        return len(self.boxes)
 
     def __getitem__(self, step: int) -> CropBatch:
         if step == 0:
-            self._crops.prepare(self._boxes)
-        noise = self._draws.noise(self.queries, step, self._crops.latent_shape)
-        if self._crops.device.type == "cuda":
+            self.crops.prepare(self.boxes)
+        noise = self._draws.noise(self.queries, step, self.crops.latent_shape)
+        if self.crops.device.type == "cuda":
             noise = noise.pin_memory()  # so that drawing goes on while the GPU works
-        return CropBatch(
-            latents=self._crops.latents(self._boxes[step]),
-            noise=noise.to(self._crops.device, non_blocking=True),
-            centers=self._centers[step],
-            boxes=self._boxes[step],
-        )
+        boxes, centers = self.boxes[step], self.centers[step]
+        latents, noise = self.crops.latents(boxes), noise.to(self.crops.device, non_blocking=True)
+        return CropBatch(latents=latents, noise=noise, centers=centers, boxes=boxes)
 
     def pixels(self, boxes: Tensor) -> Tensor:
         """The crops themselves, (B, 3, S, S), of some of a batch's (B, 4) boxes: for pictures."""
-        return self._crops.pixels(boxes)
-
-
-def optimization_side(settings: PromptSettings, size: int) -> int:
-    """Side in pixels of the crops that the embeddings are optimized on."""
-    return crop_side(size, settings.crop) if settings.optimize_crops else size
+        return self.crops.pixels(boxes)
 
 
 class PromptOptimization(LightningModule):
@@ -89,76 +72,49 @@ class PromptOptimization(LightningModule):
 
     The queries share nothing but the forward pass: the loss is a sum of each query's own mean, and Adam works element
     by element, so optimizing many together is the same computation as optimizing each alone.
+
+    Attributes:
+        backbone: the frozen model; it is not part of this module's state, whose checkpoints hold embeddings only.
+        embeddings: (Q, T, D), float32 at any precision of the model.
+        losses: of each step so far the queries' own, (Q,).
     """
 
-    def __init__(self, backbone: FrozenDiffusion, start: Tensor, settings: PromptSettings):
-        """
-        Args:
-            backbone: the frozen model; it is not part of this module's state, whose checkpoints hold embeddings only.
-            start: (Q, T, D) embeddings to start from.
-            settings: of the method.
-        """
-        super().__init__()
-        self._backbone = (backbone,)  # in a tuple, so that it is not registered
-        self.settings = settings
-        self.embeddings = nn.Parameter(start.detach().clone().float())  # (Q, T, D), float32 at any model precision
-        self._active: Tensor | None = None  # indices of the queries that still learn; None: all do
-        self._losses: list[Tensor] = []  # of each step (Q,), kept only if queries may stop
-        self._stopped = {}  # query -> its embedding (T, D) when it stopped
+    backbone: FrozenDiffusion
 
-    @property
-    def backbone(self) -> FrozenDiffusion:
-        """The frozen model."""
-        return self._backbone[0]
+    def __init__(self, backbone: FrozenDiffusion, start: Tensor, settings: PromptSettings) -> None:
+        """Begins with (Q, T, D) embeddings."""
+        super().__init__()
+        object.__setattr__(self, "backbone", backbone)  # past the registration of submodules
+        self.settings = settings
+        self.embeddings = nn.Parameter(start.detach().clone().float())
+        self.losses: list[Tensor] = []
 
     @property
     def learning(self) -> int:
-        """How many queries have not stopped: those whose losses the step's loss is the sum of."""
-        return len(self.embeddings) - len(self._stopped)
+        """How many queries' losses a step's loss is the sum of."""
+        return len(self.embeddings)
 
     def maps(self, batch: CropBatch, embeddings: Tensor) -> list[Tensor]:
         """The maps that enter the loss, for each layer (Q, heads, h_l, w_l), of (Q, T, D) embeddings."""
-        settings = self.settings
-        noisy = self.backbone.add_noise(batch["latents"], batch["noise"], settings.timestep)
-        return self.backbone.attention_maps(
-            noisy, settings.timestep, embeddings, token=settings.token, heads=settings.heads
-        )
+        timestep, settings = self.settings.timestep, self.settings
+        noisy = self.backbone.add_noise(batch["latents"], batch["noise"], timestep)
+        return self.backbone.attention_maps(noisy, timestep, embeddings, token=settings.token, heads=settings.heads)
 
-    def on_train_batch_start(self, batch: CropBatch, batch_idx: int) -> int | None:
-        """Let queries stop whose loss no longer falls; -1, which ends the optimization, when none is left."""
-        if not self.settings.plateau or batch_idx < 2 * _WINDOW:
-            return None
-        losses = torch.stack(self._losses[-2 * _WINDOW :])  # (2 windows, Q)
-        before, now = losses.unflatten(0, (2, _WINDOW)).mean(1)
-        falling = now < (1 - self.settings.plateau) * before
-        active = torch.arange(len(falling), device=falling.device) if self._active is None else self._active
-        for query in active[~falling[active]].tolist():
-            self._stopped[query] = self.embeddings[query].detach().clone()  # Adam's momentum would carry it on
-        self._active = active[falling[active]]
-        return None if len(self._active) else -1
-
-    def training_step(self, batch: CropBatch, batch_idx: int) -> Tensor:
-        """Sum over the queries of each query's own loss, at the backbone's precision whatever the Trainer's."""
-        embeddings = self.embeddings
-        if self._stopped:
-            rows = self._active
-            embeddings = embeddings[rows]
-            batch = CropBatch(**{name: value[rows.to(value.device)] for name, value in batch.items()})
+    def query_losses(self, batch: CropBatch, embeddings: Tensor) -> Tensor:
+        """Each query's own loss, (Q,), at the backbone's precision whatever the Trainer's."""
         with torch.autocast(embeddings.device.type, enabled=False):
             maps = self.maps(batch, embeddings)
-            losses = map_loss(maps, batch["centers"], self.backbone.image_size, self.settings.sigma)  # (Q,)
-        if self.settings.plateau:
-            everyone = losses.new_zeros(len(self.embeddings))
-            everyone[slice(None) if self._active is None else self._active] = losses.detach()
-            self._losses.append(everyone)
+            return map_loss(maps, batch["centers"], self.backbone.image_size, self.settings.sigma)
+
+    def training_step(self, batch: CropBatch, batch_idx: int) -> Tensor:
+        """Sum over the queries of each query's own loss."""
+        losses = self.query_losses(batch, self.embeddings)
+        self.losses.append(losses.detach())
         return losses.sum()
 
     def result(self) -> Tensor:
-        """The embeddings, (Q, T, D): the last iterates, or those at which queries stopped."""
-        result = self.embeddings.detach().clone()
-        for query, embedding in self._stopped.items():
-            result[query] = embedding
-        return result
+        """The embeddings that were found, (Q, T, D): the last iterates."""
+        return self.embeddings.detach().clone()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam at a constant rate."""
@@ -170,15 +126,15 @@ class PromptOptimization(LightningModule):
 
 
 def run(module: PromptOptimization, crops: RandomCrops, on_step: Callable[[int, Tensor], None] | None = None) -> Tensor:
-    """Optimize with the module's own step and optimizer, as a Trainer would, without its overhead.
+    """Optimize as a Trainer would, by the module's own step and optimizer: the embeddings that are found, (Q, T, D).
 
     Args:
         module: holds the embeddings, which are changed in place.
         crops: the steps.
         on_step: called after each step with its number and its loss (summed over queries, on the device).
 
-    Returns:
-        The embeddings, (Q, T, D).
+    Raises:
+        UserError: if a loss or an embedding is NaN or infinite.
     """
     optimizer = module.configure_optimizers()
     for step in range(len(crops)):
@@ -191,30 +147,40 @@ def run(module: PromptOptimization, crops: RandomCrops, on_step: Callable[[int, 
         optimizer.step()
         if on_step:
             on_step(step, loss.detach())
-    return module.result()
+    return _finite_result(module, crops.queries)
 
 
-def fit(module: PromptOptimization, crops: RandomCrops, **trainer: Any) -> Tensor:
-    """Optimize under a Lightning Trainer, for its loggers and callbacks; the embeddings are those of `run`.
+def fit(module: PromptOptimization, crops: RandomCrops, callbacks: Sequence[Callback] = (), **trainer: Any) -> Tensor:
+    """Optimize as `run` does, to the same embeddings, under a Lightning Trainer.
 
     Args:
-        module: holds the embeddings, which are changed in place.
-        crops: the steps; callbacks find them as `trainer.train_dataloader.dataset`.
-        trainer: options of `lightning.Trainer`, e.g. `logger` and `callbacks`.
-
-    Returns:
-        The embeddings, (Q, T, D).
+        module, crops: as of `run`; callbacks find them as `trainer.train_dataloader.dataset`.
+        callbacks: for example `AttentionMapLogger`, or one of Lightning's progress bars.
+        trainer: further options of `lightning.Trainer`, e.g. `logger`.
     """
     device = module.backbone.device
     on_gpu = device.type == "cuda"
     options = {
         "accelerator": "gpu" if on_gpu else device.type,
         "devices": [device.index or 0] if on_gpu else 1,
+        "plugins": [LightningEnvironment()],  # this process alone, whatever torchrun or SLURM say of others
         "max_epochs": 1,
         "logger": False,
         "enable_checkpointing": False,
-        "enable_progress_bar": False,
+        "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
         "enable_model_summary": False,
     }
-    Trainer(**options | trainer).fit(module, DataLoader(crops, batch_size=None))
-    return module.result().to(device)
+    Trainer(callbacks=list(callbacks), **options | trainer).fit(module, DataLoader(crops, batch_size=None))
+    return _finite_result(module, crops.queries).to(device)
+
+
+def _finite_result(module: PromptOptimization, queries: Sequence[Query]) -> Tensor:
+    """The module's result; looked at in the end only, for a GPU that is asked has to finish its work first."""
+    result = module.result()  # (Q, T, D); a Trainer may have moved it
+    bad_losses = ~torch.stack(module.losses).to(result.device).isfinite()  # (steps, Q)
+    bad = (bad_losses.any(0) | ~result.isfinite().all(-1).all(-1)).nonzero()
+    if len(bad):
+        (image, x, y, restart, _), steps = queries[int(bad[0])], bad_losses[:, int(bad[0])].nonzero()
+        what = f"loss at step {int(steps[0])}" if len(steps) else "embedding"
+        raise not_finite(f"The {what} of the query ({x:g}, {y:g}) in {image}, restart {restart}, is")
+    return result

@@ -19,33 +19,16 @@ from sdcorr.diffusion.precision import matmul_fp32
 
 
 def gaussian_profile(centers: Tensor, size: int, sigma: float) -> Tensor:
-    """exp(-(i - center)^2 / (2 sigma^2)) at the pixel indices i = 0 ... size - 1.
+    """exp(-(i - center)^2 / (2 sigma^2)) at the pixel indices i = 0 ... S - 1, (...) pixels -> (..., S).
 
     The released code compares the position, where a pixel's center is at index + 0.5, to the index itself.
-
-    Args:
-        centers: (...) pixels.
-        size: S.
-        sigma: pixels.
-
-    Returns:
-        (..., S), peak 1.
     """
     index = torch.arange(size, device=centers.device, dtype=centers.dtype)
     return torch.exp(-((index - centers[..., None]) ** 2) / (2 * sigma**2))
 
 
 def gaussian_target(centers: Tensor, size: int, sigma: float) -> Tensor:
-    """The target map: a Gaussian of peak 1.
-
-    Args:
-        centers: (..., 2) points (x, y) in pixels of the S x S image.
-        size: S.
-        sigma: pixels.
-
-    Returns:
-        (..., S, S), row first.
-    """
+    """The target map: a Gaussian of peak 1 at (..., 2) points (x, y) in pixels, (..., S, S), row first."""
     profile = gaussian_profile(centers, size, sigma)  # (..., 2, S)
     return profile[..., 1, :, None] * profile[..., 0, None, :]
 

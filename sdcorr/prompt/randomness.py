@@ -29,15 +29,10 @@ class Query(NamedTuple):
 
 
 class Draws:
-    """All random numbers of the method, on the CPU.
+    """All random numbers of the method, on the CPU; a `step` is one of the optimization, or the number of a crop."""
 
-    A `step` is a step of the optimization, or the number of a target's crop.
-    """
-
-    def __init__(self, seed: int, dataset: str, noise: Literal["uniform", "normal"], shared: bool = True):
-        self._key = (seed, dataset)
-        self._normal = noise == "normal"
-        self._shared = shared
+    def __init__(self, seed: int, dataset: str, noise: Literal["uniform", "normal"], shared: bool = True) -> None:
+        self._key, self._normal, self._shared = (seed, dataset), noise == "normal", shared
         self._generator = torch.Generator()
 
     def embeddings(self, queries: Sequence[Query], tokens: int, width: int) -> Tensor:
@@ -57,23 +52,13 @@ class Draws:
         return noise[rows]
 
     def crop_starts(self, queries: Sequence[Query], step: int, low: Tensor, high: Tensor, count: int) -> Tensor:
-        """Places of crops.
+        """Places (x, y) of crops out of `count` an axis, uniform from `low` to `high` (inclusive), all (Q, 2) int64.
 
         Drawn from all places until one is within a query's bounds, so that queries with different bounds, who share
         what is drawn, come by the same crops as often as can be.
-
-        Args:
-            queries: Q queries.
-            step: step of the optimization, or number of the target's crop.
-            low: (Q, 2) int64, the least place (x, y), at least 0.
-            high: (Q, 2) int64, the greatest, inclusive, below `count`.
-            count: how many places there are along each axis.
-
-        Returns:
-            (Q, 2) int64, uniform from low to high.
         """
         owners, rows = self._owners(queries)
-        share = torch.empty(len(owners), _TRIES + 1, 2, dtype=torch.float64)  # in [0, 1)
+        share = torch.empty(len(owners), _TRIES + 1, 2, dtype=torch.float64)  # [0, 1)
         for owner, row in zip(owners, share, strict=True):
             row.uniform_(generator=self._seeded("crop", owner, step))
         share = share[rows]  # (Q, tries + 1, 2)
@@ -93,13 +78,10 @@ class Draws:
 
     def _owners(self, queries: Sequence[Query]) -> tuple[list[Query], list[int]]:
         """To whom the draws of crops and noise belong: the distinct ones, and for each query the place of its own."""
-        keys = [self._owner(query) for query in queries] if self._shared else queries
-        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-        return list(places), [places[key] for key in keys]
-
-    @staticmethod
-    def _owner(query: Query) -> Query:
-        return Query(query.target or query.image, 0.0, 0.0, query.restart)  # the picture that is cropped
+        if self._shared:  # the picture that is cropped owns them
+            queries = [Query(query.target or query.image, 0.0, 0.0, query.restart) for query in queries]
+        places = {query: place for place, query in enumerate(dict.fromkeys(queries))}
+        return list(places), [places[query] for query in queries]
 
     def _seeded(self, purpose: str, query: Query, *step: int) -> torch.Generator:
         key = repr((*self._key, purpose, *query, *step))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
 
 _CHOICES = {
@@ -43,16 +44,10 @@ class PromptSettings:
     restarts: int = 5  # embeddings from random starts, whose maps are averaged
     optimize_crops: bool = True  # False: the whole image at every step
     flip: float = 0.0  # probability that a crop is mirrored at optimization; present in the released code at 0
-    plateau: float = 0.0  # a query stops when its loss falls by less than this share in ten steps; 0: it never does
-
-    # The probe: attention queries of the pool's crops are computed once an image, under an empty prompt; embeddings are
-    # optimized against these and read out at the target's, with no UNet in the loop.
-    probe: bool = False
 
     # Crops, at optimization and at transfer.
     crop: float = 0.9316549294381423  # side of a crop / side of the image; chosen by a search
     crop_margin: float = 0.15  # the point keeps this share of the crop's side from its edge, where it can
-    crop_pool: int = 0  # crops start at this many places per axis only, so that few are encoded; 0: at every pixel
     shared_draws: bool = True  # points of an image share crops and noise (released: drawn anew for each point)
 
     # Transfer.
@@ -66,6 +61,10 @@ class PromptSettings:
 
     # Running.
     seed: int = 0  # of every random draw
+
+    # For speed, at a price, so heeded by `sdcorr.prompt.speed` alone.
+    plateau: float = 0.0  # a query stops when its loss falls by less than this share in ten steps; 0: it never does
+    crop_pool: int = 0  # crops start at this many places per axis only, so that few are encoded; 0: at every pixel
     queries_per_batch: int = 0  # queries (point x restart) in one forward pass; 0: as many as fit into the memory
 
     def __post_init__(self) -> None:
@@ -75,26 +74,39 @@ class PromptSettings:
             self._check(name, _is_whole(getattr(self, name), 0), "a whole number from 0")
         for name in ("sigma", "learning_rate", "adam_eps"):
             self._check(name, _is_number(getattr(self, name)) and getattr(self, name) > 0, "a number above 0")
-        for name in ("optimize_crops", "adaptive_crops", "shared_draws", "probe"):
+        for name in ("optimize_crops", "adaptive_crops", "shared_draws"):
             self._check(name, isinstance(getattr(self, name), bool), "true or false")
         for name, legal in _CHOICES.items():
             self._check(name, getattr(self, name) in legal, " or ".join(legal))
         self._check("flip", _is_number(self.flip) and 0 <= self.flip <= 1, "a probability from 0 to 1")
         self._check("crop", _is_number(self.crop) and 0 < self.crop <= 1, "a share of the side, above 0, at most 1")
         self._check("plateau", _is_number(self.plateau) and 0 <= self.plateau < 1, "a share from 0 to below 1")
-        margin = _is_number(self.crop_margin) and 0 <= self.crop_margin < 0.5
-        self._check("crop_margin", margin, "a share of the crop's side, from 0 to below 0.5")
-        self._check("crop_pool", self.crop_pool > 0 or not self.probe, "4, say: a probe reads the crops of a pool")
-        self._check("flip", self.flip == 0 or not self.probe, "0: a probe's crops are not mirrored")
+        self._check("crop_margin", _is_number(self.crop_margin) and 0 <= self.crop_margin < 0.5, "a share below 0.5")
         self._check("heads", _are_heads(self.heads), "last_half, all or a list of head numbers")
+
+    def check_fit(self, backbone: FrozenDiffusion) -> None:
+        """Raises UserError if the settings ask for what a model has not."""
+        step = len(backbone.alphas_cumprod) - 1
+        for name, last in (("token", backbone.tokens - 1), ("timestep", step), ("transfer_timestep", step)):
+            self._check(name, getattr(self, name) <= last, f"0 to {last}", "in this model")
+        pixels = int(backbone.image_size * self.crop)
+        self._check("crop", pixels >= 1, "a greater share", f"one pixel of {backbone.image_size}")
 
     def of_optimization(self) -> dict[str, Any]:
         """The settings that an optimized embedding depends on, given its restart's number."""
         return {name: value for name, value in asdict(self).items() if name not in _AFTERWARDS}
 
-    def _check(self, name: str, is_legal: bool, what: str) -> None:
-        if not is_legal:
-            raise UserError(f"method.{name}={getattr(self, name)!r} is not legal: give {what}.")
+    def optimize_side(self, size: int) -> int:
+        """Side in pixels of the crops of a source image of side `size`, rounded down as in the released code."""
+        return int(size * self.crop) if self.optimize_crops else size
+
+    def transfer_side(self, size: int) -> int:
+        """Likewise of a target's crops."""
+        return int(size * self.crop) if self.transfer_crops > 1 else size
+
+    def _check(self, name: str, is_so: bool, give: str, what: str = "legal") -> None:
+        if not is_so:
+            raise UserError(f"method.{name}={getattr(self, name)!r} is not {what}: give {give}.")
 
 
 def _is_number(value: object) -> bool:

@@ -9,6 +9,6 @@ default workspace: `pck@0.10` and kin (one number a run, so bars over runs), `ch
 from sdcorr.tracking.dashboard import log_scores
 from sdcorr.tracking.pairs import log_pairs
 from sdcorr.tracking.session import evaluation_logger, finish, make_logger
-from sdcorr.tracking.watch import Fit, Watch
+from sdcorr.tracking.watch import Watch
 
-__all__ = ["Fit", "Watch", "evaluation_logger", "finish", "log_pairs", "log_scores", "make_logger"]
+__all__ = ["Watch", "evaluation_logger", "finish", "log_pairs", "log_scores", "make_logger"]

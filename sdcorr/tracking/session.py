@@ -19,6 +19,7 @@ import sdcorr
 from sdcorr.datasets import Benchmark
 from sdcorr.errors import UserError
 from sdcorr.prompt import PromptMatcher
+from sdcorr.prompt.speed import ReadOnceMatcher
 
 DATA_DIR = "WANDB_DATA_DIR"
 MODES = ("auto", "online", "offline")
@@ -102,7 +103,7 @@ def evaluation_logger(
         "device": str(backbone.device),
         "processes": processes,
     }
-    kind = "probe" if matcher.settings.probe else "prompt"
+    kind = "read_once" if isinstance(matcher, ReadOnceMatcher) else "prompt"
     tags = [benchmark.name, benchmark.split, cfg.model.name, kind, "ablation" if cfg.variants else ""]
     group = f"{benchmark.name}-{benchmark.split}"
     return make_logger(cfg, folder, group=group, job_type="evaluation", tags=tags, facts=facts)

@@ -66,7 +66,7 @@ def test_it_serves_until_it_is_interrupted(capsys: pytest.CaptureFixture) -> Non
 
     visitor = threading.Thread(target=visit)
     visitor.start()
-    main(["method=probe", "--port", str(port)])
+    main(["method=read_once", "--port", str(port)])
     visitor.join()
     said = capsys.readouterr()
     assert b"<title>sdcorr" in pages[0]

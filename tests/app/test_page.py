@@ -49,7 +49,7 @@ def go(page: Page, live: SimpleNamespace) -> Page:
     return page
 
 
-def start(page: Page, example: str, method: str = "probe") -> None:
+def start(page: Page, example: str, method: str = "read_once") -> None:
     page.locator(f'input[value="{method}"]').check()
     page.locator(f'.example[data-name="{example}"]').click()
     expect(page.locator("#hint")).to_have_text("Click a point on the source.")
@@ -83,9 +83,9 @@ def matched(page: Page, count: int) -> np.ndarray:
 
 # Key-points that the method finds: these tests are about the page, the README says how often it finds them.
 JOURNEYS = {
-    "fish": ("mouth", "probe"),
-    "car": ("headlight", "probe"),
-    "lamp": ("elbow", "probe"),
+    "fish": ("mouth", "read_once"),
+    "car": ("headlight", "read_once"),
+    "lamp": ("elbow", "read_once"),
     "teapot": ("knob", "prompt"),
 }
 
@@ -202,7 +202,7 @@ def test_own_pictures_survive_a_reload(page: Page, tmp_path) -> None:
     )
     page.locator('.zone[data-side="target"]').dispatch_event("drop", {"dataTransfer": dropped})
     expect(page.locator("#notice")).to_contain_text("start with model=sd14")
-    page.locator('input[value="probe"]').check()
+    page.locator('input[value="read_once"]').check()
     expect(page.locator("#hint")).to_have_text("Click a point on the source.")
     click(page, 30, 30)
     expect(page.locator("text.sure")).to_have_count(1)
@@ -302,7 +302,7 @@ def test_stopping_keeps_the_points(page: Page) -> None:
     page.locator("#stop").click()
     expect(page.locator("#hint")).to_contain_text("points wait")
     expect(page.locator("#progress")).to_be_hidden()
-    page.locator('input[value="probe"]').check()  # or Go on
+    page.locator('input[value="read_once"]').check()  # or Go on
     matched(page, 4)
 
 

@@ -17,7 +17,7 @@ from sdcorr.toybox.dataset import drawing
 from tests.app.conftest import new_page
 
 
-def example(client: TestClient, name: str = "fish", points=((20.5, 30.25),), method: str = "probe") -> dict:
+def example(client: TestClient, name: str = "fish", points=((20.5, 30.25),), method: str = "read_once") -> dict:
     pair = client.post(f"/api/examples/{name}").json()
     return {"source": pair["source"]["name"], "target": pair["target"]["name"], "method": method, "points": points}
 
@@ -52,7 +52,7 @@ def test_the_matches_are_those_of_the_command_line(client: TestClient, matching:
     points = [[20.5, 30.25], [40, 20]]
     source, target = (match_files.name_picture(drawing(key).image, key) for key in EXAMPLES["fish"])
     errand = match_files.Errand(source, np.array(points), (target,))
-    expected = match_files.carry(sdcorr.load("model=toybox", "method=probe"), errand).matches[0]
+    expected = match_files.carry(sdcorr.load("model=toybox", "method=read_once"), errand).matches[0]
     question = example(client, points=points[:1])
     client.post("/api/match", json=question)  # the points come one by one, as they are clicked
     found = last(client.post("/api/match", json=question | {"points": points}))["matches"]
@@ -63,7 +63,7 @@ def test_the_matches_are_those_of_the_command_line(client: TestClient, matching:
 def test_another_target_needs_no_optimization(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     first, other = example(client, "car", [[11.25, 12.5]]), example(client, "lamp")
     last(client.post("/api/match", json=first))
-    monkeypatch.setattr("sdcorr.app.matching.run", lambda *given: pytest.fail("optimized again"))
+    monkeypatch.setattr("sdcorr.prompt.method.fit", lambda *given: pytest.fail("optimized again"))
     elsewhere = first | {"target": other["target"]}
     assert last(client.post("/api/match", json=elsewhere))["state"] == "done"
 

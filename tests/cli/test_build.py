@@ -20,7 +20,7 @@ def test_stable_diffusion_has_the_settings_of_the_released_code() -> None:
 
 
 def test_every_setting_is_in_the_config() -> None:
-    assert set(compose("eval").method) == set(asdict(PromptSettings()))
+    assert set(compose("eval").method) == {"_target_", *asdict(PromptSettings())}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -59,7 +59,7 @@ def test_a_variant_may_read_a_layer_that_was_cut_off() -> None:
     layers = "model.layers=[down_blocks.1.attentions.0]"
     cfg = compose("eval", layers, "variants=[{layers: [up_blocks.2.attentions.1]}]")
     made = build.methods(cfg, Toybox("demo"))["layers=up_blocks.2.attentions.1"]()
-    assert made.backbone.layers == ("up_blocks.2.attentions.1",)
+    assert made.matcher.backbone.layers == ("up_blocks.2.attentions.1",)
 
 
 def test_two_folders_of_one_s_own_are_two_runs(tmp_path: Path) -> None:
@@ -79,7 +79,8 @@ def test_what_decides_embeddings_names_another_folder(override: str) -> None:
     folders = []
     for overrides in ([], [override]):
         cfg = compose("eval", *overrides)
-        folders.append(build.embedding_store(cfg, build.backbone(cfg), build.settings(cfg), "toybox").folder)
+        settings = build.settings(cfg).of_optimization()
+        folders.append(build.embedding_store(cfg, build.backbone(cfg), settings, "toybox").folder)
     assert folders[0] != folders[1]
 
 

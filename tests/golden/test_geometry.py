@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sdcorr.images import image_to_tensor, read_image
-from sdcorr.prompt.crops import crop_images, crop_side, points_in_crops, start_bounds
+from sdcorr.prompt.crops import crop_images, points_in_crops, start_bounds
 from sdcorr.prompt.localize import argmax
 from sdcorr.prompt.objective import gaussian_target
 from sdcorr.prompt.settings import PromptSettings
@@ -43,7 +43,7 @@ def crops(arrays):
 def test_crop_bounds(crops, images):
     size = images["src"].shape[-1]
     for crop in crops:
-        side = crop_side(size, crop["crop_percent"] / 100)
+        side = PromptSettings(crop=float(crop["crop_percent"]) / 100).optimize_side(size)
         assert side == crop["height"] == crop["width"]
         low, high = start_bounds(torch.from_numpy(crop["pixel"]), size, side, PromptSettings().crop_margin)
         assert torch.stack((low, high + 1), -1).tolist() == crop["randint_lo_hi"].tolist(), crop["pixel"]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from sdcorr.prompt.crops import Crops, LatentCache
-from sdcorr.prompt.module import PromptOptimization, RandomCrops, optimization_side, run
+from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
 from sdcorr.prompt.objective import gaussian_target
+from sdcorr.prompt.speed.latents import CachedCrops, LatentCache
 from tests.golden import released
 
 LOSS, GRADIENT, CONTEXT = 1e-6, 1e-5, 5e-6  # tolerances: relative, relative L2, absolute
@@ -42,7 +42,7 @@ def problem(backbone, images, recorded, settings, contexts):
     queries = released.queries(contexts)
     draws = released.RecordedDraws(recorded, settings.flip)
     point = torch.from_numpy(recorded["pixel_loc"]) * size
-    crops = Crops(LatentCache(backbone), images["src"][None], optimization_side(settings, size))
+    crops = CachedCrops(LatentCache(backbone), images["src"][None], settings.optimize_side(size))
     crops = RandomCrops(crops, point.expand(len(queries), 2), queries, settings, draws)
     start = draws.embeddings(queries, backbone.tokens, backbone.width)
     return PromptOptimization(backbone, start, settings), crops

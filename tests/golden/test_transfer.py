@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sdcorr.prompt.crops import LatentCache
 from sdcorr.prompt.localize import argmax, combine_layers
-from sdcorr.prompt.speed.memory import QueryBatches
+from sdcorr.prompt.speed.latents import CachedCrops, LatentCache
 from sdcorr.prompt.transfer import MapCanvas, transfer
 from tests.golden import released
 
@@ -43,14 +42,12 @@ def result(backbone, images, recorded, settings) -> tuple[Tensor, list[list[Tens
         patch.setattr(backbone, "attention_maps", spy)
         maps = transfer(
             backbone,
-            LatentCache(backbone),
-            images["trg"][None],
-            [0] * len(contexts),
+            CachedCrops(LatentCache(backbone), images["trg"][None], settings.transfer_side(backbone.image_size)),
+            torch.zeros(len(contexts), dtype=torch.int64),
             torch.from_numpy(recorded["context"]),
             released.queries(contexts, "trg"),
             settings,
             released.RecordedDraws(recorded, settings.flip),
-            QueryBatches(0),
         )
     return maps, native
 

@@ -5,8 +5,9 @@ import torch
 from lightning import Callback
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.prompt.crops import Crops, LatentCache
-from sdcorr.prompt.module import PromptOptimization, RandomCrops, fit, optimization_side, run
+from sdcorr.errors import UserError
+from sdcorr.prompt.crops import Crops
+from sdcorr.prompt.module import PromptOptimization, RandomCrops, fit, run
 from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
 
@@ -15,13 +16,15 @@ POINTS = torch.tensor([[20.0, 30.0], [60.0, 5.0]])
 IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
-def problem(backbone, settings=SETTINGS, points=POINTS, image=IMAGE) -> tuple[PromptOptimization, RandomCrops]:
+def problem(
+    backbone, settings=SETTINGS, points=POINTS, image=IMAGE, module=PromptOptimization
+) -> tuple[PromptOptimization, RandomCrops]:
     queries = [Query("image", x, y, restart) for x, y in points.tolist() for restart in range(settings.restarts)]
     draws = Draws(settings.seed, "test", settings.noise)
-    crops = Crops(LatentCache(backbone), image, optimization_side(settings, backbone.image_size))
+    crops = Crops(backbone, image, settings.optimize_side(backbone.image_size))
     crops = RandomCrops(crops, points.repeat_interleave(settings.restarts, 0), queries, settings, draws)
     start = draws.embeddings(queries, backbone.tokens, backbone.width)
-    return PromptOptimization(backbone, start, settings), crops
+    return module(backbone, start, settings), crops
 
 
 class TestRandomCrops:
@@ -60,14 +63,6 @@ class TestRandomCrops:
             assert crops[step]["boxes"].tolist() == [[0, 0, 0, 0]] * 4
             torch.testing.assert_close(crops[step]["centers"], POINTS.repeat_interleave(2, 0))
 
-    def test_a_pool_of_crops(self, small_backbone):
-        settings = replace(SETTINGS, steps=12, crop_pool=2, flip=0.0)
-        _, crops = problem(small_backbone, settings)
-        boxes = torch.stack([crops[step]["boxes"] for step in range(12)])  # (steps, Q, 4)
-        end = 64 - int(64 * settings.crop)
-        assert set(boxes[..., 1:3].flatten().tolist()) == {0, end}
-        assert set(boxes[:, 2:, 1].flatten().tolist()) == {end}  # x = 60 is too near the border for the other
-
     def test_an_item_does_not_depend_on_those_before(self, small_backbone):
         first, second = problem(small_backbone)[1][3], problem(small_backbone)[1]
         for step in (0, 3):
@@ -104,9 +99,10 @@ class TestOptimization:
 
     def test_autocast_stays_outside(self, small_backbone):
         module, crops = problem(small_backbone)
-        plain = module.training_step(crops[0], 0)
+        batch = crops[0]
+        plain = module.training_step(batch, 0)
         with torch.autocast("cpu", torch.bfloat16):
-            assert torch.equal(module.training_step(crops[0], 0), plain)
+            assert torch.equal(module.training_step(batch, 0), plain)
 
     def test_half_precision_backbone(self, two_level_folder, small_backbone):
         half = FrozenDiffusion.load(str(two_level_folder), layers=small_backbone.layers, precision="bf16")
@@ -115,46 +111,28 @@ class TestOptimization:
         assert module.embeddings.dtype == module.embeddings.grad.dtype == torch.float32
 
 
-class TestPlateau:
-    """At a share just below 1 every loss is a plateau, so that all queries stop as soon as they may: after 20 steps."""
+class TestNumbers:
+    """Nothing is made of NaN: the query and the step are named."""
 
-    SETTINGS = replace(SETTINGS, steps=40, plateau=0.99, optimize_crops=False)
+    def test_a_loss_that_is_none(self, small_backbone, monkeypatch):
+        module, crops = problem(small_backbone)
+        maps, step = module.maps, iter(range(100))
 
-    def test_stops_with_the_embeddings_of_that_step(self, small_backbone):
-        losses = []
-        stopped = run(*problem(small_backbone, self.SETTINGS), lambda step, loss: losses.append(loss))
-        assert len(losses) == 20
-        shorter = replace(self.SETTINGS, steps=20, plateau=0.0)
-        assert torch.equal(stopped, run(*problem(small_backbone, shorter)))
+        def spoiled(batch, embeddings):
+            factor = torch.tensor([1.0, 1.0, torch.nan if next(step) >= 2 else 1.0, 1.0])
+            return [layer * factor[:, None, None, None] for layer in maps(batch, embeddings)]
 
-    def test_each_query_stops_by_itself(self, small_backbone, monkeypatch):
-        """The first two queries are told that they go on falling: they are what they would be without the others."""
-        patience = replace(self.SETTINGS, steps=25)
-        watch = PromptOptimization.on_train_batch_start
+        monkeypatch.setattr(module, "maps", spoiled)
+        told = r"The loss at step 2 of the query \(60, 5\) in image, restart 0, is NaN or infinite: .*precision=fp32"
+        with pytest.raises(UserError, match=told):
+            run(module, crops)
 
-        def first_two_fall(module, batch, step):
-            for past, losses in enumerate(module._losses):
-                losses[:2] = 0.001**past  # 0 from about the tenth on, but never rising
-                losses[:2] += 1e-30
-            return watch(module, batch, step)
-
-        monkeypatch.setattr(PromptOptimization, "on_train_batch_start", first_two_fall)
-        module, crops = problem(small_backbone, patience)
-        result = run(module, crops)
-        assert sorted(module._stopped) == [2, 3]
-        longer, shorter = (replace(patience, steps=steps, plateau=0.0) for steps in (25, 20))
-        torch.testing.assert_close(result[2:], run(*problem(small_backbone, shorter))[2:])
-        torch.testing.assert_close(result[:2], run(*problem(small_backbone, longer))[:2], rtol=0, atol=1e-4)
-
-    def test_a_falling_loss_goes_on(self, small_backbone):
-        settings = replace(self.SETTINGS, plateau=1e-6, learning_rate=0.05, sigma=8.0)
-        losses = []
-        run(*problem(small_backbone, settings), lambda step, loss: losses.append(loss))
-        assert len(losses) == 40
-
-    def test_a_trainer_stops_too(self, small_backbone):
-        light = run(*problem(small_backbone, self.SETTINGS))
-        assert torch.equal(fit(*problem(small_backbone, self.SETTINGS)), light)
+    @pytest.mark.parametrize("solve", [run, fit])
+    def test_an_embedding_that_is_none(self, small_backbone, solve):
+        module, crops = problem(small_backbone, replace(SETTINGS, steps=1))
+        module.configure_optimizers = lambda: torch.optim.SGD([module.embeddings], lr=torch.inf)
+        with pytest.raises(UserError, match=r"The embedding of the query \(20, 30\) in image, restart 0, is NaN"):
+            solve(module, crops)
 
 
 class TestTrainer:

@@ -19,7 +19,6 @@ ILLEGAL = {
     "optimize_crops": "yes",
     "flip": 1.5,
     "plateau": 1,
-    "probe": "always",
     "crop": 0,
     "crop_margin": 0.5,
     "crop_pool": -1,
@@ -54,12 +53,12 @@ def test_legal_edges():
     PromptSettings(timestep=0, token=0, heads=[3, 1], flip=1, crop=1, crop_margin=0, steps=1, restarts=1, sigma=1)
 
 
-def test_a_probe_needs_a_pool_of_crops():
-    with pytest.raises(UserError, match="crop_pool=0 is not legal: give 4, say"):
-        PromptSettings(probe=True)
-    with pytest.raises(UserError, match="flip=0.5 is not legal: give 0"):
-        PromptSettings(probe=True, crop_pool=4, flip=0.5)
-    PromptSettings(probe=True, crop_pool=4)
+@pytest.mark.parametrize("crop, side", [(0.9316549294381423, 477), (1.0, 512), (0.3, 153)])
+def test_sides_of_crops_are_rounded_down(crop, side):
+    settings = PromptSettings(crop=crop)
+    assert settings.optimize_side(512) == settings.transfer_side(512) == side
+    assert replace(settings, optimize_crops=False).optimize_side(512) == 512
+    assert replace(settings, transfer_crops=1).transfer_side(512) == 512
 
 
 def test_what_embeddings_depend_on():

@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sdcorr.prompt.crops import LatentCache
+from sdcorr.errors import UserError
 from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
-from sdcorr.prompt.speed.memory import QueryBatches
+from sdcorr.prompt.speed.latents import CachedCrops, LatentCache
 from sdcorr.prompt.transfer import MapCanvas
-from sdcorr.prompt.transfer import transfer as transfer_in_batches
+from sdcorr.prompt.transfer import transfer as transfer_rows
 
 SETTINGS = PromptSettings(transfer_crops=6, sigma=4.0)
 IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -41,10 +41,8 @@ class SpyBackbone:
 
 
 def transfer(backbone, images, image_of, embeddings, queries, settings, draws):
-    batches = QueryBatches(settings.queries_per_batch)
-    return transfer_in_batches(
-        backbone, LatentCache(backbone), images, image_of, embeddings, queries, settings, draws, batches
-    )
+    crops = CachedCrops(LatentCache(backbone), images, settings.transfer_side(backbone.image_size))
+    return transfer_rows(backbone, crops, torch.tensor(image_of), embeddings, queries, settings, draws)
 
 
 class TestMapCanvas:
@@ -81,17 +79,30 @@ class TestTransfer:
         assert 0 <= maps.min() and maps.max() <= 1 and not maps.requires_grad
 
     @pytest.mark.parametrize("adaptive", [True, False])
-    def test_batching_does_not_matter(self, small_backbone, adaptive):
+    def test_a_row_does_not_depend_on_the_others(self, small_backbone, adaptive):
         settings = replace(SETTINGS, adaptive_crops=adaptive)
         spy = SpyBackbone(small_backbone)
         e = embeddings(spy)
         together = transfer(spy, IMAGES, IMAGE_OF, e, QUERIES, settings, DRAWS)
         assert spy.batches == [8] * 6
-        in_batches = transfer(spy, IMAGES, IMAGE_OF, e, QUERIES, replace(settings, queries_per_batch=3), DRAWS)
-        assert sorted(spy.batches[6:]) == [2] * 6 + [3] * 12
-        torch.testing.assert_close(in_batches, together, rtol=1e-4, atol=1e-6)
+        some = [1, 2, 5]
+        few = transfer(spy, IMAGES, [IMAGE_OF[i] for i in some], e[some], [QUERIES[i] for i in some], settings, DRAWS)
+        torch.testing.assert_close(few, together[some], rtol=1e-4, atol=1e-6)
         alone = transfer(spy, IMAGES[1:], [0], e[6:7], QUERIES[6:7], settings, DRAWS)
         torch.testing.assert_close(alone[0], together[6], rtol=1e-4, atol=1e-6)
+
+    @pytest.mark.parametrize("adaptive", [True, False])
+    def test_maps_that_are_no_numbers_are_refused(self, small_backbone, adaptive):
+        class Broken(SpyBackbone):
+            def attention_maps(self, noisy, *args, **options):
+                maps = super().attention_maps(noisy, *args, **options)
+                maps[1][3, 0, 2, 2] = torch.nan
+                return maps
+
+        backbone = Broken(small_backbone)
+        settings = replace(SETTINGS, adaptive_crops=adaptive)
+        with pytest.raises(UserError, match="attention maps on the target are NaN or infinite: "):
+            transfer(backbone, IMAGES, IMAGE_OF, embeddings(backbone), QUERIES, settings, DRAWS)
 
     def test_one_crop_is_the_whole_image(self, small_backbone):
         settings = replace(SETTINGS, transfer_crops=1)

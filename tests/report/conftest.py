@@ -1,4 +1,4 @@
-"""A real run, tiny: eight pairs of two classes, the probe with two variants and a baseline."""
+"""A real run, tiny: eight pairs of two classes, read once, with two variants and a baseline."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     quick = ["method.steps=3", "method.restarts=1", "method.transfer_crops=2", "embeddings=null", "maps=8"]
     others = ["baselines.names=[same_pixel]", "variants=[{steps: 1}, {steps: 2}]"]
-    cfg, benchmark = compose("eval", "method=probe", *quick, *others), Few()
+    cfg, benchmark = compose("eval", "method=read_once", *quick, *others), Few()
     store = PredictionStore(tmp_path_factory.mktemp("run"))
     store.claim(build.decisive(cfg, benchmark))
     for name, make in build.methods(cfg, benchmark).items():

@@ -64,9 +64,9 @@ def test_it_opens_in_a_browser(runs, tmp_path, opened) -> None:
 
 def test_methods_of_one_run_are_called_by_their_names(tmp_path) -> None:
     errors = {"a-x": [0, 20], "c-x": [1, 30]}
-    first, second = run(tmp_path / "run", errors, seed=0), run(tmp_path / "run", errors, "probe", seed=0)
+    first, second = run(tmp_path / "run", errors, seed=0), run(tmp_path / "run", errors, "read_once", seed=0)
     page = write_comparison([first, second], STANDARD, tmp_path / "page.html", samples=20).read_text()
-    assert [row[0] for row in table(page, "per point")[1:]] == ["prompt", "probe"]
+    assert [row[0] for row in table(page, "per point")[1:]] == ["prompt", "read_once"]
     assert "the runs have the same configuration" in text(page)
 
 

@@ -15,7 +15,7 @@ what the other had found is optimized again when it is next asked for.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from torch import Tensor
 from sdcorr.datasets.base import unit_name
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
+from sdcorr.images import picture_digest
 from sdcorr.prompt.randomness import Query
 
 FORMAT = "sdcorr embeddings 1"
@@ -38,7 +39,7 @@ _Key = tuple[float, float, float]  # x, y, restart
 class EmbeddingStore:
     """The embeddings that were optimized under one set of determinants."""
 
-    def __init__(self, root: Path, determinants: Mapping[str, Any]):
+    def __init__(self, root: Path, determinants: Mapping[str, Any]) -> None:
         """
         Args:
             root: the folder of all sets; it is made when something is written.
@@ -48,8 +49,30 @@ class EmbeddingStore:
         self.folder = Path(root) / hashlib.sha256(canonical.encode()).hexdigest()[:12]
         self._determinants = json.loads(canonical)  # what a file can hold
 
+    def recall(self, pixels: Tensor, queries: Sequence[Query], optimize: Callable[[Sequence[Query]], Tensor]) -> Tensor:
+        """Embeddings: those that are there, and the others optimized and kept.
+
+        Args:
+            pixels: of the source image, a CPU tensor.
+            queries: Q queries of that image, which name no target.
+            optimize: gives the embeddings of some queries, (some, T, D).
+
+        Returns:
+            (Q, T, D) float32 on the CPU, in the order of the queries.
+
+        Raises:
+            UserError: from `load`, `save` or `optimize`.
+        """
+        image_key, picture = queries[0].image, picture_digest(pixels)
+        known = self.load(image_key, picture, queries)
+        if wanted := [query for query in queries if query not in known]:
+            found = optimize(wanted)
+            self.save(image_key, picture, wanted, found)
+            known |= dict(zip(wanted, found.cpu(), strict=True))
+        return torch.stack([known[query] for query in queries])
+
     def load(self, image_key: str, picture: str, queries: Sequence[Query]) -> dict[Query, Tensor]:
-        """The embeddings that are there.
+        """The embeddings that are there and finite: no other is kept, and one of another hand is optimized anew.
 
         Args:
             image_key: key of the source image.
@@ -78,7 +101,10 @@ class EmbeddingStore:
 
         Raises:
             UserError: if the folder was made with other determinants, the disk is full or it cannot be written.
+            ValueError: if a number is NaN or infinite.
         """
+        if not embeddings.isfinite().all():
+            raise ValueError("an embedding that is NaN or infinite is not to be kept")
         new = dict(zip(map(_key, queries), embeddings.detach().to("cpu", torch.float32), strict=True))
         if not self._is_claimed():
             write_whole(self.folder / "config.yaml", yaml.safe_dump(self._determinants, sort_keys=False))
@@ -129,7 +155,8 @@ class EmbeddingStore:
             return {}
         if embeddings.dtype != torch.float32 or embeddings.dim() != 3 or queries.shape != (len(embeddings), 3):
             return {}
-        return dict(zip(map(tuple, queries.tolist()), embeddings, strict=True))
+        finite = embeddings.isfinite().flatten(1).all(1)
+        return dict(zip(map(tuple, queries[finite].tolist()), embeddings[finite], strict=True))
 
 
 def _key(query: Query) -> _Key:

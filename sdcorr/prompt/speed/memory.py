@@ -35,7 +35,9 @@ _OUT_OF_MEMORY = ("allocate memory", "bad_alloc", "out of memory", "alloc_failed
 class QueryBatches:
     """Runs work on many queries in batches that fit."""
 
-    def __init__(self, limit: int, per_query: Callable[[], int] | None = None, device: torch.device | str = "cpu"):
+    def __init__(
+        self, limit: int, per_query: Callable[[], int] | None = None, device: torch.device | str = "cpu"
+    ) -> None:
         """
         Args:
             limit: queries in a batch; 0: as many as fit into the memory that is free when the work starts.

@@ -1,29 +1,52 @@
-"""The probe: the method without the UNet in its loop.
+"""Attention queries that are read once: the method without the UNet in its loop.
 
 What attends in cross-attention are the attention queries of the picture's positions; what is optimized only makes the
 keys that they meet. The released code lets the embedding change the picture's side too, through all the layers before
-the one that is read, and pays a forward and a backward pass of the UNet a step for it. The probe reads a picture once:
-the attention queries of a pool of crops, under an empty prompt. Embeddings are then optimized against these, with the
+the one that is read, and pays a forward and a backward pass of the UNet a step for it. Here a picture is read once: the
+attention queries of a pool of crops, under an embedding of zeros. Embeddings are then optimized against these, with the
 same loss and optimizer, and read out at the target's, so that a picture costs some forward passes however many points,
 restarts, steps and pairs it is part of. Not the released method, and not in the paper.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.prompt.crops import Crops, crop_positions
-from sdcorr.prompt.module import CropBatch, PromptOptimization, RandomCrops
+from sdcorr.diffusion.finite import not_finite
+from sdcorr.prompt.crops import Crops
+from sdcorr.prompt.module import CropBatch, RandomCrops
 from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed.fast import FastMatcher, Wanted
+from sdcorr.prompt.speed.plateau import StoppingOptimization
+from sdcorr.prompt.speed.pool import CropPool
 from sdcorr.prompt.transfer import MapCanvas
 
 _READINGS_BYTES = 2**32  # of attention queries; 16 crops of Stable Diffusion 1.x are 100 MB
 _CROPS_AT_ONCE = 16  # that go through the UNet together
+
+
+@dataclass(frozen=True)
+class ReadOnceSettings(PromptSettings):
+    """The method's settings; `adaptive_crops` has no effect, and of `transfer_crops` only whether it is 1.
+
+    Raises:
+        UserError: if a value is not legal.
+    """
+
+    crop_pool: int = 4  # crops per axis: 16 of every picture
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("crop_pool", self.crop_pool > 0, "4, say: it is the crops of a pool that are read once")
+        self._check("flip", self.flip == 0, "0: crops that are read once are not mirrored")
 
 
 @dataclass(frozen=True)
@@ -40,7 +63,7 @@ class PictureReader:
 
     def __init__(
         self, backbone: FrozenDiffusion, settings: PromptSettings, draws: Draws, budget: int = _READINGS_BYTES
-    ):
+    ) -> None:
         """
         Args:
             backbone: the model, with the layers that are read.
@@ -49,15 +72,18 @@ class PictureReader:
             budget: bytes of attention queries to keep on the model's device.
         """
         self._backbone, self._settings, self._draws, self._budget = backbone, settings, draws, budget
-        self._readings: OrderedDict[tuple, Reading] = OrderedDict()
+        self._readings: OrderedDict[tuple[str | int, ...], Reading] = OrderedDict()
 
-    def read(self, key: str, crops: Crops, timestep: int) -> Reading:
+    def read(self, key: str, crops: CropPool, timestep: int) -> Reading:
         """The reading of a picture.
 
         Args:
             key: names the picture, and the noise of its crops.
             crops: of that picture alone.
             timestep: noise level.
+
+        Raises:
+            UserError: if an attention query is NaN or infinite; the reading is not kept.
         """
         name = (*crops.pictures, key, crops.side, timestep)
         if name not in self._readings:
@@ -67,10 +93,9 @@ class PictureReader:
         self._readings.move_to_end(name)
         return self._readings[name]
 
-    def _read(self, key: str, crops: Crops, timestep: int) -> Reading:
+    def _read(self, key: str, crops: CropPool, timestep: int) -> Reading:
         backbone = self._backbone
-        positions = crop_positions(crops.size, crops.side, self._settings.crop_pool)
-        starts = torch.cartesian_prod(positions, positions)  # (N, 2)
+        starts = torch.cartesian_prod(crops.positions, crops.positions)  # (N, 2)
         boxes = torch.nn.functional.pad(starts, (1, 1))  # image 0, x, y, not mirrored
         owner = [Query(key, 0.0, 0.0, 0)]
         parts = []
@@ -78,62 +103,94 @@ class PictureReader:
             latents = crops.latents(boxes[some])
             noise = torch.cat([self._draws.noise(owner, crop, crops.latent_shape) for crop in some.tolist()])
             noisy = backbone.add_noise(latents, noise.to(latents.device), timestep)
-            empty = torch.zeros(len(some), backbone.tokens, backbone.width, device=backbone.device)
-            parts.append(backbone.attention_queries(noisy, timestep, empty, heads=self._settings.heads))
-        return Reading(starts, crops.side, tuple(torch.cat(layer) for layer in zip(*parts, strict=True)))
+            zeros = torch.zeros(len(some), backbone.tokens, backbone.width, device=backbone.device)
+            parts.append(backbone.attention_queries(noisy, timestep, zeros, heads=self._settings.heads))
+        queries = tuple(torch.cat(layer) for layer in zip(*parts, strict=True))
+        if not all(layer.isfinite().all() for layer in queries):
+            raise not_finite(f"The attention queries of {key} are")
+        return Reading(starts, crops.side, queries)
 
 
-class PooledCrops(RandomCrops):
-    """The steps of a probe: item i holds, for every query, the number of a random crop of the pool.
+class ReadBatch(CropBatch):
+    """What one step sees: the number of a crop for each query, in place of latents and noise."""
 
-    The crop is one in which the point keeps its margin; where the pool has none, the nearest.
-    """
+    numbers: Tensor  # (Q,) int64, which of a reading's crops
+
+
+class ReadCrops(RandomCrops):
+    """The steps of an optimization on crops that were read: item i holds a random one's number for every query."""
 
     def __init__(
-        self,
-        reading: Reading,
-        crops: Crops,
-        points: Tensor,
-        queries: Sequence[Query],
-        settings: PromptSettings,
-        draws: Draws,
-    ):
-        """
-        Args:
-            reading: of the source picture.
-            crops: of the source picture, the ones that were read.
-            points: (Q, 2) query points (x, y) in pixels of the S x S source picture.
-            queries: the Q queries, to whom the random draws belong.
-            settings: of the method.
-            draws: random numbers.
-        """
+        self, crops: CropPool, points: Tensor, queries: Sequence[Query], settings: PromptSettings, draws: Draws
+    ) -> None:
+        """As `RandomCrops`."""
         super().__init__(crops, points, queries, settings, draws)
-        positions = crop_positions(crops.size, crops.side, settings.crop_pool)
-        x, y = torch.searchsorted(positions, self._boxes[..., 1:3].contiguous()).unbind(-1)  # (steps, Q) each
-        self._numbers = (x * len(positions) + y).to(crops.device)  # the order of a reading
+        x, y = torch.searchsorted(crops.positions, self.boxes[..., 1:3].contiguous()).unbind(-1)  # (steps, Q) each
+        self._numbers = (x * crops.places + y).to(crops.device)  # the order of a reading
 
-    def __getitem__(self, step: int) -> CropBatch:
-        return CropBatch(numbers=self._numbers[step], centers=self._centers[step], boxes=self._boxes[step])
+    def __getitem__(self, step: int) -> ReadBatch:
+        return ReadBatch(numbers=self._numbers[step], centers=self.centers[step], boxes=self.boxes[step])
 
 
-class ProbeOptimization(PromptOptimization):
+class ReadOnceOptimization(StoppingOptimization):
     """The embeddings of one source picture's queries, optimized against attention queries that stay as they are."""
 
-    def __init__(self, backbone: FrozenDiffusion, start: Tensor, settings: PromptSettings, reading: Reading):
-        """
-        Args:
-            backbone: the frozen model.
-            start: (Q, T, D) embeddings to start from.
-            settings: of the method.
-            reading: of the source picture.
-        """
+    def __init__(self, backbone: FrozenDiffusion, start: Tensor, settings: PromptSettings, reading: Reading) -> None:
+        """As `PromptOptimization`, with the reading of the source picture."""
         super().__init__(backbone, start, settings)
         self._reading = reading
 
     def maps(self, batch: CropBatch, embeddings: Tensor) -> list[Tensor]:
         """The maps that enter the loss, for each layer (Q, heads, h_l, w_l), of (Q, T, D) embeddings."""
-        queries = [layer[batch["numbers"]] for layer in self._reading.queries]
+        numbers = cast(ReadBatch, batch)["numbers"]
+        queries = [layer[numbers] for layer in self._reading.queries]
         return self.backbone.attend(queries, embeddings, token=self.settings.token, heads=self.settings.heads)
+
+
+class ReadOnceMatcher(FastMatcher):
+    """Finds the points of one image in others, like `PromptMatcher`, but reads every picture once."""
+
+    def __init__(
+        self,
+        backbone: FrozenDiffusion,
+        settings: ReadOnceSettings,
+        dataset_name: str,
+        reader: FrozenDiffusion | None = None,
+    ) -> None:
+        """As `PromptMatcher`. Embeddings are not stored: they take less time to make than to find."""
+        super().__init__(backbone, settings, dataset_name, reader)
+        self._source_reader = PictureReader(backbone, settings, self.draws)
+        self._target_reader = PictureReader(reader, settings, self.draws) if reader else self._source_reader
+
+    def transfer_to_all(
+        self, targets: Sequence[Wanted], embeddings: Tensor, points: np.ndarray, source_key: str
+    ) -> Iterator[Tensor]:
+        """As `FastMatcher.transfer_to_all`, one target after the other."""
+        for target in targets:
+            yield self._transfer(target.pixels, target.key, embeddings[list(target.points)], (), self.settings)
+
+    def _crops(self, images: Tensor, side: int) -> CropPool:
+        return CropPool(self._latents, images, side, self.settings.crop_pool)
+
+    def _optimization(
+        self, start: Tensor, crops: Crops, points: Tensor, queries: Sequence[Query]
+    ) -> tuple[ReadOnceOptimization, ReadCrops]:
+        pool = cast(CropPool, crops)  # as `_crops` makes them
+        reading = self._source_reader.read(queries[0].image, pool, self.settings.timestep)
+        module = ReadOnceOptimization(self.backbone, start, self.settings, reading)
+        return module, ReadCrops(pool, points, queries, self.settings, self.draws)
+
+    def _transfer(
+        self, pixels: Tensor, key: str, embeddings: Tensor, queries: Sequence[Query], settings: PromptSettings
+    ) -> Tensor:
+        crops = self._crops(pixels[None], settings.transfer_side(self.backbone.image_size))
+        reading = self._target_reader.read(key, crops, settings.transfer_timestep)
+        return read_out(self.reader, reading, embeddings, settings)
+
+    def _maps_of(self, latents: Tensor, embedding: Tensor) -> Callable[[], object]:
+        backbone, settings = self.backbone, self.settings
+        queries = backbone.attention_queries(latents, settings.timestep, embedding, heads=settings.heads)
+        return partial(backbone.attend, queries, embedding, heads=settings.heads)
 
 
 @torch.no_grad()

@@ -43,7 +43,7 @@ def assert_all_there(store: EmbeddingStore) -> None:
 
 class TestSaveAndLoad:
     def test_every_digit_comes_back(self, tmp_path, store):
-        odd = torch.tensor([[[torch.finfo().tiny / 3, -0.0, torch.inf, 1 + torch.finfo().eps]]])
+        odd = torch.tensor([[[torch.finfo().tiny / 3, -0.0, torch.finfo().max, 1 + torch.finfo().eps]]])
         store.save("bird/a:1", "pixels", QUERIES[:1], odd)
         again = EmbeddingStore(tmp_path, DETERMINANTS).load("bird/a:1", "pixels", QUERIES[:1])
         assert again[QUERIES[0]].dtype == torch.float32
@@ -99,9 +99,44 @@ class TestSaveAndLoad:
             store.save("bird/a:1", "pixels", QUERIES, EMBEDDINGS[:3])
         assert not store.folder.exists()
 
+    @pytest.mark.parametrize("wrong", [torch.nan, -torch.inf])
+    def test_what_is_no_number_is_neither_kept_nor_found(self, store, file, wrong):
+        spoiled = EMBEDDINGS.index_put((torch.tensor(2), torch.tensor(4), torch.tensor(0)), torch.tensor(wrong))
+        with pytest.raises(ValueError, match="NaN or infinite"):
+            store.save("bird/a:1", "pixels", QUERIES, spoiled)
+        assert_all_there(store)
+        rewrite(file, embeddings=spoiled)  # as an older version may have left it
+        assert list(everything(store)) == [QUERIES[0], QUERIES[1], QUERIES[3]]
+        store.save("bird/a:1", "pixels", QUERIES[2:3], EMBEDDINGS[2:3])
+        assert torch.equal(torch.stack([everything(store)[query] for query in QUERIES]), EMBEDDINGS)
+
     def test_no_queries(self, store):
         store.save("bird/a:1", "pixels", [], EMBEDDINGS[:0])
         assert store.load("bird/a:1", "pixels", []) == {}
+
+
+class TestRecall:
+    PIXELS = torch.rand(3, 4, 4)
+
+    def test_optimizes_what_is_not_there(self, store):
+        asked = []
+
+        def optimize(queries):
+            asked.append(list(queries))
+            return torch.stack([EMBEDDINGS[QUERIES.index(query)] for query in queries])
+
+        assert torch.equal(store.recall(self.PIXELS, QUERIES[1:3], optimize), EMBEDDINGS[1:3])
+        assert torch.equal(store.recall(self.PIXELS, QUERIES, optimize), EMBEDDINGS)
+        assert torch.equal(store.recall(self.PIXELS, QUERIES[::-1], optimize), EMBEDDINGS.flip(0))
+        assert asked == [QUERIES[1:3], [QUERIES[0], QUERIES[3]]]
+
+    def test_a_failure_leaves_nothing(self, store):
+        def optimize(queries):
+            raise UserError("the loss is NaN")
+
+        with pytest.raises(UserError, match="the loss is NaN"):
+            store.recall(self.PIXELS, QUERIES, optimize)
+        assert not store.folder.exists()
 
 
 class TestDeterminants:

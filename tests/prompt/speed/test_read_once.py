@@ -7,14 +7,18 @@ import torch.nn.functional as F
 from PIL import Image
 
 from sdcorr.datasets.base import Pair, group_by_source
-from sdcorr.prompt import PromptMatcher, PromptSettings
-from sdcorr.prompt.crops import Crops, LatentCache
+from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.errors import UserError
+from sdcorr.methods.prompt import match_unit
 from sdcorr.prompt.module import fit, run
 from sdcorr.prompt.randomness import Draws, Query
-from sdcorr.prompt.speed.read_once import PictureReader, PooledCrops, ProbeOptimization, read_out
+from sdcorr.prompt.speed import ReadOnceMatcher, ReadOnceSettings
+from sdcorr.prompt.speed.latents import LatentCache
+from sdcorr.prompt.speed.pool import CropPool
+from sdcorr.prompt.speed.read_once import PictureReader, ReadCrops, ReadOnceOptimization, read_out
 
-SETTINGS = PromptSettings(
-    timestep=100, transfer_timestep=100, steps=6, restarts=2, sigma=4.0, crop=0.75, probe=True, crop_pool=3, heads="all"
+SETTINGS = ReadOnceSettings(
+    timestep=100, transfer_timestep=100, steps=6, restarts=2, sigma=4.0, crop=0.75, crop_pool=3, heads="all"
 )
 DRAWS = Draws(0, "test", "uniform")
 PICTURE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -45,8 +49,8 @@ def backbone(small_backbone) -> SpyBackbone:
 
 
 @pytest.fixture
-def crops(backbone) -> Crops:
-    return Crops(LatentCache(backbone), PICTURE, 48)
+def crops(backbone) -> CropPool:
+    return CropPool(LatentCache(backbone), PICTURE, 48, 3)
 
 
 @pytest.fixture
@@ -57,8 +61,18 @@ def reading(crops, backbone):
 def problem(backbone, crops, reading, settings=SETTINGS):
     points = POINTS.repeat_interleave(2, 0)
     start = DRAWS.embeddings(QUERIES, backbone.tokens, backbone.width)
-    module = ProbeOptimization(backbone, start, settings, reading)
-    return module, PooledCrops(reading, crops, points, QUERIES, settings, DRAWS)
+    module = ReadOnceOptimization(backbone, start, settings, reading)
+    return module, ReadCrops(crops, points, QUERIES, settings, DRAWS)
+
+
+def test_settings_need_a_pool_of_crops_and_no_mirror():
+    with pytest.raises(UserError, match="crop_pool=0 is not legal: give 4, say"):
+        ReadOnceSettings(crop_pool=0)
+    with pytest.raises(UserError, match="flip=0.5 is not legal: give 0"):
+        ReadOnceSettings(flip=0.5)
+    assert ReadOnceSettings().crop_pool == 4
+    with pytest.raises(UserError, match="method.steps=0"):
+        ReadOnceSettings(steps=0)
 
 
 class TestReading:
@@ -76,11 +90,19 @@ class TestReading:
 
     def test_a_picture_is_read_once_a_timestep(self, backbone, crops):
         reader = PictureReader(backbone, SETTINGS, DRAWS)
-        assert reader.read("a", crops, 100) is reader.read("a", Crops(LatentCache(backbone), PICTURE, 48), 100)
+        assert reader.read("a", crops, 100) is reader.read("a", CropPool(LatentCache(backbone), PICTURE, 48, 3), 100)
         assert backbone.read == 9
         reader.read("a", crops, 40)
-        reader.read("a", Crops(LatentCache(backbone), PICTURE / 2, 48), 100)  # another picture of that name
+        reader.read("a", CropPool(LatentCache(backbone), PICTURE / 2, 48, 3), 100)  # another picture of that name
         assert backbone.read == 27
+
+    def test_what_is_no_number_is_not_kept(self, backbone, crops):
+        reader = PictureReader(backbone, SETTINGS, DRAWS)
+        backbone.attention_queries = lambda *args, **how: [torch.full((9, 2, 4, 8), torch.nan)]
+        with pytest.raises(UserError, match="The attention queries of a are NaN or infinite"):
+            reader.read("a", crops, 100)
+        del backbone.attention_queries
+        assert all(layer.isfinite().all() for layer in reader.read("a", crops, 100).queries)
 
     def test_the_oldest_are_forgotten(self, backbone, crops, reading):
         size = sum(layer.numel() * 4 for layer in reading.queries)
@@ -90,7 +112,7 @@ class TestReading:
         assert reader.read("b", crops, 100) is not kept[1]
 
 
-class TestPooledCrops:
+class TestReadCrops:
     def test_numbers_are_those_of_the_boxes(self, backbone, crops, reading):
         _, steps = problem(backbone, crops, reading)
         assert len(steps) == 6
@@ -148,10 +170,10 @@ def pair(source: str, target: str) -> Pair:
 
 def test_a_picture_costs_the_same_however_many_pairs_it_is_in(backbone):
     pairs = [pair("a", "b"), pair("a", "c"), pair("b", "a"), pair("b", "c"), pair("c", "a")]
-    matcher = PromptMatcher(backbone, SETTINGS, "test")
+    matcher = ReadOnceMatcher(backbone, SETTINGS, "test")
     found = {}
     for unit in group_by_source(pairs):
-        for pair_, match in matcher.match(unit, image):
+        for pair_, match in match_unit(matcher, unit, image):
             found[pair_.id] = match
     assert set(found) == {"ab", "ac", "ba", "bc", "ca"}
     assert all(match.points.shape == (2, 2) for match in found.values())
@@ -160,6 +182,29 @@ def test_a_picture_costs_the_same_however_many_pairs_it_is_in(backbone):
 
 def test_a_match_does_not_depend_on_the_others(backbone):
     (unit,), (alone,) = group_by_source([pair("a", "b"), pair("a", "c")]), group_by_source([pair("a", "c")])
-    together = {pair_.id: match for pair_, match in PromptMatcher(backbone, SETTINGS, "test").match(unit, image)}
-    ((_, match),) = PromptMatcher(backbone, SETTINGS, "test").match(alone, image)
+    together = {
+        pair_.id: match for pair_, match in match_unit(ReadOnceMatcher(backbone, SETTINGS, "test"), unit, image)
+    }
+    ((_, match),) = match_unit(ReadOnceMatcher(backbone, SETTINGS, "test"), alone, image)
     np.testing.assert_allclose(match.points, together["ac"].points)
+
+
+def test_other_layers_can_be_read_at_transfer(small_backbone, two_level_folder):
+    layer, points = small_backbone.layers[1], POINTS.numpy()
+    reader = FrozenDiffusion.load(str(two_level_folder), layers=[layer])
+    both = [ReadOnceMatcher(small_backbone, SETTINGS, "test", other) for other in (None, reader)]
+    embeddings = [matcher.optimize(image("a"), points, "a") for matcher in both]
+    assert torch.equal(*embeddings)
+    every, one = (matcher.transfer(image("b"), embeddings[0], points, "a", "b") for matcher in both)
+    torch.testing.assert_close(one, every[:, 1:2], rtol=1e-4, atol=1e-6)
+
+
+def test_maps_that_are_no_numbers_are_refused(small_backbone, monkeypatch):
+    matcher = ReadOnceMatcher(small_backbone, SETTINGS, "test")
+    embeddings = matcher.optimize(image("a"), POINTS.numpy(), "a")
+    attend = small_backbone.attend
+    monkeypatch.setattr(small_backbone, "attend", lambda *args, **how: [m * torch.nan for m in attend(*args, **how)])
+    with pytest.raises(UserError, match="attention maps on the target are NaN"):
+        matcher.transfer(image("b"), embeddings, POINTS.numpy(), "a", "b")
+    with pytest.raises(UserError, match="The loss at step 0 of the query"):
+        matcher.optimize(image("a"), POINTS.numpy(), "a")

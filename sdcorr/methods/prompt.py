@@ -1,0 +1,150 @@
+"""The method of the paper: prompt embeddings that are optimized on the query points and found again in the targets.
+
+Hedlin et al. 2023, "Unsupervised Semantic Correspondence Using Stable Diffusion" (arXiv 2305.15581).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning import Callback
+from torch import Tensor
+
+from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit
+from sdcorr.errors import UserError
+from sdcorr.images import image_to_tensor
+from sdcorr.methods.base import Method
+from sdcorr.prompt.localize import combine_layers
+from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed import FastMatcher
+from sdcorr.prompt.speed.fast import Wanted
+
+if TYPE_CHECKING:
+    from sdcorr.methods.resources import Resources
+
+_Settings = TypeVar("_Settings", bound=PromptSettings)
+
+
+class Prompt(Method):
+    """Optimizes the points of a source image once, transfers their embeddings to all its targets, localizes.
+
+    Attributes:
+        settings: of the method.
+    """
+
+    version: ClassVar[int] = 1
+    reads_model: ClassVar[bool] = True
+    without_effect: ClassVar[frozenset[str]] = frozenset({"queries_per_batch"})
+
+    def __init__(self, resources: Resources, **settings: Any) -> None:
+        """
+        Args:
+            resources: what the method works with.
+            settings: fields of `PromptSettings`.
+
+        Raises:
+            UserError: if there is no such setting, or its value is not legal.
+        """
+        self.resources = resources
+        self.settings = read_settings(PromptSettings, settings)
+
+    @cached_property
+    def matcher(self) -> FastMatcher:
+        """The method on its model, which is loaded when this is first asked for."""
+        resources = self.resources
+        store = resources.embedding_store(self.settings.of_optimization())
+        return FastMatcher(resources.backbone(), self.settings, resources.dataset, resources.reader(), store)
+
+    def prepare(self) -> None:
+        """Loads the model.
+
+        Raises:
+            UserError: if it cannot be had, or a setting does not fit it.
+        """
+        _ = self.matcher
+
+    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
+        """Yields every pair of the unit with its match; pairs without a visible point come first.
+
+        Raises:
+            UserError: if an image cannot be read, or the model gives NaN.
+        """
+        callbacks = self.resources.callbacks(unit.source)
+        return match_unit(self.matcher, unit, image, callbacks=callbacks, map_cells=self.resources.map_cells)
+
+
+def match_unit(
+    matcher: FastMatcher,
+    unit: SourceUnit,
+    image: ImageReader,
+    *,
+    callbacks: Sequence[Callback] = (),
+    map_cells: int = 0,
+) -> Iterator[tuple[Pair, Match]]:
+    """Matches a source image's points in all its targets; the embeddings are optimized once.
+
+    Args:
+        matcher: the method on a model.
+        unit: a source image, its query points, its targets.
+        image: reads an image by its key.
+        callbacks: Lightning callbacks that look on at the optimization.
+        map_cells: cells a side of the small attention maps that a match brings; 0 for none.
+
+    Yields:
+        Each pair with the matches of its visible points, in their order; pairs without any come first.
+    """
+    asking = [target for target in unit.targets if target.points]
+    for target in unit.targets:
+        if not target.points:
+            yield target.pair, Match(np.empty((0, 2)), np.empty(0))
+    if not asking:
+        return
+    source = image(unit.source)
+    # All targets are read before the long work, so that a broken one is noticed at once.
+    keys = [target.pair.target for target in asking]
+    pixels = {key: image_to_tensor(image(key), matcher.backbone.image_size) for key in dict.fromkeys(keys)}
+    wanted = [Wanted(pixels[key], key, target.points) for key, target in zip(keys, asking, strict=True)]
+    embeddings = matcher.optimize(source, unit.points, unit.source, callbacks, strict=False)
+    if map_cells:
+        on_source = matcher.source_maps(source, embeddings, unit.points, unit.source)
+        seen = small_maps(on_source, matcher.settings, map_cells)
+    found = matcher.transfer_to_all(wanted, embeddings, unit.points, unit.source)
+    for target, maps in zip(asking, found, strict=True):
+        match = matcher.localize(maps, target.pair.target_size)
+        if map_cells:
+            small = small_maps(maps, matcher.settings, map_cells)
+            match = replace(match, maps=AttentionMaps(matcher.map_names, seen[list(target.points)], small))
+        yield target.pair, match
+
+
+def small_maps(maps: Tensor, settings: PromptSettings, cells: int) -> np.ndarray:
+    """Maps to keep and to look at: that of each layer and, last, that of all combined, averaged over square cells.
+
+    Args:
+        maps: (P, L, S, S), as `PromptMatcher.transfer` gives them.
+        settings: of the method, for the way that layers are combined.
+        cells: k, cells a side.
+
+    Returns:
+        (P, L + 1, k, k) float32.
+    """
+    combined = combine_layers(maps, settings.combination)
+    return F.adaptive_avg_pool2d(torch.cat((maps, combined[:, None]), 1), cells).float().cpu().numpy()
+
+
+def read_settings(kind: type[_Settings], values: Mapping[str, Any]) -> _Settings:
+    """Settings by name, as a configuration holds them.
+
+    Raises:
+        UserError: if there is no such setting, or its value is not legal.
+    """
+    known = [field.name for field in fields(kind)]
+    if unknown := [name for name in values if name not in known]:
+        raise UserError(f"There is no method setting '{unknown[0]}': there is {', '.join(known)}.")
+    return kind(**values)
