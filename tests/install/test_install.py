@@ -121,7 +121,7 @@ def test_the_command(installed: SimpleNamespace, pictures: Path) -> None:
 
 
 def test_the_page(installed: SimpleNamespace, pictures: Path) -> None:
-    server = installed.start("sdcorr", "app", "--port", "0", "method=probe", folder=pictures)
+    server = installed.start("sdcorr", "app", "--port", "0", "method=read_once", folder=pictures)
     with server:
         try:
             address = next(line.split()[0] for line in server.stdout if line.startswith("http"))

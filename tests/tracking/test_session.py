@@ -28,7 +28,8 @@ def test_the_configuration_is_complete(evaluated) -> None:
     facts = config["facts"]
     counts = {"pairs": 5, "points": 15, "source_images": 3, "processes": 1}
     assert {name: facts[name] for name in counts} == counts
-    assert facts["weights"] == backbone.identity()
+    assert model.identity().items() <= facts["methods"]["prompt"]["model"].items()
+    assert facts["methods"]["same_pixel"]["model"] is None
     assert facts["versions"]["torch"] == version("torch") and facts["versions"]["wandb"] == version("wandb")
 
 

@@ -91,7 +91,7 @@ def test_the_first_target_that_can_be_read_is_drawn(broken: list[str], target: s
 
 def test_without_a_logger_wandb_is_not_even_imported(evaluated: SimpleNamespace, tmp_path: Path) -> None:
     settings = ["method.steps=1", "method.restarts=1", "method.transfer_crops=1", "embeddings=null", "logger=none"]
-    settings += ["baselines=none", "bootstrap=0", "dataset=folder", f"dataset.root={evaluated.folder / 'world'}"]
+    settings += ["methods=[prompt]", "bootstrap=0", "dataset=folder", f"dataset.root={evaluated.folder / 'world'}"]
     script = f"""
 import runpy, sys
 sys.argv = ["eval.py", *{settings!r}, "run_dir=run"]
