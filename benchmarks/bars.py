@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from measure import Work, watched
@@ -11,12 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from sdcorr.datasets.base import SourceUnit
+from sdcorr.datasets.base import Match, SourceUnit
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.precision import Precision
-from sdcorr.prompt import PromptMatcher
-from sdcorr.prompt.module import PromptOptimization, RandomCrops, run
+from sdcorr.methods.prompt import match_unit
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed import FastMatcher
 
 _NAMES = {
     "truncate": "UNet stops at the last map",
@@ -94,22 +95,21 @@ def solve(
 
 
 def solve_by_library(backbone: FrozenDiffusion, settings: PromptSettings, unit: SourceUnit) -> Answer:
-    """Run `PromptMatcher.match`, and keep its embeddings and maps."""
+    """Match a unit with the library, and keep its embeddings and maps."""
     embeddings: list[Tensor] = []
     maps: list[Tensor] = []
 
-    def run_and_keep(module: PromptOptimization, crops: RandomCrops) -> Tensor:
-        embeddings.append(run(module, crops))
-        return embeddings[-1]
+    class Matcher(FastMatcher):
+        def optimize(self, *args: Any, **options: Any) -> Tensor:
+            embeddings.append(super().optimize(*args, **options))
+            return embeddings[-1]
 
-    class Matcher(PromptMatcher):
-        def localize(self, layers: Tensor, size: tuple[int, int]) -> object:
+        def localize(self, layers: Tensor, size: tuple[int, int]) -> Match:
             maps.append(layers.mean(1).cpu())  # (P, S, S)
             return super().localize(layers, size)
 
-    matcher = Matcher(backbone, settings, DATASET, solve=run_and_keep)
-    matches = list(matcher.match(unit, picture))
-    of_points = torch.cat(embeddings).unflatten(0, (len(unit.points), -1)).cpu()  # (P, R, T, D)
+    matches = list(match_unit(Matcher(backbone, settings, DATASET), unit, picture))
+    of_points = embeddings[0].cpu()  # (P, R, T, D)
     keys = [(pair.target, point) for pair, _ in matches for point in range(len(unit.points))]
     return Answer(
         {("", point): of_points[point] for point in range(len(unit.points))},

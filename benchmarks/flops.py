@@ -2,7 +2,7 @@
 
 FLOPs of the network's parts are counted by torch on the meta device, on the model that the library runs (1 MAC = 2
 FLOPs; matrix products and convolutions, including attention). How often each part runs is counted by running the
-library itself, `PromptMatcher.match` with all its draws and caches, on a stand-in for the network, with points all over
+library itself, `FastMatcher` with all its draws and caches, on a stand-in for the network, with points all over
 the image and with maps whose maximum is at the true point. The computation as released does every step separately and
 again for every pair, each with an encoding and the whole UNet.
 """
@@ -27,8 +27,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from sdcorr.datasets.base import Pair, SourceUnit, group_by_source
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.attention import cross_attention_layers, module_path
-from sdcorr.prompt import PromptMatcher
+from sdcorr.methods.prompt import match_unit
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed import FastMatcher
 
 H200_FLOPS = 790e12  # per second: bf16 matrix products as measured on one, not the data sheet's figure
 SHARE = 0.4  # fraction of it that the method should reach
@@ -173,13 +174,13 @@ def library_calls(case: Case, settings: PromptSettings, *, across: bool, found: 
     model = StandIn(tokens=2, width=1, grids=(16,))
     settings = replace(settings, queries_per_batch=case.points * settings.restarts)
     units, pictures = units_of(case, model.image_size)
-    matcher = PromptMatcher(model, settings, case.name)
+    matcher = FastMatcher(model, settings, case.name)
     units = units if across else units[:1]
     _KnownPeaks.told = _peaks(units, settings.restarts, model.image_size, found)
     maps = mock.patch("sdcorr.prompt.transfer.MapCanvas", _KnownPeaks)
     pixels = mock.patch("sdcorr.prompt.crops.crop_images", _no_pixels)
     with maps, pixels:
-        matches = [match for unit in units for _, match in matcher.match(unit, pictures.__getitem__)]
+        matches = [match for unit in units for _, match in match_unit(matcher, unit, pictures.__getitem__)]
     return {kind: calls / sum(len(match.points) for match in matches) for kind, calls in model.calls.items()}
 
 

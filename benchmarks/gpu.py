@@ -20,8 +20,9 @@ from typing import Any, get_args
 
 import torch
 from flops import CASES, H200_FLOPS, SHARE, PartFlops, part_flops
+from lightning import Callback
 from measure import RESULTS, Work, command, machine, markdown, measured, save, seconds_of, watched
-from overhead import LOGGERS, Solve, bound_seconds, network_seconds, solvers, standin_seconds
+from overhead import LOGGERS, bound_seconds, network_seconds, standin_seconds, watchers
 from problem import DATASET, SOURCE, make_unit, picture
 from rich.console import Console
 from rich.progress import track
@@ -30,8 +31,8 @@ from shapes import Model, load, model_named
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.precision import Precision
 from sdcorr.errors import UserError
-from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed import FastMatcher
 
 OVERHEAD_BAR = 0.03
 _OTHER = "target-1"  # the warm-up uses another picture, so that no latent is cached before the timed run
@@ -59,21 +60,21 @@ def matrix_rate(device: torch.device, size: int, seconds: float = 2.0) -> float:
 
 
 def optimizer(
-    backbone: FrozenDiffusion, settings: PromptSettings, points: int, parts: PartFlops, solve: Solve
+    backbone: FrozenDiffusion, settings: PromptSettings, points: int, parts: PartFlops, callbacks: Sequence[Callback]
 ) -> Callable[[], dict[str, float | None]]:
-    """Make a function that optimizes a source's points with `PromptMatcher.optimize` and returns what it took.
+    """Make a function that optimizes a source's points with `FastMatcher.optimize` and returns what it took.
 
     The points are first optimized once on another picture, which wakes the device and compiles the model. The first
     call of the function includes the VAE's work; later calls find all latents in the cache.
     """
-    matcher = PromptMatcher(backbone, settings, DATASET, solve=solve)
+    matcher = FastMatcher(backbone, settings, DATASET)
     places = make_unit(points, 1).points
-    matcher.optimize(picture(_OTHER), places, _OTHER)
+    matcher.optimize(picture(_OTHER), places, _OTHER, callbacks)
 
     def optimize() -> dict[str, float | None]:
         work = Work()
         with watched(backbone, work), measured(backbone.device) as taken:
-            matcher.optimize(picture(SOURCE), places, SOURCE)
+            matcher.optimize(picture(SOURCE), places, SOURCE, callbacks)
         flops = parts.total(work["steps"], 0, work["encodes"])
         return {"seconds": taken.seconds, "peak_bytes": taken.peak_bytes, "flops": flops, "rate": flops / taken.seconds}
 
@@ -85,7 +86,7 @@ def try_flags(model: Model, flags: Flags, args: argparse.Namespace, parts: PartF
     settings = replace(model.settings, steps=args.sweep_steps)
     try:
         backbone = load(model, args.device, **asdict(flags))
-        with solvers(args.logger) as ways:
+        with watchers(args.logger) as ways:
             result = optimizer(backbone, settings, args.points, parts, ways["run"])()
     except (UserError, RuntimeError) as error:  # no compiler, no memory: the others can still be measured
         result = {"failed": str(error).strip().splitlines()[0]}
@@ -99,12 +100,12 @@ def measure_best(model: Model, flags: Flags, args: argparse.Namespace, parts: Pa
     """Measure everything for one combination of flags, with the method's own number of steps."""
     backbone = load(model, args.device, **asdict(flags))
     settings = model.settings
-    with solvers(args.logger) as ways:
+    with watchers(args.logger) as ways:
         run, fit = (optimizer(backbone, settings, args.points, parts, ways[name]) for name in ("run", "fit"))
         fresh, again = run(), run()
         fit()
         fitted = fit()
-    matcher = PromptMatcher(backbone, settings, DATASET)
+    matcher = FastMatcher(backbone, settings, DATASET)
     unit = make_unit(args.points, 1)
     module, crops = matcher.problem(picture(SOURCE), unit.points, SOURCE)
     network = settings.steps * network_seconds(module, crops, repeats=min(10, settings.steps))

@@ -3,7 +3,7 @@
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -11,28 +11,40 @@ from functools import partial
 import torch
 import wandb
 from flops import H200_FLOPS, SHARE, PartFlops
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from measure import seconds_of
 from problem import DATASET, SOURCE, make_unit, picture
 from standin import StandIn
 from torch import Tensor
 
-from sdcorr.prompt import PromptMatcher
-from sdcorr.prompt.module import PromptOptimization, RandomCrops, fit, run
+from sdcorr.prompt.module import PromptOptimization, RandomCrops
 from sdcorr.prompt.objective import map_loss
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed import FastMatcher
 
-Solve = Callable[[PromptOptimization, RandomCrops], Tensor]
 LOGGERS = ("csv", "wandb")
 
 
+class LossLogger(Callback):
+    """Logs the loss of every step, which makes a GPU finish it."""
+
+    def __init__(self, logger: Logger):
+        self.logger = logger
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], batch: object, batch_idx: int
+    ) -> None:
+        self.logger.log_metrics({"loss": float(outputs["loss"])}, trainer.global_step)
+
+
 @contextmanager
-def solvers(logger: str) -> Iterator[dict[str, Solve]]:
-    """Yield the two ways to optimize: eval's loop, and a Trainer with a logger that writes to a temporary folder."""
+def watchers(logger: str) -> Iterator[dict[str, list[Callback]]]:
+    """Yield the callbacks of the two ways to optimize: none for eval's loop; a logger, and so a Trainer, for the other."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     with tempfile.TemporaryDirectory() as folder:
-        yield {"run": run, "fit": lambda module, crops: fit(module, crops, logger=_make_logger(logger, folder))}
+        yield {"run": [], "fit": [LossLogger(_make_logger(logger, folder))]}
         if logger == "wandb":
             wandb.finish()
 
@@ -66,13 +78,13 @@ def standin_seconds(settings: PromptSettings, points: int, device: torch.device,
     """
     unit = make_unit(points, 1)
     settings = replace(settings, queries_per_batch=points * settings.restarts)
-    module, crops = PromptMatcher(StandIn(device), settings, DATASET).problem(picture(SOURCE), unit.points, unit.source)
+    module, crops = FastMatcher(StandIn(device), settings, DATASET).problem(picture(SOURCE), unit.points, unit.source)
     seconds = {"arithmetic": network_seconds(module, crops, repeats=settings.steps)}
-    with solvers(logger) as ways:
-        for name, solve in ways.items():
-            matcher = PromptMatcher(StandIn(device), settings, DATASET, solve=solve)
-            optimize = partial(matcher.optimize, picture(SOURCE), unit.points, unit.source)
-            optimize()  # cuts and "encodes" the crops, whose time belongs to the VAE
+    with watchers(logger) as ways:
+        for name, callbacks in ways.items():
+            matcher = FastMatcher(StandIn(device), settings, DATASET)
+            optimize = partial(matcher.optimize, picture(SOURCE), unit.points, unit.source, callbacks)
+            optimize()  # cuts and "encodes" the crops, which is the VAE's account
             seconds[name] = seconds_of(optimize, device) / settings.steps
     return seconds
 

@@ -28,12 +28,11 @@ from sdcorr.diffusion.precision import Float32Mode
 from sdcorr.images import image_to_tensor
 from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.crops import crop_images, points_in_crops, start_bounds
-from sdcorr.prompt.module import optimization_side
 from sdcorr.prompt.objective import gaussian_target, map_loss
 from sdcorr.prompt.randomness import Query
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed.memory import QueryBatches
-from sdcorr.prompt.transfer import MapCanvas, transfer_side
+from sdcorr.prompt.transfer import MapCanvas
 
 _CORNERS = torch.tensor([(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)])  # where a target's first crops are pushed
 _CROPS_AT_ONCE = 8  # through the VAE
@@ -76,8 +75,8 @@ class Released:
     def __init__(
         self, backbone: FrozenDiffusion, settings: PromptSettings, dataset: str, savings: Savings, work: Work
     ) -> None:
-        if settings.probe or settings.crop_pool or settings.plateau or not settings.adaptive_crops:
-            raise ValueError("probe, crop_pool, plateau and crops that do not adapt are not part of the released code")
+        if settings.crop_pool or settings.plateau or not settings.adaptive_crops:
+            raise ValueError("crop_pool, plateau and crops that do not adapt are not part of the released code")
         self.backbone, self.settings, self.savings, self.work = backbone, settings, savings, work
         self._library = PromptMatcher(backbone, settings, dataset)  # for its draws and its localization
         limit = settings.queries_per_batch if savings.one_batch else 1
@@ -136,7 +135,7 @@ class Released:
     def _optimize_batch(self, pixels: Tensor, key: str, queries: Sequence[Query], scale: Tensor) -> Tensor:
         """Optimize queries of one picture, (Q, T, D); `scale` converts its pixels to those of the S x S picture."""
         backbone, settings, draws = self.backbone, self.settings, self._library.draws
-        size, side = backbone.image_size, optimization_side(settings, backbone.image_size)
+        size, side = backbone.image_size, settings.optimize_side(backbone.image_size)
         points = torch.tensor([(query.x, query.y) for query in queries], dtype=torch.float64) * scale
         embeddings = nn.Parameter(draws.embeddings(queries, backbone.tokens, backbone.width).to(backbone.device))
         adam = torch.optim.Adam([embeddings], lr=settings.learning_rate, eps=settings.adam_eps)
@@ -180,7 +179,7 @@ class Released:
     def _transfer_batch(self, pixels: Sequence[Tensor], queries: Sequence[Query], embeddings: Tensor) -> Tensor:
         """Read the maps of embeddings on crops of their targets, (Q, L, S, S)."""
         backbone, settings, draws = self.backbone, self.settings, self._library.draws
-        size, side = backbone.image_size, transfer_side(settings, backbone.image_size)
+        size, side = backbone.image_size, settings.transfer_side(backbone.image_size)
         canvas: MapCanvas | None = None
         shape = (backbone.latent_channels, backbone.latent_size, backbone.latent_size)
         for number in range(settings.transfer_crops):

@@ -10,8 +10,8 @@ from overhead import bound_seconds, network_seconds, standin_seconds
 from problem import SOURCE, make_unit, picture
 
 from sdcorr.errors import UserError
-from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed import FastMatcher
 
 CPU = torch.device("cpu")
 SMALL = "--model toybox --device cpu --points 1 --restarts 1 --steps 2 --crops 1 --sweep-steps 1 --matrix 64".split()
@@ -114,7 +114,7 @@ def test_the_stand_in_needs_no_network_time():
 
 
 def test_the_networks_own_seconds(small_backbone):
-    matcher = PromptMatcher(small_backbone, PromptSettings(steps=2, restarts=1, sigma=4.0), "test")
+    matcher = FastMatcher(small_backbone, PromptSettings(steps=2, restarts=1, sigma=4.0), "test")
     module, crops = matcher.problem(picture(SOURCE), make_unit(1, 1).points, SOURCE)
     before = module.embeddings.detach().clone()
     assert network_seconds(module, crops, repeats=1) > 0

@@ -13,6 +13,7 @@ from PIL import Image
 from sdcorr.datasets.base import unit_name
 from sdcorr.errors import UserError
 from sdcorr.tracking import Watch
+from tests.datasets.trees import own_folder, write_csv
 from tests.run.fakes import make_pair
 from tests.tracking.conftest import EVAL
 
@@ -89,12 +90,14 @@ def test_the_first_target_that_can_be_read_is_drawn(broken: list[str], target: s
     assert (callback.target and callback.target.getpixel((0, 0))) == (target and COLORS[target])
 
 
-def test_without_a_logger_wandb_is_not_even_imported(evaluated: SimpleNamespace, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_without_a_logger_wandb_is_not_even_imported(tmp_path: Path) -> None:
+    write_csv(own_folder(tmp_path / "own"), "source,target,x,y,target_x,target_y\na.png,sub/b.png,1,2,3,4\n")
     settings = ["method.steps=1", "method.restarts=1", "method.transfer_crops=1", "embeddings=null", "logger=none"]
-    settings += ["methods=[prompt]", "bootstrap=0", "dataset=folder", f"dataset.root={evaluated.folder / 'world'}"]
+    settings += ["methods=[prompt]", "bootstrap=0", "pictures=0", "dataset=folder", "dataset.root=own", "run_dir=run"]
     script = f"""
 import runpy, sys
-sys.argv = ["eval.py", *{settings!r}, "run_dir=run"]
+sys.argv = ["eval.py", *{settings!r}]
 try:
     runpy.run_path({str(EVAL)!r}, run_name="__main__")
 except SystemExit as end:
