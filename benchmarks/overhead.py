@@ -29,18 +29,19 @@ LOGGERS = ("csv", "wandb")
 class LossLogger(Callback):
     """Logs the loss of every step, which makes a GPU finish it."""
 
-    def __init__(self, logger: Logger):
+    def __init__(self, logger: Logger) -> None:
         self.logger = logger
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], batch: object, batch_idx: int
     ) -> None:
+        """Log the loss."""
         self.logger.log_metrics({"loss": float(outputs["loss"])}, trainer.global_step)
 
 
 @contextmanager
 def watchers(logger: str) -> Iterator[dict[str, list[Callback]]]:
-    """Yield the callbacks of the two ways to optimize: none for eval's loop; a logger, and so a Trainer, for the other."""
+    """Yield the callbacks of the two ways to optimize: none for eval's loop; a logger's, and so a Trainer."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     with tempfile.TemporaryDirectory() as folder:

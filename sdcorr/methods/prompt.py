@@ -16,10 +16,11 @@ import torch.nn.functional as F
 from lightning import Callback
 from torch import Tensor
 
-from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit
+from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
-from sdcorr.methods.base import Method
+from sdcorr.methods.layout import Layout
+from sdcorr.methods.maps import MapMethod, ScoreMaps
 from sdcorr.prompt.localize import combine_layers
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import FastMatcher
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _Settings = TypeVar("_Settings", bound=PromptSettings)
 
 
-class Prompt(Method):
+class Prompt(MapMethod):
     """Optimizes the points of a source image once, transfers their embeddings to all its targets, localizes.
 
     Attributes:
@@ -78,6 +79,17 @@ class Prompt(Method):
         callbacks = self.resources.callbacks(unit.source)
         return match_unit(self.matcher, unit, image, callbacks=callbacks, map_cells=self.resources.map_cells)
 
+    def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
+        """Yields every target that asks for a point, with the mean over the layers of its points' attention maps.
+
+        Raises:
+            UserError: if an image cannot be read, or the model gives NaN.
+        """
+        side = self.matcher.backbone.image_size
+        for target, maps, _ in transferred(self.matcher, unit, image, self.resources.callbacks(unit.source)):
+            layout = Layout(target.pair.target_size, (side, side), (0, 0, side, side))
+            yield target, ScoreMaps(maps.mean(1), layout, "attention")
+
 
 def match_unit(
     matcher: FastMatcher,
@@ -99,10 +111,36 @@ def match_unit(
     Yields:
         Each pair with the matches of its visible points, in their order; pairs without any come first.
     """
-    asking = [target for target in unit.targets if target.points]
     for target in unit.targets:
         if not target.points:
             yield target.pair, Match(np.empty((0, 2)), np.empty(0))
+    seen: np.ndarray | None = None
+    for target, maps, embeddings in transferred(matcher, unit, image, callbacks):
+        match = matcher.localize(maps, target.pair.target_size)
+        if map_cells:
+            if seen is None:
+                on_source = matcher.source_maps(image(unit.source), embeddings, unit.points, unit.source)
+                seen = small_maps(on_source, matcher.settings, map_cells)
+            small = small_maps(maps, matcher.settings, map_cells)
+            match = replace(match, maps=AttentionMaps(matcher.map_names, seen[list(target.points)], small))
+        yield target.pair, match
+
+
+def transferred(
+    matcher: FastMatcher, unit: SourceUnit, image: ImageReader, callbacks: Sequence[Callback] = ()
+) -> Iterator[tuple[Target, Tensor, Tensor]]:
+    """Optimizes a source image's points, and transfers their embeddings to all its targets.
+
+    Args:
+        matcher: the method on a model.
+        unit: a source image, its query points, its targets.
+        image: reads an image by its key.
+        callbacks: Lightning callbacks that look on at the optimization.
+
+    Yields:
+        Each target that asks for a point, with the maps of its points, (V, L, S, S), and all embeddings (P, R, T, D).
+    """
+    asking = [target for target in unit.targets if target.points]
     if not asking:
         return
     source = image(unit.source)
@@ -111,16 +149,9 @@ def match_unit(
     pixels = {key: image_to_tensor(image(key), matcher.backbone.image_size) for key in dict.fromkeys(keys)}
     wanted = [Wanted(pixels[key], key, target.points) for key, target in zip(keys, asking, strict=True)]
     embeddings = matcher.optimize(source, unit.points, unit.source, callbacks, strict=False)
-    if map_cells:
-        on_source = matcher.source_maps(source, embeddings, unit.points, unit.source)
-        seen = small_maps(on_source, matcher.settings, map_cells)
     found = matcher.transfer_to_all(wanted, embeddings, unit.points, unit.source)
     for target, maps in zip(asking, found, strict=True):
-        match = matcher.localize(maps, target.pair.target_size)
-        if map_cells:
-            small = small_maps(maps, matcher.settings, map_cells)
-            match = replace(match, maps=AttentionMaps(matcher.map_names, seen[list(target.points)], small))
-        yield target.pair, match
+        yield target, maps, embeddings
 
 
 def small_maps(maps: Tensor, settings: PromptSettings, cells: int) -> np.ndarray:
