@@ -7,6 +7,7 @@ weight for every pair, how often it was drawn, so all averages of all resamples 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -97,19 +98,18 @@ def weighted(counts: Counts, weights: np.ndarray) -> np.ndarray:
     Returns:
         (S, averages, G, K), NaN where there is no point.
     """
-    samples, quantities = weights.shape[1], counts.sums.shape[-1]
-    members = [counts.categories == category for category in np.unique(counts.categories)]
+    blocks = list(counts.by_metric)
     result = []
     for group in range(counts.points.shape[1]):
-        columns = _columns(counts.points[:, group], counts.sums[:, group])  # (n, 2K + 2)
-        if not counts.points[:, group].any():  # most data sets tell no look-alikes apart
-            result.append(np.full((samples, len(AVERAGES), quantities), np.nan))
+        points = counts.points[:, group]
+        if not points.any():  # most data sets tell no look-alikes apart
+            result.append(np.full((weights.shape[1], len(AVERAGES), len(counts.measures)), np.nan))
             continue
-        added = np.stack([_sums(columns[rows], weights[rows]) for rows in members], axis=1)  # (S, C, 2K + 2)
-        sums, points = added[..., :quantities], added[..., quantities]
-        pair_means, pairs = added[..., quantities + 1 : -1], added[..., -1]
-        with np.errstate(invalid="ignore"):
-            result.append(np.stack(averages(sums, points, pair_means, pairs), axis=1))
+        columns = [_columns(points, counts.sums[:, group, block]) for block in blocks]  # (n, 2K + 2) of each metric
+        members = counts.by_category.values()
+        added = [_sums([each[rows] for each in columns], weights[rows]) for rows in members]  # per category and metric
+        means = [_averages(np.stack(of_metric, axis=1)) for of_metric in zip(*added, strict=True)]
+        result.append(np.concatenate(means, axis=-1))  # (S, averages, K)
     return np.stack(result, axis=2)
 
 
@@ -141,10 +141,24 @@ def _columns(points: np.ndarray, sums: np.ndarray) -> np.ndarray:
     return np.column_stack([sums, points, pair_means, points > 0]).astype(np.float64)
 
 
-def _sums(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted sums of columns (n, K) over the pairs by weights (n, S), (S, K)."""
-    sums = np.zeros((weights.shape[1], columns.shape[1]))
-    for start in range(0, len(columns), PAIRS_AT_ONCE):
+def _sums(columns: Sequence[np.ndarray], weights: np.ndarray) -> list[np.ndarray]:
+    """Weighted sums over the pairs, by weights (n, S), of the columns (n, K) of each metric: (S, K) of each.
+
+    Each metric has a product of its own, so that its digits do not depend on which others are scored.
+    """
+    sums = [np.zeros((weights.shape[1], each.shape[1])) for each in columns]
+    for start in range(0, len(weights), PAIRS_AT_ONCE):
         chunk = slice(start, start + PAIRS_AT_ONCE)
-        sums += weights[chunk].T.astype(np.float64) @ columns[chunk]
+        drawn = weights[chunk].T.astype(np.float64)
+        for total, each in zip(sums, columns, strict=True):
+            total += drawn @ each[chunk]
     return sums
+
+
+def _averages(added: np.ndarray) -> np.ndarray:
+    """Every average, (S, averages, K), from the sums of `_columns` over the pairs of each category, (S, C, 2K + 2)."""
+    quantities = added.shape[-1] // 2 - 1
+    sums, points = added[..., :quantities], added[..., quantities]
+    pair_means, pairs = added[..., quantities + 1 : -1], added[..., -1]
+    with np.errstate(invalid="ignore"):
+        return np.stack(averages(sums, points, pair_means, pairs), axis=1)

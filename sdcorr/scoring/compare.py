@@ -47,19 +47,18 @@ def compare(
         UserError: if they are predictions on different data sets or annotations, or share no pair.
     """
     _check(first, second)
-    counts = [[count(each, protocol, alphas, metric) for metric in metrics] for each in (first, second)]
-    bootstrap, (a, b) = Bootstrap(samples, seed), shared(*counts)
-    sizes = a[0].sizes
+    a, b = shared(*(count(each, protocol, alphas, metrics) for each in (first, second)))
+    bootstrap, size = Bootstrap(samples, seed), a.size
     return Comparison(
         protocol.name,
         protocol.on(first.dataset).headline,
         first.dataset,
         first.split,
-        Measured(*sizes, scores_of(a, bootstrap)),
-        Measured(*sizes, scores_of(b, bootstrap)),
-        Measured(*sizes, scores_of(a, bootstrap, less=b, parts=True)),
-        only_first=len(first.pairs) - sizes[0],
-        only_second=len(second.pairs) - sizes[0],
+        Measured(*size, scores_of(a, bootstrap)),
+        Measured(*size, scores_of(b, bootstrap)),
+        Measured(*size, scores_of(a, bootstrap, less=b, parts=True)),
+        only_first=len(first.pairs) - size[0],
+        only_second=len(second.pairs) - size[0],
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import groupby
 
 import numpy as np
 
@@ -16,13 +18,13 @@ from sdcorr.scoring.protocols import Protocol
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """What one metric found of one method, one row per scored pair, n in all, sorted by the pair's id."""
+    """What was found of one method, one row per scored pair, n in all, sorted by the pair's id."""
 
-    measures: tuple[Measure, ...]  # K: the metric, at each of its thresholds
+    measures: tuple[Measure, ...]  # K: every metric, at each of its thresholds
     ids: np.ndarray  # (n,) str
     categories: np.ndarray  # (n,) str
     points: np.ndarray  # (n, G) int: visible points of each part in GROUPS
-    sums: np.ndarray  # (n, G, K) over these points; of PCK int, how many are correct at each threshold
+    sums: np.ndarray  # (n, G, K) over these points; of PCK, how many are correct at each threshold
     flags: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (n,) str, "" where a pair has no such flag
 
     def rows(self, chosen: np.ndarray) -> Counts:
@@ -41,40 +43,57 @@ class Counts:
         return replace(self, points=self.points[:, :1], sums=self.sums[:, :1])
 
     @property
-    def sizes(self) -> tuple[int, int]:
+    def size(self) -> tuple[int, int]:
         """Pairs and points."""
         return len(self.ids), int(self.points[:, 0].sum())
 
+    @cached_property
+    def by_category(self) -> Mapping[str, np.ndarray]:
+        """The pairs of each category, a mask (n,)."""
+        return {str(category): self.categories == category for category in np.unique(self.categories)}
+
+    @property
+    def by_metric(self) -> Iterator[slice]:
+        """Where the measures of each metric are."""
+        start = 0
+        for _, group in groupby(self.measures, key=lambda measure: measure.metric):
+            end = start + len(list(group))
+            yield slice(start, end)
+            start = end
+
     def parts(self) -> Iterator[tuple[Part, np.ndarray]]:
         """The pairs of each category and of each degree of difficulty: the part and a mask (n,)."""
-        for category in np.unique(self.categories):
-            yield Part("category", str(category)), self.categories == category
+        for category, rows in self.by_category.items():
+            yield Part("category", category), rows
         for name, values in self.flags.items():
             for value in np.unique(values[values != ""]):
                 yield Part("difficulty", str(value), name), values == value
 
 
-def count(arrays: Arrays, protocol: Protocol, alphas: Sequence[float] = ALPHAS, metric: Metric = METRICS[0]) -> Counts:
-    """Adds up a metric over the points of every pair.
+def count(
+    arrays: Arrays,
+    protocol: Protocol,
+    alphas: Sequence[float] = ALPHAS,
+    metrics: Sequence[Metric] = METRICS[:1],
+) -> Counts:
+    """Adds up metrics over the points of every pair.
 
     Args:
         arrays: what one method predicted.
         protocol: what correct means.
         alphas: A thresholds, fractions of the protocol's length.
-        metric: what is added up, by default PCK.
+        metrics: what is added up, by default PCK alone.
 
     Raises:
         UserError: if the protocol does not suit the data.
     """
-    values = metric.of_points(arrays, protocol, alphas)  # (m, K)
-    if values.dtype == bool:
-        values = values.astype(int)
+    values = np.concatenate([metric.of_points(arrays, protocol, alphas) for metric in metrics], axis=1)  # (m, K)
     starts = np.flatnonzero(np.diff(arrays.rows, prepend=-1))  # every pair has a point, so these are n
     return Counts(
-        metric.measures(alphas),
+        tuple(measure for metric in metrics for measure in metric.measures(alphas)),
         arrays.ids,
         arrays.categories,
         np.add.reduceat(arrays.groups, starts),
-        np.add.reduceat(arrays.groups[:, :, None] * values[:, None, :], starts),
+        np.add.reduceat(arrays.groups[:, :, None] * values.astype(np.float64)[:, None, :], starts),
         arrays.flags,
     )

@@ -47,7 +47,7 @@ def score(
         UserError: if the protocol does not suit the data.
     """
     names = [subject, *(name for name in arrays if name != subject)]
-    counts = {name: [count(arrays[name], protocol, alphas, metric) for metric in metrics] for name in names}
+    counts = {name: count(arrays[name], protocol, alphas, metrics) for name in names}
     methods, differences = score_counts(counts, Bootstrap(samples, seed))
     ours = arrays[subject]
     return Scores(
@@ -63,13 +63,11 @@ def score(
     )
 
 
-def score_counts(
-    counts: Mapping[str, Sequence[Counts]], bootstrap: Bootstrap
-) -> tuple[dict[str, Measured], dict[str, Measured]]:
+def score_counts(counts: Mapping[str, Counts], bootstrap: Bootstrap) -> tuple[dict[str, Measured], dict[str, Measured]]:
     """The scores of methods, and the differences between the first and each other.
 
     Args:
-        counts: of each metric, by the method's name; the first method is the subject.
+        counts: by the method's name; the first method is the subject.
         bootstrap: draws the intervals.
 
     Returns:
@@ -79,42 +77,39 @@ def score_counts(
     subject = next(iter(counts))
     methods, differences = {}, {}
     for name, each in counts.items():
-        methods[name] = Measured(*each[0].sizes, scores_of(each, bootstrap, parts=name == subject))
+        methods[name] = Measured(*each.size, scores_of(each, bootstrap, parts=name == subject))
         if name != subject:
             mine, theirs = shared(counts[subject], each)
-            if len(mine[0].ids):
-                differences[name] = Measured(*mine[0].sizes, scores_of(mine, bootstrap, less=theirs))
+            if len(mine.ids):
+                differences[name] = Measured(*mine.size, scores_of(mine, bootstrap, less=theirs))
     return methods, differences
 
 
 def scores_of(
-    counts: Sequence[Counts], bootstrap: Bootstrap, *, less: Sequence[Counts] | None = None, parts: bool = False
+    counts: Counts, bootstrap: Bootstrap, *, less: Counts | None = None, parts: bool = False
 ) -> tuple[Score, ...]:
-    """The scores of one method, metric by metric.
+    """The scores of one method.
 
     Args:
-        counts: of each metric, all of the same pairs.
+        counts: of n pairs.
         bootstrap: draws the intervals.
         less: another method's, of the same pairs; its means are taken off.
         parts: whether categories and degrees of difficulty are told apart.
     """
-    found: list[Score] = []
-    for each, other in zip(counts, less or [None] * len(counts), strict=True):
-        means = bootstrap.means(each)
-        found += _of_all(each, means if other is None else means - bootstrap.means(other))
-        for part, rows in each.parts() if parts else ():
-            means = bootstrap.means_of_part(each, rows)
-            means = means if other is None else means - bootstrap.means_of_part(other, rows)
-            found += _of_part(each, means, part, rows)
+    means = bootstrap.means(counts)
+    found = list(_of_all(counts, means if less is None else means - bootstrap.means(less)))
+    for part, rows in counts.parts() if parts else ():
+        means = bootstrap.means_of_part(counts, rows)
+        found += _of_part(counts, means if less is None else means - bootstrap.means_of_part(less, rows), part, rows)
     return tuple(found)
 
 
-def shared(ours: Sequence[Counts], theirs: Sequence[Counts]) -> tuple[list[Counts], list[Counts]]:
+def shared(ours: Counts, theirs: Counts) -> tuple[Counts, Counts]:
     """The counts of the pairs that two methods both have, row by row."""
-    if np.array_equal(ours[0].ids, theirs[0].ids):
-        return list(ours), list(theirs)
-    _, mine, others = np.intersect1d(ours[0].ids, theirs[0].ids, assume_unique=True, return_indices=True)
-    return [each.rows(mine) for each in ours], [each.rows(others) for each in theirs]
+    if np.array_equal(ours.ids, theirs.ids):
+        return ours, theirs
+    _, mine, others = np.intersect1d(ours.ids, theirs.ids, assume_unique=True, return_indices=True)
+    return ours.rows(mine), theirs.rows(others)
 
 
 def protocols_for(names: Sequence[str], dataset: str) -> list[Protocol]:
@@ -130,7 +125,7 @@ def protocols_for(names: Sequence[str], dataset: str) -> list[Protocol]:
 
 def _of_all(counts: Counts, means: Means) -> Iterator[Score]:
     """Scores of all points, of those with a look-alike, and of the others."""
-    categories = len(np.unique(counts.categories)) > 1  # of one category all averages are one of the usual two
+    categories = len(counts.by_category) > 1  # of one category all averages are one of the usual two
     for index, measure in enumerate(counts.measures):
         for average in AVERAGES if categories else USUAL:
             for group, part in enumerate(GROUPS if average in USUAL else GROUPS[:1]):

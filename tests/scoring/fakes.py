@@ -57,7 +57,7 @@ def random_counts(
 
 def scored(counts: Mapping[str, Counts], samples: int = 1000, **about: str) -> Scores:
     """The scores of counts by the method's name, the subject's first."""
-    methods, differences = score_counts({name: [each] for name, each in counts.items()}, Bootstrap(samples))
+    methods, differences = score_counts(counts, Bootstrap(samples))
     plain = {"protocol": "standard", "headline": "per_point", "dataset": "toybox", "split": "test"} | about
     seconds = dict.fromkeys(counts, 0.0)
     return Scores(
