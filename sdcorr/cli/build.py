@@ -17,8 +17,9 @@ from lightning import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from sdcorr.cli.compose import compose
-from sdcorr.datasets import Benchmark
+from sdcorr.datasets import Benchmark, group_by_source
 from sdcorr.datasets.opening import open_benchmark
+from sdcorr.datasets.subset import Part
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim, Method
 from sdcorr.methods.resources import Models, Resources, nobody_watches
@@ -59,12 +60,13 @@ class Entry:
 
 
 def benchmark(cfg: DictConfig) -> Benchmark:
-    """The data set split that `cfg.dataset` names.
+    """The data set split that `cfg.dataset` names, or the part of it that `cfg.limit` asks for.
 
     Raises:
         UserError: if it is not there, or is not what it should be.
     """
-    return open_benchmark(cfg.dataset)
+    whole = open_benchmark(cfg.dataset)
+    return Part(whole, cfg.limit) if cfg.limit else whole
 
 
 def device(cfg: DictConfig) -> torch.device:
@@ -185,7 +187,8 @@ def run_identity(cfg: DictConfig, of: Benchmark) -> dict[str, Any]:
     """What a run is: its data set, wherever that lies. What its methods are is claimed by each."""
     plain: dict[str, Any] = OmegaConf.to_container(cfg.dataset, resolve=True)  # type: ignore[assignment]
     told = {name: value for name, value in plain.items() if name not in ("_target_", "root", "download")}
-    return {"dataset": {"name": of.name} | told | dict(getattr(of, "identity", {}))}
+    limit = {"limit": cfg.limit} if cfg.limit else {}
+    return {"dataset": {"name": of.name} | told | limit | dict(of.identity)}
 
 
 def run_folder(cfg: DictConfig, of: Benchmark, subject: Entry) -> Path:
@@ -201,6 +204,28 @@ def run_folder(cfg: DictConfig, of: Benchmark, subject: Entry) -> Path:
     split = str(identity["dataset"].get("split", "all"))
     made_with = cfg.model.name if subject.kind.reads_model else subject.name
     return Path("outputs") / "-".join([of.name, split, made_with, digest])
+
+
+def ahead(cfg: DictConfig, of: Benchmark, entries: Sequence[Entry]) -> str | None:
+    """What to know before hours of work begin, as a sentence or two; None if there is nothing to say.
+
+    Args:
+        cfg: of the evaluation.
+        of: what is evaluated on.
+        entries: its methods.
+    """
+    if not any(entry.kind.reads_model for entry in entries):
+        return None
+    if cfg.model.path == "toybox":
+        drawings = of.name == "toybox"
+        return None if drawings else "The toybox's model knows only drawings: photographs need model=sd14."
+    if device(cfg).type != "cpu":
+        return None
+    points = sum(len(unit.points) for unit in group_by_source(of.pairs))
+    return (
+        f"{cfg.model.name} runs on a CPU here, where the paper's settings take about an hour for one query point, and "
+        f"{points:,} are ahead. Quicker: a GPU, method=read_once, fewer method.steps and method.restarts, or limit=10."
+    )
 
 
 def logged(cfg: DictConfig, of: Benchmark, entries: Sequence[Entry], processes: int) -> dict[str, Any]:

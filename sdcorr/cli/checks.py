@@ -78,6 +78,7 @@ KINDS: dict[str, Kind] = {
     "model.compile": SWITCH,
     "alphas": (_are_thresholds, "a list of numbers above 0, such as [0.05, 0.1]"),
     "bootstrap": _whole(0),
+    "limit": _whole(0),
     "maps": (_is_cells, f"the cells a side of the maps to keep, 0 to {MOST_CELLS}"),
     "pictures": _whole(0),
     "report.pairs": _whole(0),

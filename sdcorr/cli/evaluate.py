@@ -73,6 +73,8 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         store.claim_run(build.run_identity(cfg, benchmark), benchmark)
         for entry in entries:
             store.claim(entry.name, entry.claim())
+        if notice := build.ahead(cfg, benchmark, entries):
+            console.print(notice, markup=False, highlight=False, soft_wrap=True)
         logger = None
         if ranks.first and cfg.logger.name:
             from sdcorr import tracking  # which needs W&B

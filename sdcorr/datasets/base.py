@@ -9,6 +9,7 @@ is (column + 0.5, row + 0.5).
 
 import hashlib
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -180,17 +181,17 @@ class Benchmark(Protocol):
         """Nothing, if the configuration says it all."""
         return {}
 
+    @abstractmethod
     def image(self, key: str) -> Image.Image:
         """The RGB image of that key. Raises UserError if the file is missing or cannot be read."""
-        ...
 
+    @abstractmethod
     def digest(self, key: str) -> str:
         """16 hexadecimal digits that name what decides the pixels of that picture: another picture, another digest.
 
         It is asked for at every run, of every picture, so it is quick; `sdcorr.datasets.pictures.PictureFiles` has it
         for pictures that are files. Raises UserError if the file is missing or cannot be read.
         """
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,6 +69,10 @@ class Part(Benchmark):
         """The image of the whole."""
         return self.whole.image(key)
 
+    def digest(self, key: str) -> str:
+        """What decides the pixels of that image, as the whole says."""
+        return self.whole.digest(key)
+
 
 def _turns(pairs: Sequence[Pair], members: Sequence[int]) -> Iterator[int]:
     """The pairs of a category: TARGETS of every source in turn, until there are no more."""

@@ -147,3 +147,35 @@ def test_a_method_that_does_not_suit_the_pairs(tmp_path: Path) -> None:
     cfg = compose("eval", "dataset=folder", f"dataset.root={tmp_path / 'own'}", "methods=[same_box_position]")
     with pytest.raises(UserError, match="same_box_position cannot be used on folder"):
         build.methods(cfg, build.benchmark(cfg))
+
+
+class TestLimit:
+    def test_is_an_even_spread_with_a_folder_of_its_own(self) -> None:
+        cfg = compose("eval", "limit=7")
+        part = build.benchmark(cfg)
+        assert len(part.pairs) == 7 == len({pair.category for pair in part.pairs})
+        assert part.digest(part.pairs[0].source) == DEMO.digest(part.pairs[0].source)
+        assert build.run_identity(cfg, part)["dataset"]["limit"] == 7 and folder("limit=7") != folder()
+
+    def test_none_is_all(self) -> None:
+        assert [pair.id for pair in build.benchmark(compose("eval")).pairs] == [pair.id for pair in DEMO.pairs]
+
+
+class TestAhead:
+    def ahead(self, *overrides: str) -> str | None:
+        cfg = compose("eval", *overrides)
+        benchmark = build.benchmark(cfg)
+        return build.ahead(cfg, benchmark, build.methods(cfg, benchmark))
+
+    def test_drawings_with_their_own_model(self) -> None:
+        assert self.ahead() is None and self.ahead("methods=[same_pixel]", "model=sd14") is None
+
+    def test_stable_diffusion_on_a_cpu(self) -> None:
+        said = self.ahead("model=sd14", "trainer.accelerator=cpu", "methods=[prompt]")
+        points = {(pair.source, *point) for pair in DEMO.pairs for point in pair.query_points.tolist()}
+        assert said and said.startswith("sd14 runs on a CPU") and f" {len(points)} are ahead" in said
+
+    def test_pictures_of_ones_own_with_the_toyboxs_model(self, tmp_path: Path) -> None:
+        write_csv(own_folder(tmp_path), "source,target,x,y\na.png,sub/b.png,1,2\n")
+        said = self.ahead("dataset=folder", f"dataset.root={tmp_path}", "methods=[prompt]")
+        assert said == "The toybox's model knows only drawings: photographs need model=sd14."
