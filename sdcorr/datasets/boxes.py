@@ -25,18 +25,21 @@ def impossible(box: Box, size: tuple[int, int]) -> str:
     >>> impossible((0, 0, 1920, 1080), (64, 48))
     'is [0, 0, 1920, 1080], which goes beyond its picture of 64 x 48 pixels'
     """
+    x0, y0, x1, y1 = box
+    if 0 <= x0 <= x1 - LEAST and 0 <= y0 <= y1 - LEAST and x1 <= size[0] and y1 <= size[1]:  # nearly all of them
+        return ""
     said = f"is [{', '.join(f'{edge:.12g}' for edge in box)}], which"
     if not all(map(math.isfinite, box)):
         return f"{said} are not four numbers"
-    if not (box[0] < box[2] and box[1] < box[3]):
+    if not (x0 < x1 and y0 < y1):
         return f"{said} is not x0, y0, x1, y1 with x0 < x1 and y0 < y1"
-    if min(box[2] - box[0], box[3] - box[1]) < LEAST:
+    if min(x1 - x0, y1 - y0) < LEAST:
         return f"{said} is less than a pixel"
     picture = f"its picture of {size[0]} x {size[1]} pixels"
-    if box[0] >= size[0] or box[1] >= size[1] or box[2] <= 0 or box[3] <= 0:
+    if x0 >= size[0] or y0 >= size[1] or x1 <= 0 or y1 <= 0:
         return f"{said} lies outside {picture}"
-    margins = [max(1.0, BEYOND * side) for side in size]
-    if any(box[axis] < -margins[axis] or box[axis + 2] > size[axis] + margins[axis] for axis in (0, 1)):
+    beyond = max(-x0, x1 - size[0]) / max(1.0, BEYOND * size[0]), max(-y0, y1 - size[1]) / max(1.0, BEYOND * size[1])
+    if max(beyond) > 1:
         return f"{said} goes beyond {picture}"
     return ""
 

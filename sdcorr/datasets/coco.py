@@ -26,6 +26,7 @@ import numpy as np
 
 from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.boxes import impossible
+from sdcorr.datasets.tables import as_word
 from sdcorr.errors import UserError
 
 LISTS = ("images", "annotations", "categories")
@@ -59,6 +60,7 @@ def read_objects(name: str, plain: Entry) -> tuple[list[Annotated], list[str], s
     """The objects that can be paired; what is wrong with others; and how many were left out, in words."""
     mistakes: list[str] = []
     images, categories = (_by_id(name, plain, what, mistakes) for what in ("images", "categories"))
+    mistakes += _namesakes(name, categories)
     places = {number: place for place, number in enumerate(images)}
     found: list[Annotated] = []
     left_out: Counter[str] = Counter()
@@ -74,8 +76,8 @@ def read_objects(name: str, plain: Entry) -> tuple[list[Annotated], list[str], s
         except (ValueError, OverflowError) as error:
             mistakes.append(f"{where}: {error}")
     mistakes += _unequal(found)
-    sharing = Counter((each.place, each.category) for each in found)
-    alone = [each for each in found if sharing[each.place, each.category] == 1]
+    sharing = Counter((each.file, each.category) for each in found)
+    alone = [each for each in found if sharing[each.file, each.category] == 1]
     left_out["beside another of their category"] = len(found) - len(alone)
     return alone, mistakes, ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count)
 
@@ -157,6 +159,7 @@ def _annotated(where: str, entry: Entry, image: Entry, place: int, category: Ent
     names = category.get("keypoints") or [str(number) for number in range(1, len(table) + 1)]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("the keypoints of its category are not names")
+    names = [as_word(name) or str(number) for number, name in enumerate(names, start=1)]
     if len(names) != len(table):
         raise ValueError(f"it has {len(table)} key-points, and its category names {len(names)}")
     seen = table[:, 2] > 0
@@ -168,7 +171,7 @@ def _annotated(where: str, entry: Entry, image: Entry, place: int, category: Ent
         file=_word(image, "file_name"),
         place=place,
         size=None if None in size else (_whole(size[0]), _whole(size[1])),
-        category=_word(category, "name"),
+        category=as_word(_word(category, "name")),
         names=tuple(names),
         points=table[:, :2],
         seen=seen,
@@ -196,15 +199,15 @@ def _left_out(entry: Entry) -> str:
     """Why an annotation cannot be paired; empty if it can."""
     if entry.get("iscrowd"):
         return "annotated as crowds"
-    values = entry.get("keypoints")
-    if not values or (isinstance(values, list) and not any(values[2::3])):
+    values = entry.get("keypoints") or []
+    if isinstance(values, list) and len(values) % 3 == 0 and all(v == 0 for v in values[2::3]):
         return "without a key-point"
     return ""
 
 
 def _box(entry: Entry) -> Box | None:
     """The box's corners; None if it is away or all zeros. Raises ValueError if it is no box."""
-    values = entry.get("bbox") or [0, 0, 0, 0]
+    values = [0, 0, 0, 0] if entry.get("bbox") in (None, []) else entry["bbox"]
     plain = isinstance(values, list) and len(values) == 4
     if not plain or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
         raise ValueError(f"bbox is {values!r}, which is not x, y, width, height")
@@ -219,6 +222,12 @@ def _unequal(objects: Sequence[Annotated]) -> Iterator[str]:
         other = first.setdefault(each.category, each)
         if len(each.names) != len(other.names):
             yield f"{each.where} has {len(each.names)} key-points, and {other.where} of its category {len(other.names)}"
+
+
+def _namesakes(name: str, categories: Mapping[Any, Entry]) -> Iterator[str]:
+    """Categories that could not be told apart in a score."""
+    names = Counter(entry.get("name") for entry in categories.values() if isinstance(entry.get("name"), str))
+    return (f"{name}: {count} categories are called {word!r}" for word, count in names.items() if count > 1)
 
 
 def _by_id(name: str, plain: Entry, what: str, mistakes: list[str]) -> dict[Any, Entry]:

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import math
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,8 +142,8 @@ def _csv_row(where: str, cells: dict[str, str]) -> Point:
         target=_key(cells["target"], "target"),
         place=place,
         truth=truth,
-        name=cells.get("name", ""),
-        category=cells.get("category", ""),
+        name=as_word(cells.get("name")),
+        category=as_word(cells.get("category")),
         visible=visible,
         **{name: cells.get(name, "") for name in MASKS},
     )
@@ -208,8 +209,8 @@ def _entry(where: str, entry: Any) -> list[Point]:
             target=target,
             place=_numbers(place, "points", 2) if visible else UNKNOWN,
             truth=UNKNOWN if truth is None or not visible else _numbers(truth, "target_points", 2),
-            name=_word(name),
-            category=_word(entry.get("category")),
+            name=as_word(name),
+            category=as_word(entry.get("category")),
             visible=visible,
             **of_pair,
         )
@@ -235,10 +236,20 @@ def _path(value: Any, name: str) -> str:
     return value or ""
 
 
-def _word(value: Any) -> str:
-    if value is not None and not isinstance(value, str | int | float):
+def as_word(value: Any) -> str:
+    """A name or a category as it is shown, on one line; empty for nothing, which pandas writes as NaN.
+
+    Raises:
+        ValueError: if it is neither a text nor a number, or has a control character.
+    """
+    if value is None or value != value:
+        return ""
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise ValueError(f"{value!r} is not a name")
-    return "" if value is None else str(value)
+    word = " ".join(str(value).split())
+    if any(unicodedata.category(letter) == "Cc" for letter in word):
+        raise ValueError(f"{word!r} has a control character")
+    return word
 
 
 def _list(value: Any, name: str) -> list[Any]:

@@ -28,7 +28,7 @@ def test_what_is_not_there_or_not_said_yet_is_not_looked_at():
 
 
 def test_every_key_is_one_of_ours():
-    there = [compose("eval", f"dataset={name}") for name in ("pfwillow", "folder", "cub")]
+    there = [compose("eval", f"dataset={name}") for name in ("folder", "cub", "spair", "tss", "ap10k")]
     there.append(compose("train", "source=a.png", "target=b.png", "points=[]"))
     for key in KINDS:
         group, _, name = key.rpartition(".")

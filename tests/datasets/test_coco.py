@@ -124,6 +124,20 @@ class TestWhichPairs:
         (said,) = (str(each.message) for each in told)
         assert "1 annotated as crowds, 1 without a key-point, 2 beside another of their category" in said
 
+    @pytest.mark.parametrize("keypoints", [None, [], [0] * 9, ...])
+    def test_a_box_without_key_points_is_left_out(self, write, keypoints):
+        box = thing(3, 3, keypoints=keypoints)
+        if keypoints is ...:
+            del box["keypoints"]
+        with pytest.warns(UserWarning, match="1 without a key-point"):
+            assert ids(Folder(write(plain([thing(1, 1), thing(2, 2), box])))) == ["1.png -> 2.png:cat"]
+
+    def test_one_picture_that_is_listed_twice_has_two_objects(self, write):
+        content = plain([thing(n, n) for n in (1, 2, 3, 4)])
+        content["images"][3]["file_name"] = "3.png"
+        with pytest.warns(UserWarning, match="2 beside another of their category"):
+            assert ids(Folder(write(content))) == ["1.png -> 2.png:cat"]
+
     def test_nothing_is_said_if_nothing_is_left_out(self, write):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -184,6 +198,8 @@ class TestMistakes:
             ({"category_id": None}, "category_id is None"),
             ({"keypoints": [1, 2, 2]}, "it has 1 key-points, and its category names 3"),
             ({"keypoints": [1, 2, 2, 4]}, "keypoints is not x, y, v of each point"),
+            ({"keypoints": [1, 2]}, "keypoints is not x, y, v of each point"),
+            ({"keypoints": "none"}, "keypoints is not x, y, v of each point"),
             ({"keypoints": {"nose": [1, 2]}}, "keypoints is not x, y, v"),
             ({"keypoints": [1, 2, 3] * 3}, "a visibility of 3, which is not 0, 1 or 2"),
             ({"keypoints": [1, "2", 2] * 3}, "something that is not a number"),
@@ -192,6 +208,8 @@ class TestMistakes:
             ({"keypoints": [10**400, 1, 2] * 3}, "annotation 2: "),
             ({"keypoints": [61, 1, 2] + [1, 1, 2] * 2}, "nose (61, 1) is outside 2.png, which is 60 x 40 pixels"),
             ({"bbox": [1, 2, 3]}, "bbox is [1, 2, 3], which is not x, y, width, height"),
+            ({"bbox": {}}, "bbox is {}, which is not x"),
+            ({"bbox": 7}, "bbox is 7, which is not x"),
             ({"bbox": [5, 6, -4, 9]}, "bbox as corners is [5, 6, 1, 15], which is not x0"),
             ({"bbox": [5, 6, 400, 300]}, "bbox as corners is [5, 6, 405, 306], which goes beyond its picture"),
             ({"bbox": [100, 6, 40, 30]}, "lies outside its picture"),
@@ -208,8 +226,8 @@ class TestMistakes:
             ({"images": [*images(1, 2), {"file_name": "3.png"}]}, "entry 3 of images has no id"),
             ({"images": images(1, 2, file_name=None)}, "file_name is None"),
             (
-                {"images": images(1, 2, file_name="none.png")},
-                "annotation 1: there is no picture none.png in the folder",
+                {"images": [*images(1), *images(2, file_name="no.png")]},
+                "annotation 2: there is no picture no.png in",
             ),
             ({"images": images(1, 2, width="60")}, "its image is '60' pixels wide or high"),
             ({"images": images(1, 2, height=0)}, "its image is 0 pixels wide or high"),
@@ -218,6 +236,8 @@ class TestMistakes:
                 {"categories": [{"id": CAT, "name": "cat", "keypoints": "nose"}]},
                 "keypoints of its category are not names",
             ),
+            ({"categories": [{"id": n, "name": "cat"} for n in (CAT, DOG)]}, "2 categories are called 'cat'"),
+            ({"categories": [{"id": CAT, "name": "c\x00t"}]}, "has a control character"),
             ({"categories": []}, "category_id is 1, which is the id of nothing"),
             ({"annotations": ["cat"]}, "image_id is None"),
             ({"annotations": []}, "No two objects"),

@@ -48,6 +48,8 @@ class TestJSON:
             ({"target_points": []}, ["0 target_points for 2 points"]),
             ({"names": ["a", "b", "c"]}, ["3 names for 2 points"]),
             ({"names": [["a"], "b"]}, ["['a'] is not a name"]),
+            ({"names": [True, "b"]}, ["True is not a name"]),
+            ({"category": "c\x1b[31m"}, ["has a control character"]),
             ({"source": 7}, ["source does not name a picture"]),
             ({"target": None}, ["target does not name a picture"]),
             ({"target_box": [5, 5, 5, 9]}, ["target_box is [5, 5, 5, 9]", "x0 < x1"]),
@@ -168,6 +170,14 @@ class TestBoxes:
 
 
 class TestNames:
+    def test_are_on_one_line_and_not_nan(self, root):
+        write_csv(root, 'source,target,x,y,name,category\na.png,sub/b.png,1,2,"two \n\tlines","a\n b"\n')
+        (pair,) = Folder(root).pairs
+        assert (pair.names, pair.category) == (("two lines",), "a b")
+        write_json(root, folder_entry(names=[float("nan"), 7], category=float("nan")))
+        (pair,) = Folder(root, "pairs.json").pairs
+        assert (pair.names, pair.category) == (("1", "7"), "all")
+
     def test_one_pair_under_two_kinds_of_paths(self, root):
         write_csv(root, f"source,target,x,y\na.png,sub/b.png,1,2\n{root}/a.png,{root}/sub/b.png,1,2\n")
         assert "pairs.csv:3 repeats the point of pairs.csv:2" in complaint(root)
