@@ -32,6 +32,7 @@ from sdcorr.run.predict import predict
 from sdcorr.run.processes import launch
 from sdcorr.run.records import CurrentPredictions, PredictionStore
 from sdcorr.scoring.protocols import Protocol, protocol_named
+from sdcorr.scoring.running import RunningPCK
 from sdcorr.scoring.summary import write_summary
 
 INCOMPLETE = 3  # exit code
@@ -53,7 +54,16 @@ def main(cfg: DictConfig) -> int:
             matcher = methods[build.METHOD]()
             watch.logger = tracking.evaluation_logger(cfg, store.run_dir, benchmark, matcher, ranks.world_size)
         for name, make in methods.items():
-            predict(benchmark, make(), store, name, rank=ranks.rank, world_size=ranks.world_size, console=console)
+            predict(
+                benchmark,
+                make(),
+                store,
+                name,
+                rank=ranks.rank,
+                world_size=ranks.world_size,
+                console=console,
+                describe=RunningPCK(protocol, benchmark.name) if ranks.first else None,
+            )
         if not ranks.first:
             return 0
         if ranks.world_size > 1:

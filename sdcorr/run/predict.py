@@ -64,6 +64,7 @@ def predict(
     rank: int = 0,
     world_size: int = 1,
     console: Console | None = None,
+    describe: Callable[[UnitRecord], str] | None = None,
 ) -> tuple[Failure, ...]:
     """Predicts all pairs that the store does not have yet, and saves each source image when it is done.
 
@@ -79,6 +80,8 @@ def predict(
         rank: which share of the work is done here.
         world_size: the number of shares.
         console: where the progress of this share is printed, and the time that it will take; None to be silent.
+        describe: is given every whole record of this share, those found and those made, and says in a few words what
+            stands beside the progress.
 
     Returns:
         The failures among this rank's pairs, old and new.
@@ -92,6 +95,8 @@ def predict(
         record = still_good(benchmark, store, name, unit)
         if is_whole(unit, record):
             failures += record.failures
+            if describe:
+                describe(record)
         else:
             waiting.append((unit, record))
     title = name if world_size == 1 else f"{name}, share {rank + 1} of {world_size}"
@@ -100,7 +105,7 @@ def predict(
             record = complete(benchmark, method, unit, record)
             store.save(record)
             failures += record.failures
-            advance(unit.cost)
+            advance(unit.cost, describe(record) if describe else "")
     return tuple(failures)
 
 
@@ -182,20 +187,23 @@ def _unreadable(benchmark: Benchmark, keys: Iterable[str]) -> dict[str, str]:
 
 
 @contextmanager
-def _progress(console: Console | None, name: str, costs: Sequence[float]) -> Iterator[Callable[[float], None]]:
-    """A bar with the time left in a terminal, a line a minute elsewhere; yields what to call after a unit."""
+def _progress(console: Console | None, name: str, costs: Sequence[float]) -> Iterator[Callable[[float, str], None]]:
+    """A bar with the time left in a terminal, a line a minute elsewhere; yields what to call after a unit.
+
+    That takes the unit's cost, and a few words about what has been found so far.
+    """
     if console is None or not costs:
-        yield lambda cost: None
+        yield lambda cost, words: None
         return
     columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[units]}")]
     columns += [TimeElapsedColumn(), TimeRemainingColumn()]
     start = spoken = time.monotonic()
     count, work = 0, 0.0
 
-    def advance(cost: float) -> None:
+    def advance(cost: float, words: str) -> None:
         nonlocal spoken, count, work
         count, work, now = count + 1, work + cost, time.monotonic()
-        units = f"{count}/{len(costs)} source images"
+        units = f"{count}/{len(costs)} source images" + (f", {words}" if words else "")
         bar.update(task, advance=cost, units=units)
         if not console.is_terminal and (now - spoken > LINE_EVERY or count == len(costs)):
             spoken, minutes = now, (now - start) * (sum(costs) - work) / max(work, 1) / 60

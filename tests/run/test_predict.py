@@ -230,6 +230,20 @@ class TestProgress:
         predict(FakeBenchmark(), FakeMethod(), PredictionStore(tmp_path), "fake", rank=1, world_size=3, console=console)
         assert "fake, share 2 of 3: 1/1 source images" in text.getvalue()
 
+    def test_what_is_said_of_the_records_so_far_stands_beside_it(self, tmp_path):
+        seen, store = [], PredictionStore(tmp_path)
+
+        def describe(record):
+            seen.append(record.source)
+            return f"{len(seen)} seen"
+
+        for _ in range(2):  # the second time all are found
+            text = io.StringIO()
+            console = Console(file=text, width=100)
+            predict(FakeBenchmark(), FakeMethod(), store, "fake", console=console, describe=describe)
+            assert ("fake: 4/4 source images, 4 seen, about" in text.getvalue()) == (len(seen) == 4)
+        assert sorted(seen) == sorted("abcd" * 2)
+
     def test_a_bar_in_a_terminal(self, tmp_path):
         text = io.StringIO()
         console = Console(file=text, force_terminal=True, width=100)
