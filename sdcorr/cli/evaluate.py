@@ -32,6 +32,7 @@ from sdcorr.run.predict import finish, predict
 from sdcorr.run.processes import launch
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.protocols import Protocol, protocol_named
+from sdcorr.scoring.running import RunningPCK
 from sdcorr.scoring.summary import write_summary
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
             watchers.append(tracking.Watch(benchmark, cfg.logger, logger))
         methods = {entry.name: partial(getattr, entry, "method") for entry in entries}
         for name, make in methods.items():
-            predict(benchmark, make, store, name, rank=ranks.rank, world_size=ranks.world_size, console=console)
+            so_far = RunningPCK(protocol, benchmark.name) if ranks.first else None
+            share = {"rank": ranks.rank, "world_size": ranks.world_size}
+            predict(benchmark, make, store, name, **share, console=console, describe=so_far)
         if not ranks.first:
             return 0
         store.note_methods(list(methods))

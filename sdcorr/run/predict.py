@@ -38,6 +38,7 @@ def predict(
     rank: int = 0,
     world_size: int = 1,
     console: Console | None = None,
+    describe: Callable[[UnitRecord], str] | None = None,
 ) -> tuple[Failure, ...]:
     """Predicts all pairs that the store does not have yet, and saves each source image when it is done.
 
@@ -54,6 +55,8 @@ def predict(
         world_size: the number of shares.
         console: where it is said how far this share is, how long it will take, and how many pairs have other pictures
             now; None to be silent.
+        describe: is given every whole record of this share, those found and those made, and says in a few words what
+            stands beside the progress.
 
     Returns:
         The failures among this rank's pairs, old and new.
@@ -65,6 +68,9 @@ def predict(
     found = [(unit, *done(benchmark, store, name, unit)) for unit in units]
     failures = [failure for unit, record, _ in found if is_whole(unit, record) for failure in record.failures]
     waiting = [(unit, record) for unit, record, _ in found if not is_whole(unit, record)]
+    for unit, record, _ in found if describe else ():
+        if is_whole(unit, record):
+            describe(record)
     title = name if world_size == 1 else f"{name}, share {rank + 1} of {world_size}"
     if console and (changed := sum(len(repainted) for _, _, repainted in found)):
         number = "1 pair is" if changed == 1 else f"{changed:,} pairs are"
@@ -78,7 +84,7 @@ def predict(
             record = complete(benchmark, method, unit, record, store.pairs)
             store.save(record)
             failures += record.failures
-            advance(unit.cost)
+            advance(unit.cost, describe(record) if describe else "")
     return tuple(failures)
 
 

@@ -13,7 +13,7 @@ LINE_EVERY = 60.0  # seconds between lines of progress where there is no termina
 
 
 @contextmanager
-def progress(console: Console | None, name: str, costs: Sequence[float]) -> Iterator[Callable[[float], None]]:
+def progress(console: Console | None, name: str, costs: Sequence[float]) -> Iterator[Callable[[float, str], None]]:
     """Shows how far a loop over source images is, and the time that is left.
 
     Args:
@@ -22,20 +22,20 @@ def progress(console: Console | None, name: str, costs: Sequence[float]) -> Iter
         costs: the expected work of each source image, in any unit.
 
     Yields:
-        What to call with a source image's cost when it is done.
+        What to call with a source image's cost when it is done, and a few words about what was found so far.
     """
     if console is None or not costs:
-        yield lambda cost: None
+        yield lambda cost, words: None
         return
     columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[units]}")]
     columns += [TimeElapsedColumn(), TimeRemainingColumn()]
     start = spoken = time.monotonic()
     count, work = 0, 0.0
 
-    def advance(cost: float) -> None:
+    def advance(cost: float, words: str) -> None:
         nonlocal spoken, count, work
         count, work, now = count + 1, work + cost, time.monotonic()
-        units = f"{count}/{len(costs)} source images"
+        units = f"{count}/{len(costs)} source images" + (f", {words}" if words else "")
         bar.update(task, advance=cost, units=units)
         if not console.is_terminal and (now - spoken > LINE_EVERY or count == len(costs)):
             spoken, minutes = now, (now - start) * (sum(costs) - work) / max(work, 1) / 60
