@@ -78,7 +78,7 @@ def reduced_unet(family: str) -> dict[str, Any]:
 
 def reduced_vae(family: str) -> dict[str, Any]:
     """The configuration of its VAE, 1/8 as wide."""
-    vae = SDXL_VAE if "xl" in FAMILIES[family].structure else SD_VAE
+    vae = SDXL_VAE if FAMILIES[family].structure in ("sdxl", "ssd_1b") else SD_VAE
     levels = 3 if family == "toybox" else 4
     return dict(vae) | {
         "block_out_channels": (16, 32, 64, 64)[:levels],

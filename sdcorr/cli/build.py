@@ -214,7 +214,7 @@ def run_folder(cfg: DictConfig, config: dict[str, Any]) -> Path:
 def _model(cfg: DictConfig, **changes: Any) -> tuple[tuple[str, Any], ...]:
     """What `FrozenDiffusion.load` is told, as something that can be compared."""
     told = OmegaConf.to_container(cfg.model, resolve=True) | changes
-    told = {name: value for name, value in told.items() if name not in ("name", "transfer_layers")}
+    told = {name: value for name, value in told.items() if name not in ("name", "methods", "transfer_layers")}
     path = str(MODEL_FOLDER) if told["path"] == "toybox" else told["path"]
     return tuple(sorted((told | {"path": path, "layers": tuple(told["layers"])}).items()))
 

@@ -57,6 +57,7 @@ def _or_null(kind: Kind) -> Kind:
 
 
 PATH = _is_text, "a path, with ./ before a name that looks like a number"
+TEXT = _is_text, "a word"
 LAYERS = _is_list_of_text, "a list of layers, such as [up_blocks.1.attentions.0]"
 SWITCH = (lambda value: isinstance(value, bool)), "true or false"
 KINDS: dict[str, Kind] = {
@@ -67,6 +68,9 @@ KINDS: dict[str, Kind] = {
     "dataset.root": PATH,
     "dataset.pairs": _or_null(PATH),
     "model.path": PATH,
+    "model.revision": _or_null(TEXT),
+    "model.variant": _or_null(TEXT),
+    "model.unet": _or_null(PATH),
     "model.layers": LAYERS,
     "model.transfer_layers": _or_null(LAYERS),
     "model.image_size": _or_null(_whole(1)),

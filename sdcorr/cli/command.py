@@ -17,6 +17,7 @@ from hydra.errors import ConfigCompositionException, HydraException, Instantiati
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from sdcorr.cli import model_settings  # noqa: F401  registers what configs/model needs
 from sdcorr.cli.checks import check
 from sdcorr.errors import UserError
 

@@ -31,7 +31,7 @@ def what_lies_there(place: Layout) -> str:
         kind = place.read(place.fetch("model_index.json")).get("_class_name")
         return f"is a {kind} without unet/config.json"
     if len(weights) == 1:
-        return f"is a folder that holds a single file: give model.path={place.fetch(weights[0])}, or"
+        return f"holds a single file: give the path of its {weights[0]} as model.path, or"
     if weights:
         return f"is a folder with the files {', '.join(weights)}: give the path of one of them as model.path, or"
     return "holds no model, for it has no unet/ and no vae/"

@@ -57,7 +57,7 @@ class HubModel(Layout):
         Raises:
             UserError: if the hub cannot be reached, or has no such model for this user.
         """
-        self.name = name
+        self.name, self._revision = name, revision
         try:
             model = HfApi().model_info(name, revision=revision, timeout=_PATIENCE)
         except (HTTPError, OSError) as error:  # of httpx, and of the hub's client
@@ -80,7 +80,7 @@ class HubModel(Layout):
         try:
             if file.endswith(".json"):
                 disable_progress_bars()
-            return Path(hf_hub_download(self.name, file, revision=self.commit))
+            return Path(hf_hub_download(self.name, file, revision=self._revision))
         except GatedRepoError as error:
             raise UserError(
                 f"{self.name} is gated: accept its terms on https://huggingface.co/{self.name} and log in with "

@@ -20,7 +20,7 @@ from sdcorr.errors import UserError
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-_UNET, _VAE, _AVERAGED = "model.diffusion_model.", "first_stage_model.", "model_ema."
+_UNET, _VAE = "model.diffusion_model.", "first_stage_model."
 _HEAD_WIDTH = 64  # of every head in Stable Diffusion 2.x and XL; 1.x has 8 heads
 _FIRST_FAMILY = {"sd1": "sd14", "sd2": "sd21", "sdxl": "sdxl", "ssd_1b": "ssd_1b"}  # if the user names none
 _FOREIGN = {  # part of a name -> what a file with such tensors is
@@ -53,7 +53,7 @@ class SingleFile(Place):
     def configs(self) -> Configs:
         """See `Place`."""
         shapes = read_shapes(self.path)
-        if not any(name.startswith(_UNET) for name in shapes):
+        if not any(name.startswith(f"{_UNET}input_blocks.") for name in shapes):
             raise UserError(f"{self.name} is {_what_else(shapes)}: {INSTEAD}.")
         if not any(name.startswith(_VAE) for name in shapes):
             raise UserError(f"{self.name} is a UNet without a VAE, which makes latents of images: {INSTEAD}.")
@@ -119,7 +119,7 @@ def _unet_config(shapes: Shapes, structure: str, sample_size: int) -> Config:
         "attention_head_dim": heads if isinstance(heads, int) else [width // _HEAD_WIDTH for width in channels],
     }
     label = shapes.get(f"{_UNET}label_emb.0.0.weight")
-    if label is not None and any(name.startswith("conditioner.") for name in shapes):
+    if label is not None and (len(channels) == 3 or any(name.startswith("conditioner.") for name in shapes)):  # XL
         config |= {"addition_embed_type": "text_time", "projection_class_embeddings_input_dim": label[1]}
     elif label is not None:
         config |= {"class_embed_type": "projection"}

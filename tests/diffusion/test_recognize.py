@@ -18,7 +18,7 @@ def configs(family: str, **unet: Any) -> dict[str, dict[str, Any]]:
     of = FAMILIES[family]
     guided = {"time_cond_proj_dim": 256} if of.guided else {}
     size = {"sample_size": of.side // (4 if family == "toybox" else 8)}
-    vae = dict(SDXL_VAE if "xl" in of.structure or "ssd" in of.structure else SD_VAE)
+    vae = dict(SDXL_VAE if of.structure in ("sdxl", "ssd_1b") else SD_VAE)
     if family == "toybox":
         vae = models.reduced_vae(family)
     return {
