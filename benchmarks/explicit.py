@@ -11,7 +11,7 @@ from diffusers.models.attention_processor import Attention, AttnProcessor
 from torch import Tensor
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.attention import choose_heads, last_layer, module_path, split_heads
+from sdcorr.diffusion.attention import choose_heads, cross_attention_paths, resolve_layers, split_heads
 from sdcorr.prompt.settings import PromptSettings
 
 
@@ -74,14 +74,15 @@ class MapReader:
         if explicit:
             backbone.vae.set_attn_processor(AttnProcessor())  # diffusers' own that forms the matrix
         self._unet = backbone.unet
-        layers = {f"{module_path(layer)}.processor": layer for layer in backbone.layers}
-        last = last_layer(backbone.layers)
+        paths = cross_attention_paths(self._unet)  # in order of execution
+        read = [layer.paths[0] for layer in resolve_layers(backbone.layers, paths)]  # of one transformer block each
+        last = max(read, key=paths.index)
         processors = {
-            name: _Attend(settings, explicit=explicit, reads=name in layers, stop=stop and layers.get(name) == last)
-            for name in self._unet.attn_processors
+            f"{path}.processor": _Attend(settings, explicit=explicit, reads=path in read, stop=stop and path == last)
+            for path in (name.removesuffix(".processor") for name in self._unet.attn_processors)
         }
         self._unet.set_attn_processor(dict(processors))
-        self._readers = [processors[name] for name in layers]
+        self._readers = [processors[f"{path}.processor"] for path in read]
 
     def read(self, noisy: Tensor, timestep: int, embeddings: Tensor) -> list[Tensor]:
         """Read the cross-attention maps of one token, differentiable in the embeddings.

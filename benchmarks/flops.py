@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sdcorr.datasets.base import Pair, SourceUnit, group_by_source
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.attention import cross_attention_layers, module_path
+from sdcorr.diffusion.attention import cross_attention_paths
 from sdcorr.methods.prompt import match_unit
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import FastMatcher
@@ -93,7 +93,7 @@ def part_flops(model: Model) -> PartFlops:
     with FlopCounterMode(display=False) as encode:
         cut.encode(image)
     with FlopCounterMode(display=False) as to_the_end:
-        whole.unet(noisy, torch.zeros((), device="meta"), embedding)
+        whole.features(noisy, 0, embedding.detach(), ["conv_out"])
     counts = (to_the_end, forward, backward, _count_prelude(whole, noisy, embedding), encode)
     return PartFlops(*(count.get_total_flops() for count in counts))
 
@@ -102,10 +102,10 @@ def _count_prelude(backbone: FrozenDiffusion, noisy: Tensor, embedding: Tensor) 
     def stop(module: nn.Module, inputs: object) -> None:
         raise _FirstCrossAttention
 
-    first = module_path(cross_attention_layers(backbone.unet)[0])
+    first = cross_attention_paths(backbone.unet)[0]
     backbone.unet.get_submodule(first).register_forward_pre_hook(stop)
     with FlopCounterMode(display=False) as count, suppress(_FirstCrossAttention):
-        backbone.unet(noisy, torch.zeros((), device="meta"), embedding)
+        backbone.features(noisy, 0, embedding.detach(), ["conv_out"])
     return count
 
 
@@ -261,7 +261,7 @@ def report(model: Model, cases: Sequence[Case]) -> tuple[dict[str, object], str]
 def main() -> None:
     """Read the command line, count, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="sd14", help="sd14, golden, toybox or a folder")
+    parser.add_argument("--model", default="sd14", help="sd14 or another family, golden, toybox or a folder")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     args = parser.parse_args()
     plain, page = report(model_named(args.model), CASES)

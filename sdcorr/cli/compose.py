@@ -8,7 +8,8 @@ What a choice brings, weakest first:
     configs/experiment/<name>.yaml
     the command line
 
-A data set of photographs brings `model=sd14` with it, unless a model is named. `methods` lists what an evaluation runs:
+A data set of photographs brings `model=sd14` with it, and `model.path` the family of the model that lies there, unless
+a model is named. `methods` lists what an evaluation runs:
 names of configs/method, or a method with other settings, `{method: prompt, restarts: 1, model: {layers: [...]}}`;
 without `method` these are changes of the first, the subject. `method.NAME=VALUE` sets the subject's settings.
 """
@@ -27,6 +28,7 @@ from hydra.errors import ConfigCompositionException, HydraException, Instantiati
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from sdcorr.cli import model_settings  # noqa: F401  registers what configs/model refers to
 from sdcorr.cli.checks import check
 from sdcorr.cli.configs import CONFIGS, choices
 from sdcorr.cli.paths import expand, spelled
@@ -75,7 +77,8 @@ def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         chosen = [override for override in said if _is_choice(override)]
         plain = hydra.compose(config_name, [str(each.input_line) for each in chosen], return_hydra_config=True)
-        implied = list(_implied(plain, {str(each.key_or_group) for each in chosen}))
+        path = next((str(each.value()) for each in said if each.key_or_group == "model.path"), None)
+        implied = list(_implied(plain, {str(each.key_or_group) for each in chosen}, path if path != "toybox" else None))
         cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
     groups = dict(cfg.hydra.runtime.choices)
     with open_dict(cfg):
@@ -132,18 +135,25 @@ def _is_choice(override: Override) -> bool:
     return key == "methods" or (CONFIGS / key).is_dir()
 
 
-def _implied(cfg: DictConfig, named: set[str]) -> Iterator[str]:
+def _implied(cfg: DictConfig, named: set[str], path: str | None) -> Iterator[str]:
     """The choices that others bring with them.
 
     Args:
         cfg: composed of the choices alone.
         named: groups that the user has chosen from.
+        path: `model.path`, if the user gives it: what lies there says which family it is of.
     """
     chosen = cfg.hydra.runtime.choices
     if "methods" in cfg and "method" not in named and (first := _method_of(cfg.methods, "")) not in ("", chosen.method):
         yield f"method={first}"
     dataset = chosen.get("dataset")
-    if dataset and "model" not in named and dataset not in WITH_THE_DEFAULT_MODEL:
+    if "model" in named:
+        return
+    if path is not None:
+        from sdcorr.diffusion.files import find_model  # which imports torch
+
+        yield f"model={find_model(path).recognized.family}"
+    elif dataset and dataset not in WITH_THE_DEFAULT_MODEL:
         yield f"model={PHOTOGRAPHS_NEED}"
 
 

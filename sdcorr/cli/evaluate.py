@@ -74,6 +74,9 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         store.claim_run(build.run_identity(cfg, benchmark), benchmark)
         for entry in entries:
             store.claim(entry.name, entry.claim())
+        readers = [entry for entry in entries if entry.kind.reads_model]
+        if readers and (what := readers[0].resources.describe_model()):
+            console.print(what, markup=False, highlight=False, soft_wrap=True)
         if notice := build.ahead(cfg, benchmark, entries):
             console.print(notice, markup=False, highlight=False, soft_wrap=True)
         logger = None

@@ -22,41 +22,78 @@ from sdcorr.errors import UserError
 Heads = Literal["last_half", "all"] | Sequence[int]
 
 _STAGES = ("down_blocks", "mid_block", "up_blocks")  # order of execution; the module tree has another one
-_FIRST_TRANSFORMER_BLOCK = ".transformer_blocks.0.attn2"
+_BLOCK = ".transformer_blocks."  # an attention of Stable Diffusion 1.x and 2.x has one of them, of SDXL up to ten
 
 
 class LastLayerRead(Exception):
     """Raised inside the UNet when the last layer is read: nothing after it is wanted."""
 
 
-@dataclass
-class Reading:
-    """One forward pass: what to keep of a layer that is read, and what was kept so far by layer name.
+@dataclass(frozen=True)
+class Layer:
+    """Cross-attention that is read as one map: of one transformer block, or the mean over those of an attention.
 
     Attributes:
-        keep: (attn, attention query (B, all heads, h*w, d), key (B, all heads, T, d)) -> what is kept of the layer.
-        kept: layer -> what `keep` returned.
+        name: `up_blocks.0.attentions.1`, or `up_blocks.0.attentions.1.transformer_blocks.3` for one of its blocks.
+        paths: full paths of the attention modules in the UNet, in order of execution.
     """
 
-    keep: Callable[[Attention, Tensor, Tensor], Tensor]
+    name: str
+    paths: tuple[str, ...]
+
+
+Keep = Callable[[Attention, Tensor, Tensor], Tensor]  # of (attn, query (B, H, h*w, d), key (B, H, T, d)), all heads
+
+
+@dataclass
+class _Reading:
+    """One forward pass: what to keep of an attention that is read, and what was kept so far by its path."""
+
+    keep: Keep
     kept: dict[str, Tensor] = field(default_factory=dict)
 
 
 class AttentionTap:
-    """Attention processors for the layers that are read, and the reading under way (none: they only attend)."""
+    """Attention processors for the layers that are read.
 
-    def __init__(self, unet: UNet2DConditionModel, layers: Sequence[str]):
-        self.reading: Reading | None = None
+    Attributes:
+        paths: of all attention modules that are read, in order of execution.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel, layers: Sequence[Layer]):
+        """
+        Args:
+            unet: gets the processors.
+            layers: that are read.
+        """
+        self.paths = sorted({path for layer in layers for path in layer.paths}, key=_execution_order)
+        self.reading: _Reading | None = None  # none: the layers only attend
+        self._layers = layers
         processors = unet.attn_processors
-        for layer in layers:
-            key = f"{module_path(layer)}.processor"
-            processors[key] = _TappedAttention(layer, self, is_last=layer == last_layer(layers))
+        for path in self.paths:
+            processors[f"{path}.processor"] = _TappedAttention(path, self, is_last=path == self.paths[-1])
         unet.set_attn_processor(processors)
+
+    def read(self, keep: Keep, run: Callable[[], object]) -> list[list[Tensor]]:
+        """What is kept of each layer, block by block, while the UNet runs up to the last of them.
+
+        Args:
+            keep: what to keep of an attention.
+            run: calls the UNet once.
+        """
+        reading = self.reading = _Reading(keep)
+        try:
+            run()
+        except LastLayerRead:
+            pass
+        finally:
+            self.reading = None
+        return [[reading.kept[path] for path in layer.paths] for layer in self._layers]
 
 
 @dataclass(frozen=True)
 class _TappedAttention:
-    layer: str
+    path: str
     tap: AttentionTap
     is_last: bool
 
@@ -73,7 +110,7 @@ class _TappedAttention:
         key = split_heads(attn.to_k(encoder_hidden_states), attn.heads)  # (B, heads, T, d)
         reading = self.tap.reading
         if reading is not None:
-            reading.kept[self.layer] = reading.keep(attn, query, key)
+            reading.kept[self.path] = reading.keep(attn, query, key)
             if self.is_last:
                 raise LastLayerRead
         value = split_heads(attn.to_v(encoder_hidden_states), attn.heads)
@@ -106,6 +143,11 @@ def token_column(query: Tensor, key: Tensor, token: int, scale: float) -> Tensor
     return scores.softmax(-1)[..., token]
 
 
+def mean_map(blocks: Sequence[Tensor]) -> Tensor:
+    """The mean of the maps of a layer's transformer blocks, each (B, H, h, w)."""
+    return blocks[0] if len(blocks) == 1 else torch.stack(tuple(blocks)).mean(0)
+
+
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """(B, N, heads * d) -> (B, heads, N, d)."""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
@@ -129,45 +171,57 @@ def choose_heads(heads: Heads, count: int) -> slice | list[int]:
     return list(heads)
 
 
-def cross_attention_layers(unet: UNet2DConditionModel) -> list[str]:
-    """Names of the cross-attention layers in order of execution.
-
-    A name is the layer's module path; the path's end for a first transformer block (the only one in SD 1.x and
-    2.x) is left away: "up_blocks.1.attentions.0".
-    """
-    paths = [name for name, _ in unet.named_modules() if name.endswith(".attn2")]
-    return sorted((path.removesuffix(_FIRST_TRANSFORMER_BLOCK) for path in paths), key=_execution_order)
+def cross_attention_paths(unet: UNet2DConditionModel) -> list[str]:
+    """Full paths of the cross-attention modules, in order of execution."""
+    return sorted((name for name, _ in unet.named_modules() if name.endswith(".attn2")), key=_execution_order)
 
 
-def resolve_layers(names: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
-    """Each name (module path or short form) as its short form.
+def cross_attention_layers(paths: Sequence[str]) -> list[Layer]:
+    """The attentions that the modules belong to, in order of execution: each stands for all its transformer blocks."""
+    layers: dict[str, list[str]] = {}
+    for path in paths:
+        layers.setdefault(path.partition(_BLOCK)[0], []).append(path)
+    return [Layer(name, tuple(blocks)) for name, blocks in layers.items()]
+
+
+def resolve_layers(names: Sequence[str], paths: Sequence[str]) -> tuple[Layer, ...]:
+    """The layers that names and patterns mean.
+
+    Args:
+        names: of attentions, of transformer blocks of an attention, or full paths; `*` stands for any name or number
+            between two dots, as in `up_blocks.0.attentions.*`.
+        paths: of all cross-attention modules there are, in order of execution.
+
+    Returns:
+        The layers, those of a pattern in order of execution.
 
     Raises:
-        UserError: if a name fits none of the layers there are, or if no layer or one layer twice is asked for.
+        UserError: if a name or pattern fits none of the layers there are, or if no layer or one layer twice is meant.
     """
-    layers = tuple(name.removesuffix(_FIRST_TRANSFORMER_BLOCK) for name in names)
-    unknown = [name for name, layer in zip(names, layers, strict=True) if layer not in available]
-    if unknown:
-        raise UserError(
-            f"The UNet has no cross-attention layer {', '.join(unknown)}: choose from {', '.join(available)}."
-        )
-    if not layers or len(set(layers)) < len(layers):
-        raise UserError(
-            f"layers={list(names)} must name one layer or more, each once: choose from {', '.join(available)}."
-        )
-    return layers
+    attentions = cross_attention_layers(paths)
+    several = [path for each in attentions if len(each.paths) > 1 for path in each.paths]
+    blocks = [Layer(path.removesuffix(".attn2"), (path,)) for path in several]
+    known = {layer.name: layer for layer in (*attentions, *blocks)}
+    choice = ", ".join(layer.name for layer in attentions)
+    found: list[Layer] = []
+    for name in names:
+        fitting = [layer for short, layer in known.items() if _fits(name, layer, short)]
+        if not fitting:
+            raise UserError(f"The UNet has no cross-attention layer {name}: choose from {choice}.")
+        found += fitting
+    if not found or len(set(found)) < len(found):
+        raise UserError(f"layers={list(names)} must name one layer or more, each once: choose from {choice}.")
+    return tuple(found)
 
 
-def last_layer(layers: Sequence[str]) -> str:
-    """The layer that is executed last."""
-    return max(layers, key=_execution_order)
+def _fits(name: str, layer: Layer, short: str) -> bool:
+    """Whether a name or pattern means a layer; its only block is the attention itself."""
+    pattern = re.compile(re.escape(name).replace(r"\*", "[^.]+"))
+    only = layer.paths[0] if len(layer.paths) == 1 else short
+    return any(map(pattern.fullmatch, {short, only, only.removesuffix(".attn2")}))
 
 
-def module_path(layer: str) -> str:
-    """Full path of a layer's attention module in the UNet."""
-    return layer if layer.endswith(".attn2") else layer + _FIRST_TRANSFORMER_BLOCK
-
-
-def _execution_order(layer: str) -> tuple[int, ...]:
-    stage = _STAGES.index(layer.split(".")[0])
-    return (stage, *(int(number) for number in re.findall(r"\.(\d+)", module_path(layer))))
+def _execution_order(path: str) -> tuple[int, ...]:
+    """Where in a forward pass a module of the UNet has its turn, as something that can be compared."""
+    stage = _STAGES.index(path.split(".")[0])
+    return (stage, *(int(number) for number in re.findall(r"\.(\d+)", path)))

@@ -1,7 +1,8 @@
 """The frozen diffusion model: image -> latents -> cross-attention maps of named layers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import Literal
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -11,23 +12,24 @@ from torch import Tensor, nn
 from sdcorr.diffusion.attention import (
     AttentionTap,
     Heads,
-    LastLayerRead,
-    Reading,
+    Keep,
     choose_heads,
     cross_attention_layers,
-    last_layer,
-    module_path,
+    cross_attention_paths,
+    mean_map,
     resolve_layers,
     split_heads,
     token_map,
 )
 from sdcorr.diffusion.compiled import compile_parts
+from sdcorr.diffusion.conditioning import Conditioning
 from sdcorr.diffusion.features import find_block, read_outputs
-from sdcorr.diffusion.fingerprint import identity_in_memory, identity_of
+from sdcorr.diffusion.files import ModelFiles, find_model
+from sdcorr.diffusion.fingerprint import identity_in_memory, identity_of_files
 from sdcorr.diffusion.loading import load_parts
-from sdcorr.diffusion.precision import Float32Mode, Precision, weights_dtype
+from sdcorr.diffusion.parts import pixels_per_latent, standard_latents
+from sdcorr.diffusion.precision import Float32Mode, Precision, settle
 from sdcorr.diffusion.truncate import drop_unreached
-from sdcorr.errors import UserError
 
 
 class FrozenDiffusion(nn.Module):
@@ -36,8 +38,9 @@ class FrozenDiffusion(nn.Module):
     All that the method needs to know of the model (tokens, widths, sizes, scaling) is read from it.
 
     Attributes:
-        layers: names of the cross-attention layers that are read, in the order of their maps.
-        all_layers: those that there were before anything was cut, in order of execution.
+        layers: names of the cross-attention layers that are read, in the order of their maps: of attentions, whose
+            map is the mean over their transformer blocks, or of single blocks.
+        all_layers: the attentions that there were before anything was cut, in order of execution.
         tokens: T, length of a prompt embedding.
         width: D, width of a prompt embedding.
         image_size: S, side in pixels of the square image.
@@ -63,23 +66,23 @@ class FrozenDiffusion(nn.Module):
         compile: bool = False,
     ):
         super().__init__()
-        self.all_layers = tuple(cross_attention_layers(unet))
-        self.layers = resolve_layers(layers, self.all_layers)
+        paths = cross_attention_paths(unet)
+        self.all_layers = tuple(layer.name for layer in cross_attention_layers(paths))
+        self._layers = resolve_layers(layers, paths)
+        self.layers = tuple(layer.name for layer in self._layers)
         self.tokens = tokens
         self.width: int = unet.config.cross_attention_dim
         self.latent_channels: int = unet.config.in_channels
         self.prediction_type = prediction_type
-        self._loaded_from: tuple[str, str | None] | None = None  # path or hub id, and revision
-        factor = 2 ** (len(vae.config.block_out_channels) - 1)
-        self.image_size = image_size or unet.config.sample_size * factor
-        if self.image_size % factor:
-            raise UserError(f"image_size={image_size} must be a multiple of {factor}, the VAE's pixels per latent.")
-        self.latent_size = self.image_size // factor
+        self._files: ModelFiles | None = None  # which it was loaded from
+        self.image_size = image_size or unet.config.sample_size * pixels_per_latent(vae)
+        self.latent_size = self.image_size // pixels_per_latent(vae)
         self.register_buffer("alphas_cumprod", alphas_cumprod.float(), persistent=False)
         vae.decoder = vae.post_quant_conv = None
         self.vae, self.unet = vae, unet
+        self._conditioning = Conditioning(unet, self.image_size).to(unet.device)
         self.requires_grad_(False).eval()
-        self._tap = AttentionTap(unet, self.layers)
+        self._tap = AttentionTap(unet, self._layers)
         self.precision = precision
         self._float32 = Float32Mode(precision)
         if channels_last:  # the first convolution turns what comes in; not the VAE, whose GroupNorm then errs on CPUs
@@ -87,33 +90,40 @@ class FrozenDiffusion(nn.Module):
         self._dropped = drop_unreached(unet, self._dry_run) if truncate else ()
         self._compiled = compile
         if compile:
-            compile_parts(unet, [module_path(layer) for layer in self.layers])
+            compile_parts(unet, self._tap.paths)
 
     @classmethod
     def load(
         cls,
         name: str,
         *,
-        layers: Sequence[str],
+        layers: Sequence[str] | None = None,
         device: str | torch.device = "cpu",
-        precision: Precision = "fp32",
+        precision: Precision | Literal["auto"] = "fp32",
+        family: str | None = None,
         revision: str | None = None,
+        variant: str | None = None,
+        unet: str | None = None,
         tokens: int | None = None,
         image_size: int | None = None,
         truncate: bool = True,
         channels_last: bool = False,
         compile: bool = False,
     ) -> "FrozenDiffusion":
-        """Load a model from the Hugging Face hub, or from a folder in the diffusers layout.
+        """Load a model; what cannot be read is refused before any weight of it is read or fetched.
 
         Args:
-            name: hub id, or path of a folder with vae/ and unet/; scheduler/, tokenizer/ and text_encoder/ are
-                looked at if they are there (Stable Diffusion's schedule and 77 tokens if not).
-            layers: cross-attention layers to read, e.g. "up_blocks.1.attentions.0".
+            name: hub id, a folder in the diffusers layout, or a single file (.safetensors or .ckpt).
+            layers: cross-attention layers to read, e.g. "up_blocks.1.attentions.0", or patterns; by default those that
+                suit the model's family.
             device: where the model will live.
-            precision: of the network: "fp32", "bf16" (weights and activations), or "tf32" (float32 whose products a GPU
-                rounds to TensorFloat-32). Latents, embeddings, the softmax that is read and maps are float32 proper.
+            precision: of the network: "fp32", "bf16" (weights and activations), "tf32" (float32 whose products a GPU
+                rounds to TensorFloat-32), or "auto". Latents, embeddings, the softmax that is read and maps are float32
+                proper.
+            family: of sdcorr/diffusion/families.py, which a single file does not always say.
             revision: branch, tag or commit on the hub.
+            variant: of the weights, e.g. "fp16" or "non_ema"; by default the full ones, or those there are.
+            unet: weights in place of the UNet's own: a file, or a folder with them.
             tokens: length of a prompt embedding, if not the model's own.
             image_size: side in pixels of the square image, if not the one that the model was trained for.
             truncate: drop what runs after the last of `layers`; changes no map and no gradient.
@@ -121,23 +131,36 @@ class FrozenDiffusion(nn.Module):
             compile: let torch.compile fuse the UNet's blocks at the first passes; changes speed, and rounding.
 
         Raises:
-            UserError: if the weights cannot be had, a layer or the precision does not exist, or a size does not fit.
+            UserError: if the model cannot be read or had, a layer or the precision does not exist, or a size does not
+                fit.
         """
-        vae, unet, schedule, own_tokens = load_parts(name, revision, weights_dtype(precision))
+        found = find_model(
+            name,
+            revision=revision,
+            variant=variant,
+            unet=unet,
+            family=family,
+            layers=layers,
+            image_size=image_size,
+            tokens=tokens,
+        )
+        what = found.recognized
+        settled = settle(precision, torch.device(device), what.large)
+        vae, network, schedule = load_parts(found, settled)
         model = cls(
             vae,
-            unet,
-            layers=layers,
+            network,
+            layers=[layer.name for layer in what.layers],
             alphas_cumprod=schedule.alphas_cumprod,
-            prediction_type=schedule.config.prediction_type,
-            tokens=tokens or own_tokens,
-            image_size=image_size,
+            prediction_type=what.prediction,
+            tokens=what.tokens,
+            image_size=what.side,
             truncate=truncate,
-            precision=precision,
+            precision=settled,
             channels_last=channels_last,
             compile=compile,
         )
-        model._loaded_from = (name, revision)
+        model._files = found
         return model.to(device)
 
     @property
@@ -147,8 +170,8 @@ class FrozenDiffusion(nn.Module):
 
     def identity(self) -> dict[str, str]:
         """What the model is wherever it came from: digests by part, see `sdcorr.diffusion.fingerprint.identity`."""
-        if self._loaded_from:
-            return identity_of(*self._loaded_from)
+        if self._files:
+            return identity_of_files(self._files.files, self._files.commit)
         return identity_in_memory({"unet": self.unet, "vae": self.vae}, self.alphas_cumprod)
 
     @torch.no_grad()
@@ -164,7 +187,7 @@ class FrozenDiffusion(nn.Module):
         pixels = (images.to(self.device) * 2 - 1).to(self.vae.dtype)
         with self._float32:
             mean = self.vae.encode(pixels).latent_dist.mean.float()
-        return (mean - (self.vae.config.shift_factor or 0.0)) * self.vae.config.scaling_factor
+        return standard_latents(mean, self.vae)
 
     def add_noise(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
         """sqrt(a) * latents + sqrt(1 - a) * noise, a being the schedule's cumulative alpha at `timestep`."""
@@ -195,7 +218,7 @@ class FrozenDiffusion(nn.Module):
             query, key = self._float32.way_out(query), self._float32.way_out(key)
             return token_map(query[:, chosen], key[:, chosen], token, attn.scale)
 
-        return self._read(keep, noisy, timestep, embeddings)
+        return [mean_map(blocks) for blocks in self._read(keep, noisy, timestep, embeddings)]
 
     @torch.no_grad()
     def attention_queries(
@@ -210,7 +233,8 @@ class FrozenDiffusion(nn.Module):
             heads: "last_half", "all", or their numbers.
 
         Returns:
-            For each of `layers` (B, heads, h_l * w_l, d_l) in the UNet's dtype, without gradient.
+            For each of `layers` (B, blocks * heads, h_l * w_l, d_l) in the UNet's dtype, without gradient: the heads of
+            each of its transformer blocks, most layers having one.
 
         Raises:
             UserError: if a layer has not the heads that are asked for.
@@ -219,7 +243,7 @@ class FrozenDiffusion(nn.Module):
         def keep(attn: Attention, query: Tensor, key: Tensor) -> Tensor:
             return query[:, choose_heads(heads, attn.heads)].contiguous()  # a view would hold on to all heads
 
-        return self._read(keep, noisy, timestep, embeddings)
+        return [torch.cat(blocks, 1) for blocks in self._read(keep, noisy, timestep, embeddings)]
 
     def attend(
         self, queries: Sequence[Tensor], embeddings: Tensor, *, token: int = 1, heads: Heads = "last_half"
@@ -242,12 +266,17 @@ class FrozenDiffusion(nn.Module):
             UserError: if a layer has not the heads that are asked for.
         """
         inside = self._float32.way_in(embeddings).to(self.unet.dtype)
-        maps = []
-        for layer, query in zip(self.layers, queries, strict=True):
-            attn = self.unet.get_submodule(module_path(layer))
+
+        def read(path: str, query: Tensor) -> Tensor:
+            attn = self.unet.get_submodule(path)
             with self._float32:
                 key = self._float32.way_out(split_heads(attn.to_k(inside), attn.heads))  # (Q, all heads, T, d)
-            maps.append(token_map(query, key[:, choose_heads(heads, attn.heads)], token, attn.scale))
+            return token_map(query, key[:, choose_heads(heads, attn.heads)], token, attn.scale)
+
+        maps = []
+        for layer, query in zip(self._layers, queries, strict=True):
+            blocks = query.chunk(len(layer.paths), 1)
+            maps.append(mean_map([read(*block) for block in zip(layer.paths, blocks, strict=True)]))
         return maps
 
     @torch.no_grad()
@@ -266,30 +295,20 @@ class FrozenDiffusion(nn.Module):
         Raises:
             UserError: if a block does not exist, or was dropped by truncation.
         """
-        modules = {block: find_block(self.unet, block, self._dropped, last_layer(self.layers)) for block in blocks}
+        modules = {block: find_block(self.unet, block, self._dropped, self._tap.paths[-1]) for block in blocks}
         # Compiled parts do not call the hooks by which features are read.
         with torch.compiler.set_stance("force_eager") if self._compiled else nullcontext():
             return read_outputs(modules, lambda: self._forward(noisy, timestep, embeddings))
 
-    def _read(
-        self, keep: Callable[[Attention, Tensor, Tensor], Tensor], noisy: Tensor, timestep: int, embeddings: Tensor
-    ) -> list[Tensor]:
-        """Run the UNet up to the last layer that is read: what `keep` keeps of each of `layers`."""
-        reading = self._tap.reading = Reading(keep)
-        try:
-            self._forward(noisy, timestep, embeddings)
-        except LastLayerRead:
-            pass
-        finally:
-            self._tap.reading = None
-        return [reading.kept[layer] for layer in self.layers]
+    def _read(self, keep: Keep, noisy: Tensor, timestep: int, embeddings: Tensor) -> list[list[Tensor]]:
+        return self._tap.read(keep, lambda: self._forward(noisy, timestep, embeddings))
 
     def _forward(self, noisy: Tensor, timestep: int, embeddings: Tensor) -> None:
         dtype = self.unet.dtype
         time = torch.full((), timestep, device=noisy.device)  # an int would be copied to the device at every call
         inside = self._float32.way_in(embeddings).to(dtype)
         with self._float32:
-            self.unet(noisy.to(dtype), time, inside, return_dict=False)
+            self.unet(noisy.to(dtype), time, inside, **self._conditioning(len(noisy), dtype), return_dict=False)
 
     def _dry_run(self) -> None:
         """The smallest forward pass that reads every layer."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,51 +46,68 @@ def identity(folder: str | Path, files: Iterable[str] | None = None, commit: str
         UserError: if a file is missing, cannot be read, or is no JSON.
     """
     folder = Path(folder)
+    return identity_of_files({file: folder / file for file in (files_of(folder) if files is None else files)}, commit)
+
+
+def identity_of_files(files: Mapping[str, Path], commit: str | None = None) -> dict[str, str]:
+    """What a model is that is made of these files, wherever they lie.
+
+    Args:
+        files: role, such as `unet/config.json`, -> path; see `sdcorr.diffusion.files.ModelFiles.files`.
+        commit: of the hub.
+
+    Returns:
+        As `identity`.
+
+    Raises:
+        UserError: if a file cannot be read, or is no JSON.
+    """
     found: dict[str, str] = {}
     weights: dict[str, list[str]] = {}
-    for file in sorted(files_of(folder) if files is None else files):
-        part = str(Path(file).parent / "weights")
-        if file.endswith(INDEX):
-            weights.setdefault(part, []).append(value_digest(_read_json(folder / file)))
-        elif file.endswith(".json"):
-            found[file] = value_digest(_told(_read_json(folder / file)))
+    for role, path in sorted(files.items()):
+        part = str(Path(role).parent / "weights")
+        if role.endswith(INDEX):
+            weights.setdefault(part, []).append(value_digest(_read_json(path)))
+        elif role.endswith(".json"):
+            found[role] = value_digest(_told(_read_json(path)))
         else:
-            weights.setdefault(part, []).append(_file_digest(folder / file))
+            weights.setdefault(part, []).append(_file_digest(path))
     found |= {part: combined(digests) for part, digests in weights.items()}
     return dict(sorted(found.items())) | ({"commit": commit} if commit else {})
 
 
-def identity_of(name: str, revision: str | None = None) -> dict[str, str]:
+def identity_of(name: str, revision: str | None = None, networks: Sequence[str] = NETWORKS) -> dict[str, str]:
     """What the model in a folder is, or the one of the hub as far as it is on this machine.
 
     Args:
         name: path of a folder in the diffusers layout, or hub id.
         revision: branch, tag or commit on the hub.
+        networks: the folders of its networks.
 
     Raises:
         UserError: if it is not on this machine, or a file of it cannot be read.
     """
     if (folder := Path(os.path.expanduser(name))).is_dir():
-        return identity(folder)
-    if (snapshot := snapshot_of(name, revision)) is None:
+        return identity(folder, files_of(folder, networks))
+    if (snapshot := snapshot_of(name, revision, networks)) is None:
         raise UserError(f"The model {name!r} is not on this machine: load it once with a network, or give its folder.")
-    return identity(snapshot, commit=snapshot.name)
+    return identity(snapshot, files_of(snapshot, networks), snapshot.name)
 
 
-def snapshot_of(name: str, revision: str | None = None) -> Path | None:
+def snapshot_of(name: str, revision: str | None = None, networks: Sequence[str] = NETWORKS) -> Path | None:
     """The folder of a hub model on this machine, which is called by its commit; None if it was not fetched yet."""
-    found = try_to_load_from_cache(name, f"{NETWORKS[0]}/config.json", revision=revision)
+    found = try_to_load_from_cache(name, f"{networks[0]}/config.json", revision=revision)
     return Path(found).parents[1] if isinstance(found, str) else None
 
 
-def files_of(folder: Path) -> list[str]:
+def files_of(folder: Path, networks: Sequence[str] = NETWORKS) -> list[str]:
     """The files of a model folder that decide what it does, as diffusers chooses them.
 
     Raises:
-        UserError: if there is no configuration or no weights of one of NETWORKS.
+        UserError: if there is no configuration or no weights of one of the networks.
     """
     files = [file for file in OPTIONAL if (folder / file).is_file()]
-    for part in NETWORKS:
+    for part in networks:
         config = f"{part}/config.json"
         weights = _weights(folder / part)
         if not (folder / config).is_file() or not weights:

@@ -28,8 +28,23 @@ def weights_dtype(precision: Precision) -> torch.dtype:
         UserError: if there is no such precision.
     """
     if precision not in get_args(Precision):
-        raise UserError(f"precision={precision!r} is unknown: choose from {', '.join(get_args(Precision))}.")
+        raise UserError(f"precision={precision!r} is unknown: choose from {', '.join(get_args(Precision))} or auto.")
     return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def settle(precision: Precision | Literal["auto"], device: torch.device, large: bool) -> Precision:
+    """The precision that is meant by "auto": float32, or bfloat16 for a large model on a CPU that multiplies in it.
+
+    At Stable Diffusion 1.4's shape such a CPU takes half the time and memory in bfloat16; small models gain nothing.
+
+    Raises:
+        UserError: if there is no such precision.
+    """
+    if precision != "auto":
+        weights_dtype(precision)
+        return precision
+    able = torch.cpu.get_capabilities()
+    return "bf16" if device.type == "cpu" and large and (able.get("avx512_bf16") or able.get("amx_bf16")) else "fp32"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,23 @@ import torch
 from lightning import Callback
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.fingerprint import identity_of, snapshot_of
+from sdcorr.diffusion.files import ModelFiles, find_model
+from sdcorr.diffusion.fingerprint import identity_of, identity_of_files, snapshot_of
+from sdcorr.diffusion.joint import JointDiffusion
+from sdcorr.diffusion.precision import settle
+from sdcorr.diffusion.recognize import describe
 from sdcorr.prompt.speed.embedding_store import EmbeddingStore
 
-WITHOUT_EFFECT = ("name", "methods", "channels_last", "compile")  # model settings that change no result
+WITHOUT_EFFECT = ("name", "family", "methods", "channels_last", "compile")  # model settings that change no result
 
 
 def nobody_watches(source: str) -> list[Callback]:
     """The callbacks of an optimization that nobody watches: none."""
     return []
+
+
+PLACE = ("path", "revision", "variant", "unet")  # settings that say where a model is; its identity says what it is
+JOINT = ("transformer", "vae")  # the networks of a model with joint attention
 
 
 class Models:
@@ -31,7 +40,8 @@ class Models:
         """The model of `FrozenDiffusion.load`, kept for the next who asks for the same."""
         key = repr((path, str(device), sorted(settings.items())))
         if key not in self._loaded:
-            self._loaded[key] = FrozenDiffusion.load(path, device=device, **settings)
+            kind = FrozenDiffusion if "family" in settings else JointDiffusion
+            self._loaded[key] = kind.load(path, device=device, **settings)
         return self._loaded[key]
 
 
@@ -94,11 +104,29 @@ class Resources:
         Raises:
             UserError: if the model cannot be had.
         """
-        path, revision = self._model["path"], self._model.get("revision")
-        if not Path(path).expanduser().is_dir() and snapshot_of(path, revision) is None:
+        told = {name: self._model.get(name) for name in PLACE}
+        settings = {name: value for name, value in self.model_settings().items() if name not in PLACE}
+        if found := self._files:
+            precision = settle(self._model["precision"], self.device, found.recognized.large)
+            return settings | {"precision": precision} | identity_of_files(found.files, found.commit)
+        path, revision = told["path"], told["revision"]
+        if not Path(path).expanduser().is_dir() and snapshot_of(path, revision, JOINT) is None:
             self.backbone()  # fetches it
-        settings = {name: value for name, value in self.model_settings().items() if name not in ("path", "revision")}
-        return settings | identity_of(path, revision)
+        return settings | identity_of(path, revision, JOINT)
+
+    def describe_model(self) -> str | None:
+        """What the model is, as one line; None for what needs no explanation: the toybox's, and joint attention."""
+        if (found := self._files) is None or found.recognized.family == "toybox":
+            return None
+        return describe(found.recognized, str(self._model["path"]))
+
+    @cached_property
+    def _files(self) -> ModelFiles | None:
+        """The files of a model with a UNet, fetched if need be; what cannot work is refused before that."""
+        if "family" not in self._model:
+            return None
+        told = {name: self._model.get(name) for name in (*PLACE, "family", "layers", "image_size", "tokens")}
+        return find_model(told.pop("path"), **told)
 
     def embedding_store(self, settings: Mapping[str, Any]) -> EmbeddingStore | None:
         """Where embeddings are kept that were optimized with this model and these settings; None: nowhere.

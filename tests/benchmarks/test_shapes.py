@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from shapes import SD14_TOKENS, load, model_named
+from shapes import load, model_named
 from standin import StandIn
 
+from sdcorr.diffusion.structures import CLIP_TOKENS
 from sdcorr.errors import UserError
 
 
@@ -32,7 +33,7 @@ def test_the_stand_in_answers_in_the_models_shapes(whole):
     standin = StandIn()
     for name in ("image_size", "latent_size", "latent_channels", "tokens", "width"):
         assert getattr(standin, name) == getattr(whole, name)
-    maps = standin.attention_maps(torch.zeros(2, 4, 64, 64), 140, torch.zeros(2, SD14_TOKENS, 768))
+    maps = standin.attention_maps(torch.zeros(2, 4, 64, 64), 140, torch.zeros(2, CLIP_TOKENS, 768))
     assert [tuple(layer.shape) for layer in maps] == [(2, 4, 16, 16)] * 3 + [(2, 4, 32, 32)]
     assert len(standin.alphas_cumprod) == len(whole.alphas_cumprod)
 

@@ -8,8 +8,8 @@ from sdcorr.diffusion.attention import (
     AttentionTap,
     choose_heads,
     cross_attention_layers,
-    last_layer,
-    module_path,
+    cross_attention_paths,
+    mean_map,
     resolve_layers,
     split_heads,
     token_column,
@@ -83,10 +83,24 @@ class TestChooseHeads:
             choose_heads(heads, 8)
 
 
+PATHS = [
+    "mid_block.attentions.0.transformer_blocks.0.attn2",
+    "up_blocks.0.attentions.0.transformer_blocks.0.attn2",
+    "up_blocks.0.attentions.0.transformer_blocks.1.attn2",
+    "up_blocks.0.attentions.1.transformer_blocks.0.attn2",
+    "up_blocks.0.attentions.1.transformer_blocks.1.attn2",
+]
+
+
+def names(*asked: str) -> list[str]:
+    return [layer.name for layer in resolve_layers(asked, PATHS)]
+
+
 class TestLayerNames:
     def test_order_of_execution(self, small_backbone):
         # The mid block stands last in the module tree, but runs between the two ways.
-        assert cross_attention_layers(small_backbone.unet)[:8] == [
+        layers = cross_attention_layers(cross_attention_paths(small_backbone.unet))
+        assert [layer.name for layer in layers][:8] == [
             "down_blocks.0.attentions.0",
             "down_blocks.0.attentions.1",
             "down_blocks.1.attentions.0",
@@ -97,28 +111,52 @@ class TestLayerNames:
             "up_blocks.0.attentions.2",
         ]
 
-    def test_numbers_are_compared_as_numbers(self):
-        assert last_layer(["up_blocks.2.attentions.10", "up_blocks.2.attentions.9"]) == "up_blocks.2.attentions.10"
-        assert last_layer(["mid_block.attentions.0", "down_blocks.3.attentions.0"]) == "mid_block.attentions.0"
+    def test_numbers_are_compared_as_numbers(self, small_backbone):
+        asked = ["up_blocks.1.attentions.10", "up_blocks.1.attentions.9", "down_blocks.3.attentions.0"]
+        layers = cross_attention_layers([f"{each}.transformer_blocks.0.attn2" for each in asked])
+        tap = AttentionTap(Recorder(), layers)
+        assert [path.split(".transformer")[0] for path in tap.paths] == [asked[2], asked[1], asked[0]]
+
+    def test_an_attention_stands_for_all_its_blocks(self):
+        (layer,) = resolve_layers(["up_blocks.0.attentions.1"], PATHS)
+        assert layer.paths == tuple(PATHS[3:])
 
     def test_short_and_full_names_are_one(self):
-        available = ["mid_block.attentions.0", "mid_block.attentions.0.transformer_blocks.1.attn2"]
-        full = "mid_block.attentions.0.transformer_blocks.0.attn2"
-        assert resolve_layers([full], available) == ("mid_block.attentions.0",)
-        assert module_path("mid_block.attentions.0") == full
-        assert resolve_layers(available, available) == tuple(available)
-        assert module_path(available[1]) == available[1]
+        assert names(PATHS[0]) == names("mid_block.attentions.0.transformer_blocks.0") == ["mid_block.attentions.0"]
+        assert names(PATHS[2]) == ["up_blocks.0.attentions.0.transformer_blocks.1"]
+
+    def test_patterns_stay_between_dots(self):
+        assert names("up_blocks.*.attentions.*") == ["up_blocks.0.attentions.0", "up_blocks.0.attentions.1"]
+        assert names("up_blocks.0.attentions.1.transformer_blocks.*") == [
+            "up_blocks.0.attentions.1.transformer_blocks.0",
+            "up_blocks.0.attentions.1.transformer_blocks.1",
+        ]
+        with pytest.raises(UserError, match=r"no cross-attention layer up_blocks.\*: choose from mid_block"):
+            names("up_blocks.*")
 
     def test_unknown_name_lists_the_known(self):
         with pytest.raises(UserError, match="no cross-attention layer up_blocks.7: choose from mid_block.attentions.0"):
-            resolve_layers(["up_blocks.7"], ["mid_block.attentions.0"])
+            names("up_blocks.7")
 
-    @pytest.mark.parametrize(
-        "names", [[], ["mid_block.attentions.0", "mid_block.attentions.0.transformer_blocks.0.attn2"]]
-    )
-    def test_none_or_one_twice(self, names):
+    @pytest.mark.parametrize("asked", [[], ["mid_block.attentions.0", PATHS[0]], ["up_blocks.0.attentions.*"] * 2])
+    def test_none_or_one_twice(self, asked):
         with pytest.raises(UserError, match="one layer or more, each once"):
-            resolve_layers(names, ["mid_block.attentions.0"])
+            names(*asked)
+
+
+class Recorder:
+    """In the place of a UNet."""
+
+    attn_processors: dict = {}
+
+    def set_attn_processor(self, processors: dict) -> None:
+        """Takes them and does nothing."""
+
+
+def test_mean_of_the_maps_of_blocks():
+    one, two = torch.full((1, 2, 3, 3), 0.25), torch.full((1, 2, 3, 3), 0.75)
+    torch.testing.assert_close(mean_map([one, two]), torch.full((1, 2, 3, 3), 0.5))
+    assert mean_map([one]) is one
 
 
 def test_tapped_layers_attend_as_before(two_level_folder):
@@ -128,6 +166,6 @@ def test_tapped_layers_attend_as_before(two_level_folder):
     inputs = torch.randn(2, 4, 16, 16), torch.tensor(7), torch.randn(2, 24, 64)
     with torch.no_grad():
         before = unet(*inputs).sample
-        AttentionTap(unet, cross_attention_layers(unet))
+        AttentionTap(unet, cross_attention_layers(cross_attention_paths(unet)))
         after = unet(*inputs).sample
     torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-6)

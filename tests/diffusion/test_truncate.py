@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.attention import cross_attention_layers
 from sdcorr.diffusion.truncate import drop_unreached
 from sdcorr.toybox.anatomy import MODEL_FOLDER
 from tests import models
@@ -61,7 +60,7 @@ def maps_and_gradient(model: FrozenDiffusion) -> tuple[list[torch.Tensor], torch
 
 def test_same_maps_and_gradients_for_any_choice_of_layers(folder):
     every = load(folder, ["mid_block.attentions.0"], truncate=False)
-    layers = cross_attention_layers(every.unet)
+    layers = every.all_layers
     random, sizes = Random(0), []
     for last in range(len(layers)):
         chosen = [*random.sample(layers[:last], random.randint(0, last)), layers[last]]
@@ -78,7 +77,7 @@ def test_same_maps_and_gradients_for_any_choice_of_layers(folder):
 
 
 def test_layers_keep_the_order_asked_for(folder):
-    layers = cross_attention_layers(load(folder, ["mid_block.attentions.0"]).unet)
+    layers = load(folder, ["mid_block.attentions.0"]).all_layers
     first, last = layers[0], "mid_block.attentions.0"
     forward, backward = load(folder, [first, last]), load(folder, [last, first])
     assert backward.layers == (last, first)
@@ -87,6 +86,6 @@ def test_layers_keep_the_order_asked_for(folder):
 
 
 def test_memory_format_changes_no_map_and_no_gradient(folder):
-    layers = cross_attention_layers(load(folder, ["mid_block.attentions.0"], truncate=False).unet)
+    layers = load(folder, ["mid_block.attentions.0"], truncate=False).all_layers
     read = [maps_and_gradient(load(folder, layers, channels_last=channels_last)) for channels_last in (False, True)]
     torch.testing.assert_close(*read, rtol=0, atol=1e-5)
