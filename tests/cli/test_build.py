@@ -78,7 +78,7 @@ def test_a_method_without_a_model_loads_none(monkeypatch: pytest.MonkeyPatch) ->
         raise AssertionError("a model is loaded")
 
     monkeypatch.setattr("sdcorr.diffusion.FrozenDiffusion.load", load)
-    (entry,) = entries("methods=[same_pixel]", "model.path=nobody/nothing")
+    (entry,) = entries("methods=[same_pixel]", "model=sd14", "model.path=nobody/nothing")
     entry.method.prepare()
     assert entry.claim().model is None and entry.kind is SamePixel
 

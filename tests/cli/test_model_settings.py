@@ -3,7 +3,6 @@
 import pytest
 from omegaconf import OmegaConf
 
-from sdcorr.cli import build
 from sdcorr.cli.compose import compose
 from sdcorr.cli.configs import CONFIGS
 from sdcorr.diffusion.families import FAMILIES, family_defaults
@@ -19,7 +18,7 @@ def test_every_family_is_a_model(family):
 
 
 def test_settings_of_the_released_code():
-    settings = build.settings(compose("eval", "model=sd14"))
+    settings = compose("eval", "model=sd14").method
     assert (settings.sigma, settings.window, settings.heads, settings.steps) == (
         27.97853316316864,
         28,
@@ -29,7 +28,7 @@ def test_settings_of_the_released_code():
 
 
 def test_lengths_follow_the_image():
-    settings = build.settings(compose("eval", "model=sdxl", "model.image_size=512"))
+    settings = compose("eval", "model=sdxl", "model.image_size=512").method
     assert (settings.sigma, settings.window) == (27.97853316316864, 28)
 
 
@@ -42,4 +41,4 @@ def test_another_family_brings_its_own_of_everything():
 
 def test_the_command_line_has_the_last_word():
     cfg = compose("eval", "model=toybox", "method.steps=3", "model.layers=[up_blocks.2.attentions.*]")
-    assert build.settings(cfg).steps == 3 and cfg.model.layers == ["up_blocks.2.attentions.*"]
+    assert cfg.method.steps == 3 and cfg.model.layers == ["up_blocks.2.attentions.*"]
