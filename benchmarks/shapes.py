@@ -55,7 +55,7 @@ def model_named(name: str, image_size: int | None = None) -> Model:
         known = ", ".join(folders)
         raise UserError(f"There is no model {name!r}: give {known}, or a folder with vae/ and unet/.")
     short = name if folder is None or name in folders else folder.resolve().name
-    return Model(short, tuple(cfg.model.layers), build.settings(cfg), folder, image_size)
+    return Model(short, tuple(cfg.model.layers), build.prompt_settings(cfg), folder, image_size)
 
 
 def load(

@@ -1,7 +1,6 @@
 """The sweep files: what an agent of W&B would start is what Hydra takes, and what their comments say without W&B."""
 
 import itertools
-import json
 import re
 import shlex
 from pathlib import Path
@@ -56,7 +55,7 @@ def test_sweep(path: Path) -> None:
         configs = [compose("eval", *job) for job in jobs]
         benchmark = build.benchmark(configs[0])
         assert benchmark.split == "val"
-        found[name] = {json.dumps(build.decisive(cfg, benchmark), sort_keys=True) for cfg in configs}
+        found[name] = {build.run_folder(cfg, benchmark, build.methods(cfg, benchmark)[0]) for cfg in configs}
         assert len(found[name]) == len(jobs) > 1, "two runs would share a folder"
     assert found["agent"] == found["hydra"]
 

@@ -22,8 +22,9 @@ from sdcorr.datasets.opening import open_benchmark
 from sdcorr.datasets.subset import Part
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim, Method
+from sdcorr.methods.prompt import read_settings
 from sdcorr.methods.resources import Models, Resources, nobody_watches
-from sdcorr.prompt import PromptMatcher
+from sdcorr.prompt import PromptMatcher, PromptSettings
 from sdcorr.toybox.anatomy import MODEL_FOLDER
 
 
@@ -150,6 +151,16 @@ def methods(
         _ = made.method  # its settings are checked
         entries.append(made)
     return entries
+
+
+def prompt_settings(cfg: DictConfig) -> PromptSettings:
+    """The settings of the prompt method that a configuration gives; its subject must be that.
+
+    Raises:
+        UserError: if there is no such setting, or its value is not legal.
+    """
+    given: dict[str, Any] = OmegaConf.to_container(cfg.method, resolve=True)  # type: ignore[assignment]
+    return read_settings(PromptSettings, {name: value for name, value in given.items() if name != "_target_"})
 
 
 def matcher(cfg: DictConfig, dataset: str = "pictures") -> PromptMatcher:
