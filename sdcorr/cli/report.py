@@ -79,8 +79,9 @@ def _images(config: dict[str, Any], root: str | None, console: Console) -> Image
     group = f"dataset={dataset['name']}"
     try:
         settings = compose("eval", group).dataset  # a run notes more than these
-        told = {name: value for name, value in dataset.items() if name in settings} | ({"root": root} if root else {})
-        return build.benchmark(compose("eval", group, *(f"dataset.{n}={json.dumps(v)}" for n, v in told.items()))).image
+        given = {name: value for name, value in dataset.items() if name in settings} | ({"root": root} if root else {})
+        overrides = [f"dataset.{name}={json.dumps(value)}" for name, value in given.items()]
+        return build.benchmark(compose("eval", group, *overrides)).image
     except MISTAKES as error:
         console.print(f"{explain(error)} The report has no pictures: --root says where they are.", markup=False)
         return None

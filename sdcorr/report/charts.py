@@ -20,6 +20,8 @@ from sdcorr.scoring.metrics import PERCENT, Measure
 from sdcorr.scoring.pck import pck_name
 from sdcorr.scoring.scores import Score, Scores
 
+SIGN = "\N{GREEK SMALL LETTER ALPHA}"  # of a threshold
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -32,7 +34,7 @@ class Chart:
 
 def over_thresholds(curves: Mapping[str, Sequence[Estimate]], average: str) -> Chart:
     """PCK over its threshold, a line for each method; each curve is at GRID."""
-    figure = visualize.curve(GRID, curves, "threshold α", f"PCK@α {average_name(average)}, %")
+    figure = visualize.curve(GRID, curves, f"threshold {SIGN}", f"PCK@{SIGN} {average_name(average)}, %")
     return Chart("PCK over its threshold", figure, "Bands: 95 % bootstrap over pairs.")
 
 

@@ -80,14 +80,17 @@ def headline(results: Results, scores: Scores) -> dict[str, Any]:
     main, average = scores.ours.main, scores.averages[0]
     found = {name: scores.methods[name].find(main, average) for name in scores.others if name not in results.variants}
     known = {name: score for name, score in found.items() if score is not None}
-    best = max(known, key=lambda name: known[name].estimate.value, default=None)
-    lead = scores.differences[best].find(main, average) if best in scores.differences else None
+    rival = None
+    if known:
+        best = max(known, key=lambda name: known[name].estimate.value)
+        lead = scores.differences[best].find(main, average) if best in scores.differences else None
+        rival = {"name": best, "value": number(lead, signed=True)} if lead else None
     return {
         "headline": {
             "name": measure_title(main, average),
             "value": number(scores.ours.find(main, average)),
         },
-        "rival": {"name": best, "value": number(lead, signed=True)} if lead else None,
+        "rival": rival,
     }
 
 

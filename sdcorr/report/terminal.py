@@ -16,7 +16,6 @@ from rich.text import Text
 
 from sdcorr.report.table import Cell, Column, Row, Table
 
-WIDTHS = ((" ", True), (" ", False), ("\n", True), ("\n", False))  # from the widest: before an interval, all columns?
 BETWEEN, AROUND = 3, 2  # characters between columns, and before and after all of them
 LONGEST_WORD = {"label": 20, "words": 16}  # characters; a longer one may be broken
 
@@ -32,11 +31,12 @@ def show(tables: Iterable[Table], console: Console) -> None:
 
 def fit(table: Table, width: int) -> list[rich_table.Table]:
     """The table as it is printed in a terminal of that many characters: one, or several with some columns each."""
-    for gap, everything in WIDTHS:
-        shown = [index for index, column in enumerate(table.columns) if everything or column.needed]
+    every = list(range(len(table.columns)))
+    needed = [index for index in every if table.columns[index].needed]
+    for gap, shown in ((" ", every), (" ", needed), ("\n", every), ("\n", needed)):  # from the widest
         if _total(_wanted(table, index, gap) for index in shown) <= width:
             return [_drawn(table, shown, gap, width)]
-    blocks = list(_blocks(table, shown, width))
+    blocks = list(_blocks(table, needed, width))
     return [_drawn(table, block, "\n", width, title=block is blocks[0]) for block in blocks]
 
 

@@ -40,8 +40,8 @@ def log_scores(logger: WandbLogger | None, results: Results, pictures: Mapping[s
     for name, what, title, rows in _bars(scores, results):
         logged[f"charts/{name}"], figures[name] = _bar_chart(rows, what, title), visualize.bars(rows, title)
     curve = charts.over_thresholds(results.curves, scores.averages[0])
-    lines = [[value for value, *_ in line] for line in results.curves.values()]
-    logged["charts/thresholds"] = wandb.plot.line_series(list(GRID), lines, list(results.curves), curve.title, "α")
+    names, lines = list(results.curves), [[value for value, *_ in line] for line in results.curves.values()]
+    logged["charts/thresholds"] = wandb.plot.line_series(list(GRID), lines, names, curve.title, charts.SIGN)
     figures["thresholds"] = curve.figure
     if results.reliability is not None:
         bins = results.reliability.bins
@@ -57,29 +57,26 @@ def log_scores(logger: WandbLogger | None, results: Results, pictures: Mapping[s
 
 def to_wandb(table: Table) -> wandb.Table:
     """A table of W&B: an interval becomes two columns more, and numbers are in the unit that is shown."""
-    rows = table.rows
-    with_ends = [any(isinstance(row.cells[i], Number) and row.cells[i].interval for row in rows) for i in _range(table)]
-    titles: list[str] = []
-    for column, ends in zip(table.columns, with_ends, strict=True):
-        titles += [column.title, *((f"{column.title} low", f"{column.title} high") if ends else ())]
-    made = wandb.Table(titles)
-    for row in rows:
-        values: list[Any] = []
-        for index, cell in enumerate(row.cells):
-            values += _values(cell, table.columns[index].kind == "number")[: 3 if with_ends[index] else 1]
-        made.add_data(*values)
-    return made
+    titles: list[Any] = []
+    columns: list[list[Any]] = []
+    for index, column in enumerate(table.columns):
+        cells = [row.cells[index] for row in table.rows]
+        if column.kind != "number":
+            titles.append(column.title)
+            columns.append(cells)
+            continue
+        values, lows, highs = zip(*map(_numbers, cells), strict=True)
+        titles.append(column.title)
+        columns.append(list(values))
+        if any(low is not None for low in lows):
+            titles += [f"{column.title} low", f"{column.title} high"]
+            columns += [list(lows), list(highs)]
+    return wandb.Table(titles, [list(row) for row in zip(*columns, strict=True)])
 
 
-def _range(table: Table) -> range:
-    return range(len(table.columns))
-
-
-def _values(cell: Cell, numeric: bool) -> tuple[Any, Any, Any]:
-    """The value and the ends of its interval; words in a column of numbers are none."""
-    if isinstance(cell, Number):
-        return cell.shown
-    return (None if numeric else cell), None, None
+def _numbers(cell: Cell) -> tuple[float | None, float | None, float | None]:
+    """The value and the ends of its interval; words in a column of numbers stand for none."""
+    return cell.shown if isinstance(cell, Number) else (None, None, None)
 
 
 def _tables(scores: Scores, results: Results) -> dict[str, Table]:

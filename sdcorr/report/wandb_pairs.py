@@ -60,7 +60,7 @@ def _pictures(benchmark: Benchmark, each: Judged, maps: AttentionMaps | None) ->
     """Source, target and attention maps as W&B's images; JPEG, which takes a tenth of the room."""
     pair, found = each.pair, each.match.points
     source, target = benchmark.image(pair.source), benchmark.image(pair.target)
-    pictures = [
+    pictures: list[np.ndarray | None] = [
         visualize.dotted(source, pair.query_points),
         visualize.dotted(target, found, truth=pair.true_points, right=each.right),
     ]

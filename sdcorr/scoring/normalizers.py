@@ -17,20 +17,25 @@ class Framed(Protocol):
     @property
     def name(self) -> str:
         """Of the protocol."""
+        ...
 
     @property
     def dtype(self) -> str:
         """The precision of its arithmetic."""
+        ...
 
     @property
     def side(self) -> int | None:
         """The side in pixels of the square that images are brought to; None in original pixels."""
+        ...
 
     def scale(self, size: tuple[int, int]) -> np.ndarray:
         """The factors of x and y, (2,), from an original image of that size (W, H) to the frame."""
+        ...
 
     def to_frame(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Points (N, 2) of an original image of that size (W, H), in pixels of the frame."""
+        ...
 
 
 def box_of(protocol: Framed, pair: Pair, which: str) -> Box:
@@ -108,7 +113,7 @@ NORMALIZERS: dict[str, Callable[[Framed, Pair], Any]] = {
     # longest side of the target's box in original pixels, times the factor of x (of y) whichever side it is
     "target_box_times_x_scale": _target_box_times_x_scale,
     "target_box_times_y_scale": _target_box_times_y_scale,
-    # longest side of the box round the target's visible key-points: `bbox-kp` of later code
+    # longest side of the box round the target's visible keypoints: `bbox-kp` of later code
     "key_points": _key_points,
     # the same with (-1, -1), the padding of a fixed-size array, taken for a point: largest coordinate + 1
     "padded_key_points": _padded_key_points,

@@ -170,7 +170,7 @@ PROTOCOLS = {
         Protocol(
             name="hedlin",
             origin="the released code of Hedlin et al. 2023, whose data sets follow CATs++: a square of 512 "
-            "pixels, the source's box on SPair-71k, padding inside the key-point box on PF-Willow, float32",
+            "pixels, the source's box on SPair-71k, padding inside the keypoint box on PF-Willow, float32",
             normalizers={"spair": "source_box", "pfwillow": "padded_key_points", "cub": "target_box_times_x_scale"},
             frame=Square(512),
             dtype="float32",
@@ -202,16 +202,16 @@ PROTOCOLS = {
         ),
         Protocol(
             name="cats_bbox",
-            origin="CATs (Cho et al. 2021), threshold `bbox`: a square of 256 pixels; it carries points from the "
+            origin="CATs (Cho et al. 2021), threshold `bbox`: a square of 256 pixels; it takes points from the "
             "target to the source, so its source box is the box of the image that is compared, here the target's; "
-            "padding inside the key-point box on PF-Willow",
+            "padding inside the keypoint box on PF-Willow",
             normalizers={"spair": "target_box", "pfwillow": "padded_key_points", "pfpascal": "frame_side"},
             frame=Square(256),
         ),
         Protocol(
             name="hpf",
             origin="Hyperpixel Flow (Min et al. 2019): the longer side capped at 300 pixels, the true box of the "
-            "target's key-points on PF-Willow, the image on PF-PASCAL",
+            "target's keypoints on PF-Willow, the image on PF-PASCAL",
             normalizers={"spair": "target_box", "pfwillow": "key_points", "pfpascal": "target_image"},
             frame=Capped(300),
         ),

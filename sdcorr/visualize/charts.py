@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import AutoLocator
 
 LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # on white and on black
 DASHES = ("-", "--", "-.", ":")
@@ -27,7 +28,9 @@ def curve(x: Sequence[float], series: Mapping[str, Sequence[Estimate]], x_label:
         axes.plot(x, value, marker=marker, color=color, linestyle=dashes, label=_plain(name))
         axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
     if all(float(each).is_integer() for each in x):  # no half restarts
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        whole = AutoLocator()
+        whole.set_params(integer=True)
+        axes.xaxis.set_major_locator(whole)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.25)

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image
@@ -118,4 +119,4 @@ def test_every_point_can_be_reached_and_every_table_and_chart_says_what_it_is(ru
     assert page.evaluate("[...document.querySelectorAll('svg.chart')].every((each) => each.getAttribute('aria-label'))")
     assert page.locator(".match[tabindex='0'][aria-label]").count() == page.locator(".match").count() > 30
     levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map((each) => Number(each.tagName[1]))")
-    assert levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in pairwise(levels))

@@ -86,7 +86,7 @@ class TestOverview:
         ]
         assert -1 < text.find(titles[0]) < text.find(titles[1])  # the protocol's own average comes first
         assert "PCK@0.05" in text and "PCK@0.10" in text
-        cells = [row for row in rows(text)]
+        cells = rows(text)
         for average in ("per_point", "per_image"):
             for method in counts:
                 expected = [cell(pck(scores.methods[method], average, alpha=alpha)) for alpha in ALPHAS]

@@ -92,7 +92,7 @@ class TestSideBySide:
         }
         shown = sum(len(rows) for _, rows in together) + len(apart)
         assert shown == len([r for r in published() if r.dataset == "spair"])
-        assert dict((r.method, reason) for r, reason in apart)["GeoAware-SC"] == "protocol geoaware"
+        assert {r.method: reason for r, reason in apart}["GeoAware-SC"] == "protocol geoaware"
 
     def test_nobody_else_has_scored_the_toybox(self):
         assert side_by_side([scored("toybox", "standard", pairs=168)]) == ([], [])

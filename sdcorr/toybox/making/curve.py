@@ -52,7 +52,8 @@ def curve(runs: Sequence[Path]) -> tuple[Figure, list[tuple[int, dict[str, Estim
 
 def main() -> None:
     """Draws the curve of the runs that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m sdcorr.toybox.making.curve", description=__doc__.splitlines()[0])
+    about = "Does more training still pay? Draws PCK against the images that the model had seen."
+    parser = argparse.ArgumentParser(prog="python -m sdcorr.toybox.making.curve", description=about)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, default=Path("docs/figures"))
     args = parser.parse_args()
