@@ -40,10 +40,8 @@ def log_scores(logger: WandbLogger | None, results: Results, pictures: Mapping[s
     for name, what, title, rows in _bars(scores, results):
         logged[f"charts/{name}"], figures[name] = _bar_chart(rows, what, title), visualize.bars(rows, title)
     curve = charts.over_thresholds(results.curves, scores.averages[0])
-    lines = [[value for value, *_ in line] for line in results.curves.values()]
-    logged["charts/thresholds"] = wandb.plot.line_series(
-        list(GRID), lines, list(results.curves), curve.title, charts.SIGN
-    )
+    names, lines = list(results.curves), [[value for value, *_ in line] for line in results.curves.values()]
+    logged["charts/thresholds"] = wandb.plot.line_series(list(GRID), lines, names, curve.title, charts.SIGN)
     figures["thresholds"] = curve.figure
     if results.reliability is not None:
         bins = results.reliability.bins
