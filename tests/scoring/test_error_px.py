@@ -12,7 +12,7 @@ from sdcorr.report.page import write_report
 from sdcorr.report.results import gather
 from sdcorr.report.terminal import show
 from sdcorr.report.wandb import to_wandb
-from sdcorr.run.records import PredictionStore
+from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import collect, read
 from sdcorr.scoring.metrics import Measure
 from sdcorr.scoring.metrics.error_px import METRIC
