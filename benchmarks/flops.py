@@ -112,11 +112,11 @@ def _count_prelude(backbone: FrozenDiffusion, noisy: Tensor, embedding: Tensor) 
 class _KnownPeaks:
     """Replaces `MapCanvas`: maps that nobody reads, with maxima that are given in advance."""
 
-    told: Iterator[Tensor]  # for each batch in turn (rows, 2) pixels
+    given: Iterator[Tensor]  # for each batch in turn (rows, 2) pixels
 
     def __init__(self, rows: int, layers: int, size: int, device: torch.device) -> None:
         self._maps = torch.zeros(rows, layers, 1, 1)
-        self._peaks = next(self.told)
+        self._peaks = next(self.given)
 
     def paste(self, maps: Sequence[Tensor], starts: Tensor, side: int) -> None:
         """Do nothing."""
@@ -176,7 +176,7 @@ def library_calls(case: Case, settings: PromptSettings, *, across: bool, found: 
     units, pictures = units_of(case, model.image_size)
     matcher = FastMatcher(model, settings, case.name)
     units = units if across else units[:1]
-    _KnownPeaks.told = _peaks(units, settings.restarts, model.image_size, found)
+    _KnownPeaks.given = _peaks(units, settings.restarts, model.image_size, found)
     maps = mock.patch("sdcorr.prompt.transfer.MapCanvas", _KnownPeaks)
     pixels = mock.patch("sdcorr.prompt.crops.crop_images", _no_pixels)
     with maps, pixels:

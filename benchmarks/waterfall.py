@@ -148,8 +148,8 @@ def plot(results: Sequence[Mapping[str, Any]], parts: PartFlops, title: str) -> 
 
 def scratch_folder(args: argparse.Namespace) -> Path:
     """Name the folder that keeps finished bars; arguments, code and machine are part of its name."""
-    told = {name: value for name, value in vars(args).items() if name not in _WITHOUT_EFFECT}
-    facts = [told, machine(torch.device(args.device)), diffusers.__version__, code_digest()]
+    chosen = {name: value for name, value in vars(args).items() if name not in _WITHOUT_EFFECT}
+    facts = [chosen, machine(torch.device(args.device)), diffusers.__version__, code_digest()]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return SCRATCH / f"waterfall-{chosen_model(args).name}-{digest[:10]}"
 
@@ -237,8 +237,8 @@ def report(results: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> No
         sampled=f"* {share} of the work was done, and its seconds and FLOPs multiplied." if args.sample else "",
     )
     name = f"waterfall-{model.name}" + (f"-{model.image_size}" if model.image_size else "")
-    told = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items() if key != "out"}
-    plain = {"arguments": told, "settings": asdict(settings), "parts": asdict(parts), "bars": list(results)}
+    asked = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items() if key != "out"}
+    plain = {"arguments": asked, "settings": asdict(settings), "parts": asdict(parts), "bars": list(results)}
     save(name, args.out, plain, page)
     figure = plot(results, parts, f"{model.name}, {results[0]['machine']['device']}")
     write_whole(args.out / f"{name}.png", lambda path: figure.savefig(path, dpi=130, format="png"))

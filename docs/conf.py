@@ -22,6 +22,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes as a list, not as members of their own
 napoleon_use_rtype = False
 
 html_theme = "furo"
@@ -54,5 +55,5 @@ def _as_written(app: Any, what: str, name: str, thing: Any, options: Any, lines:
 def _plain_defaults(
     app: Any, what: str, name: str, thing: Any, options: Any, arguments: str | None, returns: Any
 ) -> Any:
-    """Defaults that a dataclass makes anew are `...`, as Sphinx cannot read `<factory>`."""
+    """Write `...` for a default that a dataclass makes itself; Sphinx cannot read `<factory>`."""
     return arguments and arguments.replace("<factory>", "..."), returns

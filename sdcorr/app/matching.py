@@ -6,9 +6,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
-from lightning import Callback, Trainer
+from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from sdcorr.app.jobs import Job
@@ -58,7 +59,7 @@ class Progress(Callback):
         job.tell("optimizing", step=0, steps=steps, left=None)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: PromptOptimization, outputs: object, batch: object, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Tells it, and the seconds that are left.
 
@@ -66,7 +67,7 @@ class Progress(Callback):
             Canceled: if nobody waits any more.
         """
         now = time.monotonic()
-        batch_done = len(pl_module.embeddings) * (batch_idx + 1) / self._steps
+        batch_done = len(cast(PromptOptimization, pl_module).embeddings) * (batch_idx + 1) / self._steps
         done = (self._done + batch_done) / self._queries  # share of all
         if self._since is None:
             self._since = now, done  # the first step has encoded crops, and says little of the others
@@ -74,9 +75,9 @@ class Progress(Callback):
         left = (now - began) / (done - had) * (1 - done) if done > had else None
         self._job.tell("optimizing", step=round(done * self._steps), steps=self._steps, left=left)
 
-    def on_fit_end(self, trainer: Trainer, pl_module: PromptOptimization) -> None:
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Goes on with the next batch."""
-        self._done += len(pl_module.embeddings)
+        self._done += len(cast(PromptOptimization, pl_module).embeddings)
 
 
 class Matching:

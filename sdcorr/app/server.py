@@ -164,13 +164,13 @@ class Server:
         """Yield a job's progress whenever it has changed, until the job has ended."""
         ended = asyncio.wrap_future(job.future)
         ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # raised by the job's own future
-        told = None
+        sent = None
         while not ended.done():
             ahead = self.jobs.ahead(job)
             fact = {"state": "waiting", "ahead": ahead} if not job.progress else job.progress
-            if fact != told:
+            if fact != sent:
                 yield fact
-                told = fact
+                sent = fact
             await asyncio.wait([ended], timeout=INTERVAL)
 
     async def _download(self, request: Request) -> Response:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
-from lightning import Callback, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from sdcorr import visualize
 from sdcorr.images import image_to_tensor
@@ -47,7 +48,7 @@ class AttentionMapLogger(Callback):
         self.done = False
         self._logger = logger
 
-    def on_fit_start(self, trainer: Trainer, pl_module: PromptOptimization) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Tells W&B the x axis."""
         if logger := self._logger_of(trainer):
             run = logger.experiment
@@ -57,22 +58,18 @@ class AttentionMapLogger(Callback):
 
     @torch.no_grad()
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: PromptOptimization,
-        outputs: dict[str, Tensor],
-        batch: CropBatch,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Logs the loss, and the pictures if it is their turn."""
         if not (logger := self._logger_of(trainer)):
             return
-        values: dict[str, object] = {f"{self.prefix}/loss": float(outputs["loss"]) / pl_module.learning}
+        module, loader = cast(PromptOptimization, pl_module), cast(DataLoader[CropBatch], trainer.train_dataloader)
+        values: dict[str, object] = {f"{self.prefix}/loss": float(outputs["loss"]) / module.learning}
         if batch_idx % self.every == 0 or batch_idx + 1 == trainer.num_training_batches:
-            values |= self._pictures(pl_module, trainer.train_dataloader.dataset, batch, batch_idx)
+            values |= self._pictures(module, cast(RandomCrops, loader.dataset), batch, batch_idx)
         logger.experiment.log(values | {f"{self.prefix}/step": batch_idx})
 
-    def on_fit_end(self, trainer: Trainer, pl_module: PromptOptimization) -> None:
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Watches nothing more."""
         self.done = True
 
@@ -81,20 +78,21 @@ class AttentionMapLogger(Callback):
         return logger if isinstance(logger, WandbLogger) and not self.done else None
 
     def _pictures(
-        self, module: PromptOptimization, crops: RandomCrops, batch: CropBatch, step: int
+        self, module: PromptOptimization, crops: RandomCrops, batch: dict[str, Tensor], step: int
     ) -> dict[str, object]:
         import wandb
 
         size = module.backbone.image_size
-        watched = cast(CropBatch, {name: value[self.query : self.query + 1] for name, value in batch.items()})
-        views = {"crop": (_as_image(crops.pixels(watched["boxes"])[0]), watched, batch["centers"][self.query])}
+        watched = {name: value[self.query : self.query + 1] for name, value in batch.items()}
+        views: dict[str, tuple[Image.Image, dict[str, Tensor], Tensor | None]] = {
+            "crop": (_as_image(crops.pixels(watched["boxes"])[0]), watched, batch["centers"][self.query])
+        }
         if self.target is not None and "latents" in batch:  # or its attention queries would have to be read
             pixels = image_to_tensor(self.target, size)[None].to(module.device)  # (1, 3, S, S)
-            at_target = cast(CropBatch, watched | {"latents": module.backbone.encode(pixels)})
-            views["target"] = (self.target, at_target, None)
+            views["target"] = (self.target, watched | {"latents": module.backbone.encode(pixels)}, None)
         pictures: dict[str, object] = {}
         for name, (image, view, point) in views.items():
-            maps = module.maps(view, module.embeddings[self.query : self.query + 1])
+            maps = module.maps(cast(CropBatch, view), module.embeddings[self.query : self.query + 1])
             figure = visualize.layers(
                 image,
                 {

@@ -24,7 +24,7 @@ class PromptMatcher:
     """Finds the points of one image in others by prompt embeddings that are optimized on these points.
 
     It computes plainly: a crop is encoded whenever it is looked at, and all queries go through the network at once.
-    `sdcorr.prompt.speed.FastMatcher` gives the same results sooner, and heeds the settings of its room.
+    `sdcorr.prompt.speed.FastMatcher` gives the same sooner; it alone heeds plateau, crop_pool and queries_per_batch.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class PromptMatcher:
             key: of the image; with the points, it names the random draws.
             callbacks: Lightning callbacks that look on: with any, the module is fitted by a Trainer; with none by the
                 light loop, to the same embeddings.
-            strict: refuse points outside the image; not so for a benchmark, whose annotations are what they are.
+            strict: refuse points outside the image; a benchmark's annotations may have some.
 
         Returns:
             (P, R, T, D) float32 on the backbone's device.

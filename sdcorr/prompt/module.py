@@ -7,8 +7,8 @@ from typing import Any, TypedDict
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import ProgressBar
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -20,8 +20,8 @@ from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
 
 
-class CropBatch(TypedDict, total=False):
-    """What one optimization step sees: a crop for each query. Only who runs the UNet needs latents and noise."""
+class CropBatch(TypedDict):
+    """What one optimization step sees: a crop for each query."""
 
     latents: Tensor  # (Q, C, h, w)
     noise: Tensor  # (Q, C, h, w)
@@ -44,9 +44,8 @@ class RandomCrops(Dataset[CropBatch]):
         places = [draws.crop_starts(queries, step, least, greatest, crops.places) for step in steps]
         starts = crops.corners(torch.stack(places))  # (steps, Q, 2)
         flips = torch.stack([draws.flips(queries, step, settings.flip) for step in steps])  # (steps, Q)
-        centers = points_in_crops(points, starts, crops.side, crops.size, flips)  # (steps, Q, 2)
         self.crops, self.queries, self._draws = crops, queries, draws
-        self.centers = centers.float().to(crops.device)
+        self.centers = points_in_crops(points, starts, crops.side, crops.size, flips).float().to(crops.device)
         self.boxes = torch.cat((torch.zeros_like(starts[..., :1]), starts, flips[..., None].long()), -1)
 
     def __len__(self) -> int:
@@ -96,15 +95,15 @@ class PromptOptimization(LightningModule):
 
     def maps(self, batch: CropBatch, embeddings: Tensor) -> list[Tensor]:
         """The maps that enter the loss, for each layer (Q, heads, h_l, w_l), of (Q, T, D) embeddings."""
-        timestep, settings = self.settings.timestep, self.settings
-        noisy = self.backbone.add_noise(batch["latents"], batch["noise"], timestep)
-        return self.backbone.attention_maps(noisy, timestep, embeddings, token=settings.token, heads=settings.heads)
+        how = self.settings
+        noisy = self.backbone.add_noise(batch["latents"], batch["noise"], how.timestep)
+        return self.backbone.attention_maps(noisy, how.timestep, embeddings, token=how.token, heads=how.heads)
 
     def query_losses(self, batch: CropBatch, embeddings: Tensor) -> Tensor:
         """Each query's own loss, (Q,), at the backbone's precision whatever the Trainer's."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            maps = self.maps(batch, embeddings)
-            return map_loss(maps, batch["centers"], self.backbone.image_size, self.settings.sigma)
+            size, sigma = self.backbone.image_size, self.settings.sigma
+            return map_loss(self.maps(batch, embeddings), batch["centers"], size, sigma)
 
     def training_step(self, batch: CropBatch, batch_idx: int) -> Tensor:
         """Sum over the queries of each query's own loss."""
@@ -120,7 +119,7 @@ class PromptOptimization(LightningModule):
         """Adam at a constant rate."""
         return torch.optim.Adam([self.embeddings], lr=self.settings.learning_rate, eps=self.settings.adam_eps)
 
-    def on_train_batch_end(self, outputs: dict[str, Tensor], batch: CropBatch, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: CropBatch, batch_idx: int) -> None:
         """Log the mean loss of a query (under a Trainer only)."""
         self.log("loss", outputs["loss"] / self.learning, prog_bar=True)
 

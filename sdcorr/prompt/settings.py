@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion.attention import Heads
 from sdcorr.errors import UserError
 
 _CHOICES = {
@@ -33,7 +34,7 @@ class PromptSettings:
     timestep: int = 140  # noise level at optimization: `timesteps[-8]` of 50 DDIM steps
     transfer_timestep: int = 40  # at transfer: `timesteps[-3]`, its flag is ignored (a reader: the same as above)
     noise: Literal["uniform", "normal"] = "uniform"  # U[0, 1) (a reader: standard normal)
-    heads: str | Sequence[int] = "last_half"  # or "all", or numbers; a left-over of guidance (a reader: all)
+    heads: Heads = "last_half"  # or "all", or numbers; a left-over of guidance (a reader: all)
     token: int = 1  # the token whose map is read; 0 is CLIP's start token
 
     # Optimizing.

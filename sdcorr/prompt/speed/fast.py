@@ -45,16 +45,16 @@ class FastMatcher(PromptMatcher):
         self,
         backbone: FrozenDiffusion,
         settings: PromptSettings,
-        dataset_name: str,
+        dataset: str,
         reader: FrozenDiffusion | None = None,
         store: EmbeddingStore | None = None,
     ) -> None:
         """
         Args:
-            backbone, settings, dataset_name, reader: as of `PromptMatcher`.
+            backbone, settings, dataset, reader: as of `PromptMatcher`.
             store: where embeddings are kept that need not be optimized again.
         """
-        super().__init__(backbone, settings, dataset_name, reader)
+        super().__init__(backbone, settings, dataset, reader)
         self._store = store
         self._latents = LatentCache(backbone)
         self._batches = QueryBatches(settings.queries_per_batch, self._bytes_per_query, backbone.device)

@@ -46,7 +46,8 @@ class StoppingOptimization(PromptOptimization):
         if not self._stopped:
             return super().training_step(batch, batch_idx)
         rows = self._active.to(self.embeddings.device)
-        some = cast(CropBatch, {name: value[rows.to(value.device)] for name, value in batch.items()})
+        everyones = cast(dict[str, Tensor], batch)
+        some = cast(CropBatch, {name: value[rows.to(value.device)] for name, value in everyones.items()})
         losses = self.query_losses(some, self.embeddings[rows])  # (active,)
         self.losses.append(losses.new_zeros(len(self.embeddings)).index_copy(0, rows, losses.detach()))
         return losses.sum()

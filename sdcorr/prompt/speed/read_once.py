@@ -111,14 +111,11 @@ class PictureReader:
         return Reading(starts, crops.side, queries)
 
 
-class ReadBatch(CropBatch):
-    """What one step sees: the number of a crop for each query, in place of latents and noise."""
-
-    numbers: Tensor  # (Q,) int64, which of a reading's crops
-
-
 class ReadCrops(RandomCrops):
-    """The steps of an optimization on crops that were read: item i holds a random one's number for every query."""
+    """The steps of an optimization on crops that were read.
+
+    Item i holds `numbers`, (Q,) int64, which of a reading's crops each query sees, in place of latents and noise.
+    """
 
     def __init__(
         self, crops: CropPool, points: Tensor, queries: Sequence[Query], settings: PromptSettings, draws: Draws
@@ -128,8 +125,9 @@ class ReadCrops(RandomCrops):
         x, y = torch.searchsorted(crops.positions, self.boxes[..., 1:3].contiguous()).unbind(-1)  # (steps, Q) each
         self._numbers = (x * crops.places + y).to(crops.device)  # the order of a reading
 
-    def __getitem__(self, step: int) -> ReadBatch:
-        return ReadBatch(numbers=self._numbers[step], centers=self.centers[step], boxes=self.boxes[step])
+    def __getitem__(self, step: int) -> CropBatch:
+        batch = {"numbers": self._numbers[step], "centers": self.centers[step], "boxes": self.boxes[step]}
+        return cast(CropBatch, batch)
 
 
 class ReadOnceOptimization(StoppingOptimization):
@@ -142,7 +140,7 @@ class ReadOnceOptimization(StoppingOptimization):
 
     def maps(self, batch: CropBatch, embeddings: Tensor) -> list[Tensor]:
         """The maps that enter the loss, for each layer (Q, heads, h_l, w_l), of (Q, T, D) embeddings."""
-        numbers = cast(ReadBatch, batch)["numbers"]
+        numbers = cast(dict[str, Tensor], batch)["numbers"]
         queries = [layer[numbers] for layer in self._reading.queries]
         return self.backbone.attend(queries, embeddings, token=self.settings.token, heads=self.settings.heads)
 
@@ -154,11 +152,11 @@ class ReadOnceMatcher(FastMatcher):
         self,
         backbone: FrozenDiffusion,
         settings: ReadOnceSettings,
-        dataset_name: str,
+        dataset: str,
         reader: FrozenDiffusion | None = None,
     ) -> None:
         """As `PromptMatcher`. Embeddings are not stored: they take less time to make than to find."""
-        super().__init__(backbone, settings, dataset_name, reader)
+        super().__init__(backbone, settings, dataset, reader)
         self._source_reader = PictureReader(backbone, settings, self.draws)
         self._target_reader = PictureReader(reader, settings, self.draws) if reader else self._source_reader
 
