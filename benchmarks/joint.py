@@ -103,7 +103,7 @@ def build(family: str, image_size: int, precision: Precision = "fp32", truncate:
     return JointDiffusion(
         vae,
         transformer,
-        layers=list(preset.model.layers),
+        layers=list(preset.layers),
         scheduler=_SCHEDULERS[family],
         image_size=image_size,
         truncate=truncate,

@@ -212,7 +212,7 @@ def check_points(points: Any, source: Picture) -> np.ndarray:
 def _is_pair(point: Any) -> bool:
     """Whether it is two finite numbers."""
     two = isinstance(point, Sequence | np.ndarray) and not isinstance(point, str) and len(point) == 2
-    return two and all(isinstance(value, Real) and math.isfinite(value) for value in point)
+    return two and all(isinstance(value, Real) and abs(value) < math.inf for value in point)
 
 
 def _picture(given: GivenPicture, unnamed: str) -> Picture:

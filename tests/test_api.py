@@ -93,8 +93,8 @@ def test_gray_in_any_form_is_the_same_picture(tmp_path: Path) -> None:
         ((SOURCE, TARGET, [[64.5, 2]]), "outside source, which is 64 x 64 pixels"),
         ((SOURCE, TARGET, np.array([[np.nan, 2]])), "not a pair of numbers"),
         ((SOURCE, TARGET, POINTS, "method.restart=2"), "method.restart"),
-        ((np.zeros((3, 64, 64), np.uint8), TARGET, POINTS), r"the shape \(3, 64, 64\), not \(H, W\)"),
-        ((SOURCE, np.zeros((64, 64)) - 0.1, POINTS), "not all from 0 to 1"),
+        ((np.zeros((3, 64, 64), np.uint8), TARGET, POINTS), r"shape \(3, 64, 64\) is no picture: give \(H, W\)"),
+        ((SOURCE, np.zeros((64, 64)) - 0.1, POINTS), "not from 0 to 1"),
     ],
 )
 def test_mistakes(call: tuple, complaint: str) -> None:

@@ -202,7 +202,7 @@ def test_a_broken_picture_costs_its_pair_alone_and_the_exit_code_says_so(start, 
     picture = folder / "car(G)" / "im2.png"
     picture.write_bytes(picture.read_bytes()[:600])
     port = find_free_network_port()
-    settings = ["trainer=ddp", "dataset=pfwillow", f"dataset.root={folder}"]
+    settings = ["trainer=ddp", "dataset=pfwillow", f"dataset.root={folder}", "model=toybox"]
     assert ended(start([torchrun(rank, 2, port) for rank in range(2)], *settings)) == [3, 0]
     (broken,) = json.loads((tmp_path / "run/broken.json").read_text())
     assert broken["pair"] == "0004-im2-im1:car(G)" and "im2.png is damaged" in broken["reason"]

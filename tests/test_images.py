@@ -402,5 +402,5 @@ class TestReadPicture:
 
     @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "I;16", "P"])
     def test_a_picture_that_nobody_looked_at(self, mode):
-        with pytest.raises(UserError, match=f"is {mode} and not RGB: pass it through sdcorr.images.picture"):
+        with pytest.raises(UserError, match=f"the mode {mode} is not RGB: give sdcorr.read_picture"):
             image_to_tensor(Image.new(mode, (4, 4)), 2)

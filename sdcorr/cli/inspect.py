@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import hydra
 from omegaconf import DictConfig
 
 from sdcorr.cli.command import command
 from sdcorr.datasets.inspect import card
+from sdcorr.datasets.opening import open_benchmark
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,4 +21,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print_card(cfg: DictConfig, overrides: Sequence[str]) -> None:
-    print(card(hydra.utils.instantiate(cfg.dataset)))
+    print(card(open_benchmark(cfg.dataset)))

@@ -180,7 +180,8 @@ class SPair(PictureFiles):
 
     def _note(self, line: str, path: Path) -> dict[str, Any] | UserError:
         try:
-            return _note(json.loads(path.read_bytes()), _entry(line))
+            entry = _entry(line)
+            return _note(json.loads(path.read_bytes()), entry)
         except UserError as error:
             return error
         except FileNotFoundError:

@@ -62,10 +62,10 @@ def test_a_comma_is_for_a_sweep_if_there_is_one() -> None:
         spelled(["dataset.root=a,b"])
 
 
-@pytest.mark.parametrize("key", ["run_dir", "embeddings", "dataset.root", "model.path"])
+@pytest.mark.parametrize("key", ["run_dir", "embeddings", "dataset.root", "model.path", "model.unet"])
 def test_home_in_every_path(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/${me}")
-    cfg = compose("eval", "dataset=spair", f"{key}=~/here (1)")
+    cfg = compose("eval", "dataset=spair", "model=sd14", f"{key}=~/here (1)")
     assert OmegaConf.select(cfg, key) == "/home/${me}/here (1)"
 
 

@@ -225,7 +225,7 @@ class TestOfALoadedModel:
     def test_in_memory_all_weights_and_configurations_and_the_schedule_count(self, small_backbone, two_level_folder):
         def in_memory() -> FrozenDiffusion:
             made = FrozenDiffusion.load(str(two_level_folder), layers=small_backbone.layers)
-            made._loaded_from = None
+            made._files = None
             return made
 
         before, trained, noisier, scaled = in_memory().identity(), in_memory(), in_memory(), in_memory()

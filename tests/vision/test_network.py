@@ -140,7 +140,7 @@ class TestCallable:
 
 class TestRefused:
     def test_a_folder_that_does_not_exist(self) -> None:
-        with pytest.raises(UserError, match="There is no folder ./nowhere"):
+        with pytest.raises(UserError, match="There is no folder nowhere"):
             load_network("./nowhere")
 
     def test_a_folder_without_a_model(self, tmp_path) -> None:

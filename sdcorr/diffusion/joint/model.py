@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sdcorr.diffusion.attention import Heads, LastLayerRead
 from sdcorr.diffusion.backbone import FrozenDiffusion
 from sdcorr.diffusion.features import read_outputs
+from sdcorr.diffusion.fingerprint import identity_in_memory
 from sdcorr.diffusion.joint.attention import (
     JointPass,
     JointTap,
@@ -140,6 +141,10 @@ class JointDiffusion(FrozenDiffusion):
             precision=precision,
         )
         return model.to(device)
+
+    def identity(self) -> dict[str, str]:
+        """What the model is: digests by part, see `sdcorr.diffusion.fingerprint.identity_in_memory`."""
+        return identity_in_memory({"transformer": self.transformer, "vae": self.vae}, self.alphas_cumprod)
 
     def add_noise(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
         """(1 - sigma) * latents + sigma * noise, sigma being the schedule's at `timestep`."""
