@@ -56,16 +56,15 @@ class _Reading:
 class AttentionTap:
     """Attention processors for the layers that are read.
 
+    Args:
+        unet: gets the processors.
+        layers: that are read.
+
     Attributes:
         paths: of all attention modules that are read, in order of execution.
     """
 
-    def __init__(self, unet: UNet2DConditionModel, layers: Sequence[Layer]):
-        """
-        Args:
-            unet: gets the processors.
-            layers: that are read.
-        """
+    def __init__(self, unet: UNet2DConditionModel, layers: Sequence[Layer]) -> None:
         self.paths = sorted({path for layer in layers for path in layer.paths}, key=_execution_order)
         self.reading: _Reading | None = None  # none: the layers only attend
         self._layers = layers

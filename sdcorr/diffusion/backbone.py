@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -27,7 +27,7 @@ from sdcorr.diffusion.features import find_block, read_outputs
 from sdcorr.diffusion.files import ModelFiles, find_model
 from sdcorr.diffusion.fingerprint import identity_in_memory, identity_of_files
 from sdcorr.diffusion.loading import load_parts
-from sdcorr.diffusion.parts import pixels_per_latent, standard_latents
+from sdcorr.diffusion.parts import config_of, drop_decoder, pixels_per_latent, standard_latents
 from sdcorr.diffusion.precision import Float32Mode, Precision, settle
 from sdcorr.diffusion.truncate import drop_unreached
 
@@ -38,8 +38,7 @@ class FrozenDiffusion(nn.Module):
     All that the method needs to know of the model (tokens, widths, sizes, scaling) is read from it.
 
     Attributes:
-        layers: names of the cross-attention layers that are read, in the order of their maps: of attentions, whose
-            map is the mean over their transformer blocks, or of single blocks.
+        layers: names of the layers that are read, in the order of their maps: cross-attentions or blocks of them.
         all_layers: the attentions that there were before anything was cut, in order of execution.
         tokens: T, length of a prompt embedding.
         width: D, width of a prompt embedding.
@@ -49,6 +48,8 @@ class FrozenDiffusion(nn.Module):
         precision: in which the network computes: "fp32", "tf32" or "bf16".
         prediction_type: what the UNet was trained to predict: "epsilon", "v_prediction" or "sample".
     """
+
+    alphas_cumprod: Tensor
 
     def __init__(
         self,
@@ -64,21 +65,21 @@ class FrozenDiffusion(nn.Module):
         precision: Precision = "fp32",
         channels_last: bool = False,
         compile: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         paths = cross_attention_paths(unet)
         self.all_layers = tuple(layer.name for layer in cross_attention_layers(paths))
         self._layers = resolve_layers(layers, paths)
         self.layers = tuple(layer.name for layer in self._layers)
         self.tokens = tokens
-        self.width: int = unet.config.cross_attention_dim
-        self.latent_channels: int = unet.config.in_channels
+        self.width: int = config_of(unet).cross_attention_dim
+        self.latent_channels: int = config_of(unet).in_channels
         self.prediction_type = prediction_type
         self._files: ModelFiles | None = None  # which it was loaded from
-        self.image_size = image_size or unet.config.sample_size * pixels_per_latent(vae)
+        self.image_size = image_size or config_of(unet).sample_size * pixels_per_latent(vae)
         self.latent_size = self.image_size // pixels_per_latent(vae)
         self.register_buffer("alphas_cumprod", alphas_cumprod.float(), persistent=False)
-        vae.decoder = vae.post_quant_conv = None
+        drop_decoder(vae)
         self.vae, self.unet = vae, unet
         self._conditioning = Conditioning(unet, self.image_size).to(unet.device)
         self.requires_grad_(False).eval()
@@ -114,12 +115,10 @@ class FrozenDiffusion(nn.Module):
 
         Args:
             name: hub id, a folder in the diffusers layout, or a single file (.safetensors or .ckpt).
-            layers: cross-attention layers to read, e.g. "up_blocks.1.attentions.0", or patterns; by default those that
-                suit the model's family.
+            layers: cross-attention layers to read, as `up_blocks.1.attentions.0`, or patterns; default: the family's.
             device: where the model will live.
             precision: of the network: "fp32", "bf16" (weights and activations), "tf32" (float32 whose products a GPU
-                rounds to TensorFloat-32), or "auto". Latents, embeddings, the softmax that is read and maps are float32
-                proper.
+                rounds to TensorFloat-32), or "auto". Latents, embeddings, the softmax and maps are float32 proper.
             family: of sdcorr/diffusion/families.py, which a single file does not always say.
             revision: branch, tag or commit on the hub.
             variant: of the weights, e.g. "fp16" or "non_ema"; by default the full ones, or those there are.
@@ -131,8 +130,7 @@ class FrozenDiffusion(nn.Module):
             compile: let torch.compile fuse the UNet's blocks at the first passes; changes speed, and rounding.
 
         Raises:
-            UserError: if the model cannot be read or had, a layer or the precision does not exist, or a size does not
-                fit.
+            UserError: if the model cannot be read or had, a layer does not exist, or a size does not fit.
         """
         found = find_model(
             name,
@@ -144,22 +142,8 @@ class FrozenDiffusion(nn.Module):
             image_size=image_size,
             tokens=tokens,
         )
-        what = found.recognized
-        settled = settle(precision, torch.device(device), what.large)
-        vae, network, schedule = load_parts(found, settled)
-        model = cls(
-            vae,
-            network,
-            layers=[layer.name for layer in what.layers],
-            alphas_cumprod=schedule.alphas_cumprod,
-            prediction_type=what.prediction,
-            tokens=what.tokens,
-            image_size=what.side,
-            truncate=truncate,
-            precision=settled,
-            channels_last=channels_last,
-            compile=compile,
-        )
+        parts = load_parts(found, settle(precision, torch.device(device), found.recognized.large))
+        model = cls(**parts, truncate=truncate, channels_last=channels_last, compile=compile)
         model._files = found
         return model.to(device)
 
@@ -186,8 +170,8 @@ class FrozenDiffusion(nn.Module):
         """
         pixels = (images.to(self.device) * 2 - 1).to(self.vae.dtype)
         with self._float32:
-            mean = self.vae.encode(pixels).latent_dist.mean.float()
-        return standard_latents(mean, self.vae)
+            encoded: Any = self.vae.encode(pixels)
+        return standard_latents(encoded.latent_dist.mean.float(), self.vae)
 
     def add_noise(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
         """sqrt(a) * latents + sqrt(1 - a) * noise, a being the schedule's cumulative alpha at `timestep`."""
@@ -233,8 +217,7 @@ class FrozenDiffusion(nn.Module):
             heads: "last_half", "all", or their numbers.
 
         Returns:
-            For each of `layers` (B, blocks * heads, h_l * w_l, d_l) in the UNet's dtype, without gradient: the heads of
-            each of its transformer blocks, most layers having one.
+            For each of `layers` (B, blocks * heads, h_l * w_l, d_l) in the UNet's dtype, without gradient.
 
         Raises:
             UserError: if a layer has not the heads that are asked for.
@@ -268,16 +251,13 @@ class FrozenDiffusion(nn.Module):
         inside = self._float32.way_in(embeddings).to(self.unet.dtype)
 
         def read(path: str, query: Tensor) -> Tensor:
-            attn = self.unet.get_submodule(path)
+            attn: Any = self.unet.get_submodule(path)
             with self._float32:
                 key = self._float32.way_out(split_heads(attn.to_k(inside), attn.heads))  # (Q, all heads, T, d)
             return token_map(query, key[:, choose_heads(heads, attn.heads)], token, attn.scale)
 
-        maps = []
-        for layer, query in zip(self._layers, queries, strict=True):
-            blocks = query.chunk(len(layer.paths), 1)
-            maps.append(mean_map([read(*block) for block in zip(layer.paths, blocks, strict=True)]))
-        return maps
+        layers = zip(self._layers, queries, strict=True)
+        return [mean_map(list(map(read, layer.paths, query.chunk(len(layer.paths), 1)))) for layer, query in layers]
 
     @torch.no_grad()
     def features(self, noisy: Tensor, timestep: int, embeddings: Tensor, blocks: Sequence[str]) -> dict[str, Tensor]:
@@ -312,7 +292,7 @@ class FrozenDiffusion(nn.Module):
 
     def _dry_run(self) -> None:
         """The smallest forward pass that reads every layer."""
-        side = 2 ** len(self.unet.config.block_out_channels)
+        side = 2 ** len(config_of(self.unet).block_out_channels)
         noisy = torch.zeros(1, self.latent_channels, side, side, device=self.device)
         with torch.no_grad():
             self.attention_maps(noisy, 0, torch.zeros(1, self.tokens, self.width, device=self.device), token=0)

@@ -11,24 +11,26 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 
+from sdcorr.diffusion.parts import config_of
+
 GUIDANCE_SCALE = 8.5  # of diffusers' LatentConsistencyModelPipeline
 
 
 class Conditioning(nn.Module):
-    """The inputs of a UNet that are the same for every image; none for Stable Diffusion 1.x and 2.x."""
+    """The inputs of a UNet that are the same for every image; none for Stable Diffusion 1.x and 2.x.
+
+    Args:
+        unet: whose configuration says what it wants.
+        side: S of the image in pixels.
+    """
 
     sizes: Tensor | None
     pooled_text: Tensor | None
     guidance: Tensor | None
 
-    def __init__(self, unet: UNet2DConditionModel, side: int):
-        """
-        Args:
-            unet: whose configuration says what it wants.
-            side: S of the image in pixels.
-        """
+    def __init__(self, unet: UNet2DConditionModel, side: int) -> None:
         super().__init__()
-        config = unet.config
+        config = config_of(unet)
         sizes = pooled_text = guidance = None
         if config.addition_embed_type == "text_time":
             sizes = torch.tensor([[side, side, 0, 0, side, side]], dtype=torch.float32)  # (1, 6)

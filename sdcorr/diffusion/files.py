@@ -54,7 +54,10 @@ def find_model(
         revision: branch, tag or commit on the hub.
         variant: of the weights; a part that has them in no variant gives those.
         unet: file or folder of weights in place of the UNet's own, which are then not fetched.
-        family, layers, image_size, tokens: as for `recognize`.
+        family: as for `recognize`.
+        layers: as for `recognize`.
+        image_size: as for `recognize`.
+        tokens: as for `recognize`.
 
     Raises:
         UserError: if it is not there, cannot be read, or has no such weights.

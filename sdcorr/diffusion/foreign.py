@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def what_lies_there(place: Layout) -> str:
-    """What a place is that lacks unet/config.json or vae/config.json, as a sentence without its subject and dot."""
+    """What a place is that lacks unet/config.json or vae/config.json, as a sentence without its subject and dot.
+
+    What to do stands after a colon, if there is more to say than that another model is needed.
+    """
     top = place.listing("")
     weights = [name for name in top if Path(name).suffix in WEIGHTS]
     if "adapter_config.json" in top or any("lora" in name.lower() for name in weights):
@@ -31,9 +34,9 @@ def what_lies_there(place: Layout) -> str:
         kind = place.read(place.fetch("model_index.json")).get("_class_name")
         return f"is a {kind} without unet/config.json"
     if len(weights) == 1:
-        return f"holds a single file: give the path of its {weights[0]} as model.path, or"
+        return f"holds a single file: give the path of its {weights[0]} as model.path"
     if weights:
-        return f"is a folder with the files {', '.join(weights)}: give the path of one of them as model.path, or"
+        return f"is a folder with the files {', '.join(weights)}: give the path of one of them as model.path"
     return "holds no model, for it has no unet/ and no vae/"
 
 
@@ -48,6 +51,6 @@ def _part_alone(place: Layout) -> str:
     if kind == "UNet2DConditionModel":
         above = path.parent.parent
         if (above / "vae").is_dir():
-            return f"is the unet/ of a model: give the folder above it, model.path={above}, or"
-        return "is a UNet alone: give a whole model, and this one as model.unet to put its weights in, or"
+            return f"is the unet/ of a model: give the folder above it, model.path={above}"
+        return "is a UNet alone: give a whole model, and this one as model.unet to put its weights in"
     return f"is {what_is(str(kind))}" if kind else "is one part of a model, and says not which"

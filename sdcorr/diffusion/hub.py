@@ -49,14 +49,19 @@ def cached(name: str, revision: str | None) -> Folder | None:
 
 
 class HubModel(Layout):
-    """A model on the hub, whose files are fetched when they are asked for."""
+    """A model on the hub, whose files are fetched when they are asked for.
 
-    def __init__(self, name: str, revision: str | None):
-        """Asks the hub for the model's commit and the names of its files, with one request and no second try.
+    Making it asks the hub for the model's commit and the names of its files, with one request and no second try.
 
-        Raises:
-            UserError: if the hub cannot be reached, or has no such model for this user.
-        """
+    Args:
+        name: its id.
+        revision: branch, tag or commit; None for the main branch.
+
+    Raises:
+        UserError: if the hub cannot be reached, or has no such model for this user.
+    """
+
+    def __init__(self, name: str, revision: str | None) -> None:
         self.name, self._revision = name, revision
         try:
             model = HfApi().model_info(name, revision=revision, timeout=_PATIENCE)
@@ -110,11 +115,13 @@ def _no_model(name: str, revision: str | None, error: Exception) -> str:
             f"{moved or ': check the name, or log in with `hf auth login` if the model is private'}."
         )
     if isinstance(error, HfHubHTTPError):
-        return f"The Hugging Face hub does not give {name}{title} ({reason(error)}): try again later."
+        answer = f"error {error.response.status_code}"
+        return f"The Hugging Face hub answers with {answer} when it is asked for {name}{title}: try again later."
     away = (
         "HF_HUB_OFFLINE is set" if isinstance(error, OfflineModeIsEnabled) else "the Hugging Face hub is out of reach"
     )
+    subject = f"{name}{title}" if title else f"There is no folder {name} here, and as a model of the hub it"
     return (
-        f"{name}{title} is not on this machine, and {away}: where there is a network, run `hf download {name}` and "
-        "give the folder that it prints as model.path."
+        f"{subject} is not on this machine, and {away}: where there is a network, run `hf download {name}` and give "
+        "the folder that it prints as model.path."
     )

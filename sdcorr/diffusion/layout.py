@@ -82,7 +82,8 @@ class Layout(Place):
         """See `Place`."""
         files = self.config_files()
         if not all(part in files for part in _NEEDED):
-            raise UserError(f"{self.name} {what_lies_there(self)}: {INSTEAD}.")
+            what = what_lies_there(self)
+            raise UserError(f"{self.name} {what}." if ": " in what else f"{self.name} {what}: {INSTEAD}.")
         return {part: self.read(files[part]) if part in files else {} for part in CONFIG_FILES}
 
     def config_files(self) -> dict[str, Path]:
@@ -122,21 +123,24 @@ class Layout(Place):
 
 
 class Folder(Layout):
-    """A model in a folder of this machine."""
+    """A model in a folder of this machine.
 
-    def __init__(self, root: Path, name: str | None = None, commit: str | None = None):
-        """
-        Args:
-            root: the folder.
-            name: for messages, if not the folder's path.
-            commit: of the hub's model that it is a copy of.
-        """
+    Args:
+        root: the folder.
+        name: for messages, if not the folder's path.
+        commit: of the hub's model that it is a copy of.
+    """
+
+    def __init__(self, root: Path, name: str | None = None, commit: str | None = None) -> None:
         self.root, self.name, self.commit = root, name or str(root), commit
 
     def listing(self, folder: str) -> list[str]:
         """See `Layout`."""
         where = self.root / folder
-        return sorted(each.name for each in where.iterdir() if each.is_file()) if where.is_dir() else []
+        try:
+            return sorted(each.name for each in where.iterdir() if each.is_file()) if where.is_dir() else []
+        except PermissionError as error:
+            raise UserError(f"The folder {where} may not be read: change its permissions.") from error
 
     def fetch(self, file: str) -> Path:
         """See `Layout`."""
@@ -148,12 +152,12 @@ class _Choice(NamedTuple):
 
     variant: str | None
     kind: str  # safetensors or bin
-    count: int  # files that it consists of
+    total: int  # files that it consists of
     names: list[str]  # those that are there
 
     @property
     def is_whole(self) -> bool:
-        return len(self.names) == self.count
+        return len(self.names) == self.total
 
 
 def _choices(names: Sequence[str]) -> list[_Choice]:
@@ -169,14 +173,14 @@ def _choices(names: Sequence[str]) -> list[_Choice]:
 def _rank(choice: _Choice) -> tuple[int, str, bool, int]:
     variant = choice.variant
     place = _PREFERRED.index(variant) if variant in _PREFERRED else len(_PREFERRED) + (variant in _LAST)
-    return place, variant or "", choice.kind == "bin", choice.count
+    return place, variant or "", choice.kind == "bin", choice.total
 
 
 def _what_is_missing(choices: Sequence[_Choice], variant: str | None, names: Sequence[str]) -> str:
     """The end of a sentence about a folder."""
     broken = [choice for choice in choices if variant in (None, choice.variant)]
     if broken:
-        there, count = len(broken[0].names), broken[0].count
+        there, count = len(broken[0].names), broken[0].total
         return f"has only {there} of the {count} files of its weights ({broken[0].names[0]} ...): fetch the others"
     if choices:
         others = ", ".join(dict.fromkeys(choice.variant or "null" for choice in choices))

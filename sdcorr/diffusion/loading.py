@@ -1,14 +1,16 @@
 """Reading the weights of a model into the networks that its configurations describe."""
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
 from sdcorr.diffusion.files import ModelFiles
-from sdcorr.diffusion.parts import Part, build
+from sdcorr.diffusion.parts import Part, build, drop_decoder
 from sdcorr.diffusion.precision import Precision, weights_dtype
 from sdcorr.diffusion.refusals import noise_schedule
 from sdcorr.diffusion.single_file import converted
@@ -16,8 +18,21 @@ from sdcorr.diffusion.tensors import read_tensors, same_shapes
 from sdcorr.errors import UserError
 
 
-def load_parts(found: ModelFiles, precision: Precision) -> tuple[AutoencoderKL, UNet2DConditionModel, DDIMScheduler]:
-    """The VAE (its encoder), the UNet and the noise schedule of a model.
+class Parts(TypedDict):
+    """What a frozen model is made of."""
+
+    vae: AutoencoderKL  # its encoder alone
+    unet: UNet2DConditionModel
+    alphas_cumprod: Tensor  # (timesteps,)
+    prediction_type: str
+    layers: list[str]  # that are read
+    tokens: int
+    image_size: int
+    precision: Precision
+
+
+def load_parts(found: ModelFiles, precision: Precision) -> Parts:
+    """The networks of a model with their weights, and what else it is made of.
 
     Args:
         found: its files.
@@ -26,14 +41,19 @@ def load_parts(found: ModelFiles, precision: Precision) -> tuple[AutoencoderKL, 
     Raises:
         UserError: if the weights cannot be read, or do not fit the configurations.
     """
-    dtype = weights_dtype(precision)
+    dtype, what = weights_dtype(precision), found.recognized
     vae = build(AutoencoderKL, found.configs["vae"], f"The vae/config.json of {found.name}")
-    vae.decoder = vae.post_quant_conv = None
+    drop_decoder(vae)
     unet = build(UNet2DConditionModel, found.configs["unet"], f"The unet/config.json of {found.name}")
-    return (
-        _filled(vae, found, "vae", dtype),
-        _filled(unet, found, "unet", dtype),
-        noise_schedule(found.configs["scheduler"], found.name),
+    return Parts(
+        vae=_filled(vae, found, "vae", dtype),
+        unet=_filled(unet, found, "unet", dtype),
+        alphas_cumprod=noise_schedule(found.configs["scheduler"], found.name),
+        prediction_type=what.prediction,
+        layers=[layer.name for layer in what.layers],
+        tokens=what.tokens,
+        image_size=what.side,
+        precision=precision,
     )
 
 
@@ -47,18 +67,21 @@ def _filled(model: Part, found: ModelFiles, part: str, dtype: torch.dtype) -> Pa
     return model.eval()
 
 
-def _read(model: Part, found: ModelFiles, part: str) -> dict[str, Tensor]:
+def _read(model: Part, found: ModelFiles, part: str) -> Mapping[str, Tensor]:
     """The tensors of a part, under diffusers' present names."""
     tensors: dict[str, Tensor] = {}
     for path in found.weights[part]:
         tensors |= read_tensors(path)
     if any(name.startswith("model.diffusion_model.") for name in tensors):  # a single file, or a UNet out of one
         return converted(tensors, part, found.configs[part], averaged=found.variant != "non_ema")
-    model._fix_state_dict_keys_on_load(tensors)  # attention of VAEs was named otherwise before diffusers 0.15
-    return tensors
+    named = OrderedDict(tensors)
+    model._fix_state_dict_keys_on_load(named)  # attention of VAEs was named otherwise before diffusers 0.15
+    return named
 
 
-def _check(expected: dict[str, tuple[int, ...]], tensors: dict[str, Tensor], paths: Sequence[Path], part: str) -> None:
+def _check(
+    expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], paths: Sequence[Path], part: str
+) -> None:
     """Raises UserError if tensors do not fit the network that the configuration describes."""
     where = f"The weights in {paths[0]}"
     missing = [name for name in expected if name not in tensors]

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -28,16 +28,27 @@ def build(kind: type[Part], config: Config, where: str) -> Part:
     """
     try:
         with torch.device("meta"), quiet():
-            return kind.from_config(dict(config))
+            return kind.from_config(dict(config))  # type: ignore[return-value]  a pair only if it is asked for
     except Exception as error:  # nobody knows in how many ways a wrong value can break what is built with it
         raise UserError(
             f"{where} describes no {kind.__name__} that diffusers can build ({reason(error)}): fetch the file again."
         ) from error
 
 
+def config_of(network: AutoencoderKL | UNet2DConditionModel) -> Any:
+    """Its configuration, whose items are attributes; diffusers declares a plain dictionary."""
+    return network.config
+
+
+def drop_decoder(vae: AutoencoderKL) -> None:
+    """Leaves only what makes latents of images."""
+    setattr(vae, "decoder", None)  # noqa: B010  diffusers declares that it is always there
+    setattr(vae, "post_quant_conv", None)  # noqa: B010
+
+
 def pixels_per_latent(vae: AutoencoderKL) -> int:
     """Side in pixels of what becomes one position of the latents."""
-    return 2 ** (len(vae.config.block_out_channels) - 1)
+    return 2 ** (len(config_of(vae).block_out_channels) - 1)
 
 
 def standard_latents(mean: Tensor, vae: AutoencoderKL) -> Tensor:
@@ -47,7 +58,7 @@ def standard_latents(mean: Tensor, vae: AutoencoderKL) -> Tensor:
         mean: (B, C, h, w), what the VAE's encoder puts out.
         vae: whose latents they are.
     """
-    config = vae.config
+    config = config_of(vae)
     if config.latents_mean is not None and config.latents_std is not None:  # each channel by its own
         moments = config.latents_mean, config.latents_std
         shift, spread = (torch.tensor(each).view(1, -1, 1, 1).to(mean) for each in moments)

@@ -1,5 +1,6 @@
 """Which family a model is of, told from its configurations before any weight is read."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -7,11 +8,12 @@ from typing import Any
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from packaging.version import InvalidVersion, Version
+from torch import nn
 
 from sdcorr.diffusion.attention import Layer, cross_attention_paths, resolve_layers
 from sdcorr.diffusion.conditioning import GUIDANCE_SCALE
-from sdcorr.diffusion.families import FAMILIES, attentions, family_named
-from sdcorr.diffusion.parts import build, pixels_per_latent
+from sdcorr.diffusion.families import FAMILIES, Family, attentions, family_named
+from sdcorr.diffusion.parts import build, config_of, pixels_per_latent
 from sdcorr.diffusion.refusals import Configs, noise_schedule, prompt_tokens, refuse
 from sdcorr.diffusion.structures import STRUCTURES, Config, shape
 from sdcorr.errors import UserError
@@ -76,7 +78,7 @@ def recognize(
         raise UserError(f"image_size={side} must be a multiple of {factor}, the VAE's pixels per latent.")
     noise_schedule(configs["scheduler"], name)
     prediction = configs["scheduler"].get("prediction_type", "epsilon")
-    guided = unet.config.time_cond_proj_dim is not None
+    guided = config_of(unet).time_cond_proj_dim is not None
     trailing = configs["scheduler"].get("timestep_spacing") == "trailing"
     fitting = [each for each in FAMILIES if shape(STRUCTURES[FAMILIES[each].structure]) == shape(config)]
     if family is not None and fitting and FAMILIES[fitting[0]].structure != family_named(family).structure:
@@ -94,11 +96,11 @@ def recognize(
         exact=bool(fitting),
         side=side,
         tokens=tokens or prompt_tokens(configs, name),
-        width=unet.config.cross_attention_dim,
+        width=config_of(unet).cross_attention_dim,
         prediction=prediction,
         layers=tuple(_layer_shape(unet, layer, side // factor) for layer in chosen),
         guided=guided,
-        large=unet.config.block_out_channels[0] >= _LARGE,
+        large=config_of(unet).block_out_channels[0] >= _LARGE,
     )
 
 
@@ -119,7 +121,7 @@ def _sample_size(unet: Config, name: str, factor: int) -> int:
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise UserError(
             f"The unet/config.json of {name} does not say for which size of image the model was trained (sample_size "
-            f"is {size!r}, not one number): give model.image_size, for example {64 * factor}."
+            f"is {json.dumps(size)}, not one number): give model.image_size, for example {64 * factor}."
         )
     return 64 if size < 64 and _is_before_0_9(unet) else size
 
@@ -140,14 +142,15 @@ def layers_by_rule(unet: UNet2DConditionModel, name: str) -> tuple[str, ...]:
     Raises:
         UserError: if no block on the way up has any.
     """
-    counts = [
-        (number, len(block.attentions))
-        for number, block in enumerate(unet.up_blocks)
-        if getattr(block, "has_cross_attention", False)
-    ]
+    blocks: list[Any] = list(unet.up_blocks)
+    counts = [(number, len(block.attentions)) for number, block in enumerate(blocks) if _crosses(block)]
     if not counts:
         raise UserError(f"The UNet of {name} attends to its prompt nowhere on its way up: give model.layers.")
     return attentions(*counts[0]) + (attentions(counts[1][0], 1) if len(counts) > 1 else ())
+
+
+def _crosses(block: nn.Module) -> bool:
+    return bool(getattr(block, "has_cross_attention", False))
 
 
 def _layer_shape(unet: UNet2DConditionModel, layer: Layer, latent_size: int) -> LayerShape:
@@ -158,13 +161,13 @@ def _layer_shape(unet: UNet2DConditionModel, layer: Layer, latent_size: int) -> 
         level = int(number)
     elif stage == "up_blocks":
         level -= int(number)
-    heads = unet.get_submodule(layer.paths[0]).heads
-    return LayerShape(layer.name, ceil(latent_size / 2**level), heads, len(layer.paths))
+    attention: Any = unet.get_submodule(layer.paths[0])
+    return LayerShape(layer.name, ceil(latent_size / 2**level), attention.heads, len(layer.paths))
 
 
 def describe(model: Recognized, name: str) -> str:
     """One line that says what was taken for a model, and what is read of it."""
-    title = FAMILIES[model.family].title
+    title = " or ".join(family.title for family in FAMILIES.values() if _twins(family, FAMILIES[model.family]))
     what = title if model.exact else f"a model of a structure of its own, with the settings of {title}"
     told = f", told a guidance scale of {GUIDANCE_SCALE}" if model.guided else ""
     reads = "; ".join(map(_describe_layers, _alike(model.layers)))
@@ -172,6 +175,12 @@ def describe(model: Recognized, name: str) -> str:
         f"{name}: {what} (model={model.family}), {model.side} px, prompts of {model.tokens} tokens of width "
         f"{model.width}, {model.prediction}{told}; reads {reads}"
     )
+
+
+def _twins(one: Family, other: Family) -> bool:
+    """Whether configurations cannot tell the one from the other."""
+    ours, theirs = ((each.structure, each.side, each.prediction, each.trailing, each.guided) for each in (one, other))
+    return ours == theirs
 
 
 def _alike(layers: Sequence[LayerShape]) -> list[list[LayerShape]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from diffusers import DDIMScheduler
+from torch import Tensor
 
 from sdcorr.diffusion.structures import CLIP_TOKENS, SD_SCHEDULE, Config
 from sdcorr.errors import UserError
@@ -156,30 +157,34 @@ def _check_schedule(schedule: Config, name: str) -> None:
         raise UserError(f"{where} has prediction_type {kind!r}, which is unknown: it can be {', '.join(_PREDICTIONS)}.")
 
 
-def noise_schedule(schedule: Config, name: str) -> DDIMScheduler:
-    """The noise schedule of a model, Stable Diffusion's where it says none.
+def noise_schedule(schedule: Config, name: str) -> Tensor:
+    """The share of the latents in noisy latents, Stable Diffusion's where a model says none.
 
     Args:
         schedule: its scheduler_config.json.
         name: of the model, for the message.
 
+    Returns:
+        (timesteps,) cumulative alphas.
+
     Raises:
-        UserError: if it is not one: shares of the image that do not fall from 1 towards 0.
+        UserError: if it describes none: shares that do not fall from 1 towards 0.
     """
     try:
-        made = DDIMScheduler.from_config(dict(schedule or SD_SCHEDULE))
-        kept = made.alphas_cumprod
-        sound = bool(
-            kept.isfinite().all() and (kept.diff() <= 0).all() and kept[0] <= 1 and kept[-1] >= 0 and len(kept)
-        )
-    except (TypeError, ValueError, NotImplementedError, RuntimeError, AttributeError, IndexError):
-        sound = False
-    if not sound:
-        raise UserError(
-            f"The scheduler/scheduler_config.json of {name} describes no noise schedule: fetch the file again, or "
-            "remove it for Stable Diffusion's own schedule."
-        )
-    return made
+        made: Any = DDIMScheduler.from_config(dict(schedule or SD_SCHEDULE))
+        shares: Tensor = made.alphas_cumprod
+    except Exception as error:  # nobody knows in how many ways a wrong value can break what is built with it
+        raise UserError(_no_schedule(name)) from error
+    if not (len(shares) and (shares.diff() <= 0).all() and 0 <= shares[-1] <= shares[0] <= 1):  # nor is NaN any of it
+        raise UserError(_no_schedule(name))
+    return shares
+
+
+def _no_schedule(name: str) -> str:
+    return (
+        f"The scheduler/scheduler_config.json of {name} describes no noise schedule: fetch the file again, or remove "
+        "it for Stable Diffusion's own schedule."
+    )
 
 
 def prompt_tokens(configs: Configs, name: str) -> int:

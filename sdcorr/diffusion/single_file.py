@@ -34,27 +34,28 @@ _FOREIGN = {  # part of a name -> what a file with such tensors is
     "double_blocks": "FLUX in a single file",
     "emb_params": "a textual inversion, a word for a model",
     "string_to_param": "a textual inversion, a word for a model",
-    "down_blocks.": "a part of a diffusers model: give its folder, or this file as model.unet if it is a UNet; or",
+    "down_blocks.": "a part of a diffusers model: give its folder, or this file as model.unet if it is a UNet",
     "text_model.": "a text encoder",
 }
 
 
 class SingleFile(Place):
-    """A checkpoint that holds UNet, VAE and text encoder in one file."""
+    """A checkpoint that holds UNet, VAE and text encoder in one file.
 
-    def __init__(self, path: Path, family: str | None):
-        """
-        Args:
-            path: of the file.
-            family: that the user names, for what the file does not say: size and prediction type.
-        """
+    Args:
+        path: of the file.
+        family: that the user names, for what the file does not say: size and prediction type.
+    """
+
+    def __init__(self, path: Path, family: str | None) -> None:
         self.path, self.name, self._family = path, str(path), family
 
     def configs(self) -> Configs:
         """See `Place`."""
         shapes = read_shapes(self.path)
         if not any(name.startswith(f"{_UNET}input_blocks.") for name in shapes):
-            raise UserError(f"{self.name} is {_what_else(shapes)}: {INSTEAD}.")
+            what = _what_else(shapes)
+            raise UserError(f"{self.name} is {what}." if ": " in what else f"{self.name} is {what}: {INSTEAD}.")
         if not any(name.startswith(_VAE) for name in shapes):
             raise UserError(f"{self.name} is a UNet without a VAE, which makes latents of images: {INSTEAD}.")
         structure = _structure(shapes)

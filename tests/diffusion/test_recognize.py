@@ -73,6 +73,9 @@ def test_the_line_about_a_model():
         "up_blocks.0.attentions.0 to 2 (32 x 32, 20 heads, the mean of 10 blocks); "
         "up_blocks.1.attentions.0 (64 x 64, 10 heads, the mean of 2 blocks)"
     )
+    assert "it: Stable Diffusion 1.4 or Stable Diffusion 1.5 (model=sd14)" in describe(
+        recognize(configs("sd15"), "it"), "it"
+    )
     assert "told a guidance scale of 8.5" in describe(recognize(configs("lcm"), "it"), "it")
 
 
