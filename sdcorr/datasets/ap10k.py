@@ -20,7 +20,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,10 @@ KINDS: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True, eq=False)
 class Animal:
-    """What is annotated in one image, raw, in pixels of the image."""
+    """What is annotated in one image, raw, in pixels of the image.
+
+    One that cannot be read might have had all points: its pairs are drawn too, and listed as broken.
+    """
 
     number: int
     key: str
@@ -61,8 +64,9 @@ class Animal:
     family: str
     size: tuple[int, int] = (0, 0)  # (W, H)
     box: Box = (0, 0, 0, 0)
-    points: np.ndarray | None = None  # (17, 2) float64
-    seen: np.ndarray | None = None  # (17,) float64: 0 not labeled, 1 labeled but hidden, 2 visible
+    points: np.ndarray = field(default_factory=lambda: np.full((len(POINTS), 2), np.nan))  # (17, 2) float64
+    # (17,) float64: 0 not labeled, 1 labeled but hidden, 2 visible
+    seen: np.ndarray = field(default_factory=lambda: np.full(len(POINTS), 2.0))
     unreadable: str = ""  # why it has no numbers
 
 
@@ -161,7 +165,7 @@ def _animals(folder: Path) -> list[Animal]:
             f"An annotation in {folder / 'annotations'} names no image or species that is there "
             f"({type(error).__name__}: {error}): {get_it('ap10k')}."
         ) from None
-    return [animal for animal in animals if animal.unreadable or (animal.seen > 0).sum() >= ENOUGH]
+    return [animal for animal in animals if (animal.seen > 0).sum() >= ENOUGH]
 
 
 def _animal(where: str, image: dict[str, Any], annotation: dict[str, Any], species: str, family: str) -> Animal:
@@ -200,8 +204,7 @@ def _choose(animals: Sequence[Animal], kind: str, split: str) -> Iterator[tuple[
     """Category, source and target of every pair of a kind."""
     if not animals:
         return
-    # an unreadable animal might have had enough points: its pairs are drawn too, and listed as broken
-    seen = np.stack([np.full(len(POINTS), 2.0) if one.unreadable else one.seen for one in animals]) / 2  # (n, 17)
+    seen = np.stack([one.seen for one in animals]) / 2  # (n, 17)
     enough = seen @ seen.T >= ENOUGH  # (n, n) source, target
     species, families = (np.array([getattr(one, rank) for one in animals]) for rank in ("species", "family"))
     label = families if kind == "cross_family" else species

@@ -11,7 +11,6 @@ Points are kept as they are written, pixels of the original png. MATLAB wrote th
 weakalign subtracts one, the code that the paper's numbers come from does not.
 """
 
-import os
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path, PurePosixPath
@@ -58,7 +57,7 @@ class PFWillow(PictureFiles):
     name = "pfwillow"
     title = "PF-Willow"
 
-    def __init__(self, root: str, split: str = "test"):
+    def __init__(self, root: str, split: str = "test") -> None:
         if split != "test":
             raise UserError(f"PF-Willow has no split '{split}', only test: leave dataset.split away.")
         self.split = split
@@ -135,7 +134,7 @@ def _unlisted(folder: Path) -> list[Unlisted]:
 
 
 def _has_classes(folder: Path) -> bool:
-    return any(os.path.isdir(folder / name) for name in CLASSES)
+    return any((folder / name).is_dir() for name in CLASSES)
 
 
 def _key(cell: str) -> str:

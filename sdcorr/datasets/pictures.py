@@ -16,7 +16,13 @@ _digests = FileDigests()
 
 
 class PictureFiles(Benchmark):
-    """The pictures of a benchmark; a subclass says where the file of a key is, and its pairs."""
+    """The pictures of a benchmark; a subclass says where the file of a key is, and its pairs.
+
+    Attributes:
+        folder: where the data set is.
+    """
+
+    folder: Path
 
     @abstractmethod
     def path(self, key: str) -> Path:

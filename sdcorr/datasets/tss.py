@@ -223,10 +223,12 @@ def _listed_flips(root: Path) -> dict[str, str]:
     """0 or 1, as weakalign's list says of every folder of a pair; empty without the list."""
     flips: dict[str, str] = {}
     path = next((root / name for name in LISTS if (root / name).is_file()), None)
-    for row in read_rows(path, "tss")[1] if path else ():
-        said = row.cells[3].strip() if len(row.cells) > 3 else ""
+    rows = read_rows(path, "tss")[1] if path else []
+    for row in rows:
+        cells = [cell.strip() for cell in row.cells]
+        said = cells[3] if len(cells) > 3 else ""
         if said not in FLIPS:
             raise UserError(f"{row.where} has no flip of 0 or 1 in its fourth column: get it again, or remove it.")
-        folder = "/".join(PurePosixPath(row.cells[0].strip()).parts[-3:-1])
+        folder = "/".join(PurePosixPath(cells[0]).parts[-3:-1])
         flips[folder] = max(flips.get(folder, "0"), said)
     return flips
