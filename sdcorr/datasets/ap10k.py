@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.pictures import PictureFiles
@@ -100,7 +99,6 @@ class AP10K(PictureFiles):
         self.split = split
         self.folder = find_folder(root, ("ap-10k",), _has_annotations, self.title, self.name)
         animals = _of_split(_animals(self.folder), split)
-        self._sizes = {animal.key: animal.size for animal in animals}
         chosen = list(_choose(animals, kind, split))
         if not chosen:
             raise UserError(
@@ -112,17 +110,6 @@ class AP10K(PictureFiles):
     def path(self, key: str) -> Path:
         """The file of that picture."""
         return self.folder / "data" / key
-
-    def image(self, key: str) -> Image.Image:
-        """The RGB image of that key. Raises UserError if it is missing, cannot be read, or is not the annotated one."""
-        image = super().image(key)
-        size = self._sizes.get(key, image.size)
-        if image.size != size:
-            raise UserError(
-                f"{self.path(key)} is {image.size[0]} x {image.size[1]} pixels and annotated as {size[0]} x {size[1]}: "
-                f"{get_it(self.name)}."
-            )
-        return image
 
 
 def _has_annotations(folder: Path) -> bool:

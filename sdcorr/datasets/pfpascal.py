@@ -90,7 +90,7 @@ class PFPascal(PictureFiles):
         self.expected = EXPECTED[split] | {f"category/{name}": count for name, count in by_class}
         self._columns = _columns(header, len(rows[0].cells))
         _refuse_another_split(path, split, rows, self._columns)
-        self._sizes, self._annotations = Once(image_size), Once(read_annotation)
+        self._measured, self._annotations = Once(image_size), Once(read_annotation)
         self._annotated = (self.folder / "Annotations").is_dir() or not set(POINTS) <= set(self._columns)
         self._strangers: list[str] = []  # rows whose points are not those of the annotations
         self.pairs, self.broken = gather(rows, self._pair, Row.pair_id, self.title)
@@ -120,7 +120,7 @@ class PFPascal(PictureFiles):
         cells = _cells(row, self._columns)
         category, mirrored = _category(row, cells), cells.get("flip") == "1"
         images = [PurePosixPath(cells[column]).stem for column in ("source_image", "target_image")]
-        sizes = [self._sizes[self.folder / "JPEGImages" / f"{image}.jpg"] for image in images]
+        sizes = [self._measured[self.folder / "JPEGImages" / f"{image}.jpg"] for image in images]
         annotations = [self.folder / "Annotations" / category / f"{image}.mat" for image in images]
         names, source, target = self._objects(row, cells, annotations)
         if mirrored:

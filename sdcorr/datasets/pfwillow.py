@@ -63,7 +63,7 @@ class PFWillow(PictureFiles):
         self.split = split
         self.folder = find_folder(root, FOLDERS, _has_classes, self.title, self.name)
         self.expected = {"pairs": 900, "images": 100, "points": 9000} | {f"category/{name}": 90 for name in CLASSES}
-        self._sizes, self._annotations = Once(image_size), Once(read_annotation)
+        self._measured, self._annotations = Once(image_size), Once(read_annotation)
         places = (self.folder, Path(root), self.folder.parent)
         listed = any((place / name).is_file() for place in places for name in LISTS)
         items: Sequence[Row | Unlisted] = [] if listed else _unlisted(self.folder)
@@ -86,8 +86,8 @@ class PFWillow(PictureFiles):
             category=PurePosixPath(source).parent.name,
             source=source,
             target=target,
-            source_size=self._sizes[self.folder / source],
-            target_size=self._sizes[self.folder / target],
+            source_size=self._measured[self.folder / source],
+            target_size=self._measured[self.folder / target],
             source_points=points[0],
             target_points=points[1],
             visible=np.ones(POINTS, dtype=bool),

@@ -18,12 +18,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from sdcorr.datasets.base import Pair
 from sdcorr.datasets.cache import recall, remember, stamps
@@ -115,25 +113,6 @@ class SPair(PictureFiles):
     def path(self, key: str) -> Path:
         """The file of that picture."""
         return self.folder / "JPEGImages" / f"{key}.jpg"
-
-    def image(self, key: str) -> Image.Image:
-        """The RGB image of that key.
-
-        Raises:
-            UserError: if the file is missing, cannot be read, or has not the size that its annotation says.
-        """
-        image = super().image(key)
-        if image.size != self._sizes.get(key, image.size):
-            raise UserError(
-                f"{self.path(key)} has {image.size[0]} x {image.size[1]} pixels and its annotation says "
-                f"{self._sizes[key][0]} x {self._sizes[key][1]}: {get_it(self.name)}."
-            )
-        return image
-
-    @cached_property
-    def _sizes(self) -> dict[str, tuple[int, int]]:
-        sources = {pair.source: pair.source_size for pair in self.pairs}
-        return sources | {pair.target: pair.target_size for pair in self.pairs}
 
     def _notes(self, lines: Sequence[str]) -> dict[str, Any]:
         """What is needed of the annotation of each line, or the UserError why it cannot be had.
