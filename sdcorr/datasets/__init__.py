@@ -16,10 +16,10 @@ from sdcorr.datasets.base import (
 )
 
 __all__ = [
+    "AttentionMaps",
     "Benchmark",
     "Box",
     "Broken",
-    "AttentionMaps",
     "ImageReader",
     "Match",
     "Pair",

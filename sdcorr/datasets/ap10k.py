@@ -20,13 +20,12 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.pictures import PictureFiles
@@ -53,7 +52,10 @@ KINDS: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True, eq=False)
 class Animal:
-    """What is annotated in one image, raw, in pixels of the image."""
+    """What is annotated in one image, raw, in pixels of the image.
+
+    One that cannot be read might have had all points: its pairs are drawn too, and listed as broken.
+    """
 
     number: int
     key: str
@@ -61,8 +63,9 @@ class Animal:
     family: str
     size: tuple[int, int] = (0, 0)  # (W, H)
     box: Box = (0, 0, 0, 0)
-    points: np.ndarray | None = None  # (17, 2) float64
-    seen: np.ndarray | None = None  # (17,) float64: 0 not labeled, 1 labeled but hidden, 2 visible
+    points: np.ndarray = field(default_factory=lambda: np.full((len(POINTS), 2), np.nan))  # (17, 2) float64
+    # (17,) float64: 0 not labeled, 1 labeled but hidden, 2 visible
+    seen: np.ndarray = field(default_factory=lambda: np.full(len(POINTS), 2.0))
     unreadable: str = ""  # why it has no numbers
 
 
@@ -96,7 +99,6 @@ class AP10K(PictureFiles):
         self.split = split
         self.folder = find_folder(root, ("ap-10k",), _has_annotations, self.title, self.name)
         animals = _of_split(_animals(self.folder), split)
-        self._sizes = {animal.key: animal.size for animal in animals}
         chosen = list(_choose(animals, kind, split))
         if not chosen:
             raise UserError(
@@ -108,17 +110,6 @@ class AP10K(PictureFiles):
     def path(self, key: str) -> Path:
         """The file of that picture."""
         return self.folder / "data" / key
-
-    def image(self, key: str) -> Image.Image:
-        """The RGB image of that key. Raises UserError if it is missing, cannot be read, or is not the annotated one."""
-        image = super().image(key)
-        size = self._sizes.get(key, image.size)
-        if image.size != size:
-            raise UserError(
-                f"{self.path(key)} is {image.size[0]} x {image.size[1]} pixels and annotated as {size[0]} x {size[1]}: "
-                f"{get_it(self.name)}."
-            )
-        return image
 
 
 def _has_annotations(folder: Path) -> bool:
@@ -161,7 +152,7 @@ def _animals(folder: Path) -> list[Animal]:
             f"An annotation in {folder / 'annotations'} names no image or species that is there "
             f"({type(error).__name__}: {error}): {get_it('ap10k')}."
         ) from None
-    return [animal for animal in animals if animal.unreadable or (animal.seen > 0).sum() >= ENOUGH]
+    return [animal for animal in animals if (animal.seen > 0).sum() >= ENOUGH]
 
 
 def _animal(where: str, image: dict[str, Any], annotation: dict[str, Any], species: str, family: str) -> Animal:
@@ -200,8 +191,7 @@ def _choose(animals: Sequence[Animal], kind: str, split: str) -> Iterator[tuple[
     """Category, source and target of every pair of a kind."""
     if not animals:
         return
-    # an unreadable animal might have had enough points: its pairs are drawn too, and listed as broken
-    seen = np.stack([np.full(len(POINTS), 2.0) if one.unreadable else one.seen for one in animals]) / 2  # (n, 17)
+    seen = np.stack([one.seen for one in animals]) / 2  # (n, 17)
     enough = seen @ seen.T >= ENOUGH  # (n, n) source, target
     species, families = (np.array([getattr(one, rank) for one in animals]) for rank in ("species", "family"))
     label = families if kind == "cross_family" else species

@@ -12,7 +12,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -99,7 +99,7 @@ class Pair:
     @property
     def has_truth(self) -> np.ndarray:
         """Which of the V visible points can be scored, (V,) bool."""
-        return ~np.isnan(self.true_points).any(-1)
+        return np.asarray(~np.isnan(self.true_points).any(-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +164,6 @@ class Benchmark(Protocol):
         broken: the listed pairs that cannot be read, and why; the rest of the data set is used.
         expected: what is known of the published split: `pairs`, `images`, `points`, `category/<name>` for the pairs of
             a category. The dataset card shows them beside what is there.
-        folder: where it is on this machine.
         identity: what beside the configuration tells runs on it from runs on other data.
     """
 
@@ -173,8 +172,7 @@ class Benchmark(Protocol):
     split: str
     pairs: Sequence[Pair]
     broken: Broken = ()
-    expected: Mapping[str, int] = {}  # noqa: RUF012  nobody writes into it
-    folder: Path | None = None
+    expected: Mapping[str, int] = MappingProxyType({})
 
     @property
     def identity(self) -> Mapping[str, str]:

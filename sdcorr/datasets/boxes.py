@@ -79,7 +79,7 @@ def read_mask(path: Path) -> np.ndarray:
 
 def around(mask: np.ndarray) -> Box:
     """The box round the True pixels of a mask (H, W), of which there are some."""
-    (columns,), (rows,) = np.nonzero(mask.any(0)), np.nonzero(mask.any(1))
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 

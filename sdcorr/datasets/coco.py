@@ -140,8 +140,9 @@ def _of_category(
     name: str, members: Sequence[Annotated], per_category: int | None, seed: int
 ) -> Iterator[tuple[Annotated, Annotated]]:
     total = math.comb(len(members), 2)
-    numbers = np.arange(total)
-    if per_category is not None:
+    if per_category is None:
+        numbers = np.arange(total)
+    else:
         draws = np.random.default_rng([seed, *name.encode()])
         numbers = draws.choice(total, min(total, CANDIDATES * per_category), replace=False)
     seen = np.stack([each.seen for each in members])  # (m, K)
@@ -149,8 +150,8 @@ def _of_category(
     sources = numbers - targets * (targets - 1) // 2
     common = (seen[sources] & seen[targets]).any(axis=1)
     kept = np.flatnonzero(common)[:per_category]
-    for index in kept[np.lexsort((targets[kept], sources[kept]))]:
-        yield members[sources[index]], members[targets[index]]
+    for source, target in sorted(zip(sources[kept].tolist(), targets[kept].tolist(), strict=True)):
+        yield members[source], members[target]
 
 
 def _annotated(where: str, entry: Entry, image: Entry, place: int, category: Entry) -> Annotated:

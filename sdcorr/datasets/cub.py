@@ -129,11 +129,7 @@ class _Birds:
     def pair(self, item: tuple[str, str, str]) -> Pair:
         """The pair of a category and the numbers of two images. Raises UserError if one of them cannot be read."""
         category, *numbers = item
-        birds = [self._birds[number] for number in numbers]
-        for bird in birds:
-            if isinstance(bird, str):
-                raise UserError(bird)
-        source, target = birds
+        source, target = (self._bird(number) for number in numbers)
         names = tuple(self.parts.values())
         return Pair(
             id="-".join(numbers),
@@ -150,6 +146,11 @@ class _Birds:
             target_box=target.box,
             ambiguous=np.array([name.startswith(("left ", "right ")) for name in names]),
         )
+
+    def _bird(self, number: str) -> Bird:
+        if isinstance(bird := self._birds[number], str):
+            raise UserError(bird)
+        return bird
 
     def _box(self, number: str) -> Box:
         if number not in self._boxes:

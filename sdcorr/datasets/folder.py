@@ -48,7 +48,7 @@ from sdcorr.datasets.boxes import box_of_mask, impossible
 from sdcorr.datasets.lookup import Pictures
 from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.datasets.reading import Broken, Once, gather
-from sdcorr.datasets.tables import BOXES, NEEDED, Point, csv_points, json_points, read_text
+from sdcorr.datasets.tables import BOXES, MASKS, NEEDED, Point, csv_points, json_points, read_text
 from sdcorr.errors import UserError
 from sdcorr.images import as_seen, read_image
 from sdcorr.strict_json import loads
@@ -80,7 +80,7 @@ class Folder(PictureFiles):
         path = _table(self.folder, pairs)
         self._pictures = Pictures(self.folder)
         text = read_text(path)
-        plain = _plain(path, text) if path.suffix.lower() == ".json" else None
+        plain: Any = _plain(path, text) if path.suffix.lower() == ".json" else None
         if coco.is_coco(plain):
             self.pairs, self.broken = _of_coco(path, plain, self._pictures, per_category, seed)
         elif per_category is not None:
@@ -182,7 +182,11 @@ def _of_table(
     for key, where in first.items():
         if missing := pictures.look(key):
             mistakes.append(f"{where}: {missing}")
-    boxes = Once(lambda mask: box_of_mask(pictures.path(pictures.key(mask[0])), mask[1]))
+
+    def box_of(mask: tuple[str, tuple[int, int]]) -> Box:
+        return box_of_mask(pictures.path(pictures.key(mask[0])), mask[1])
+
+    boxes = Once(box_of)
     of_pairs = {both: _check(members, pictures, boxes, mistakes) for both, members in by_pair.items()}
     if mistakes:
         raise _of_mistakes(path, mistakes)
@@ -204,9 +208,11 @@ def _check(
     sizes = [pictures.sizes.get(key) for key in (start.source, start.target)]
     places: dict[tuple[float, float], Point] = {}
     for point in points:
-        for what in ("category", *BOXES, "source_mask", "target_mask"):
-            if getattr(point, what) != getattr(start, what):
-                mistakes.append(f"{point.where} has another {what} than {start.where}, which is of the same pair")
+        mistakes += [
+            f"{point.where} has another {what} than {start.where}, which is of the same pair"
+            for what in ("category", *BOXES, *MASKS)
+            if getattr(point, what) != getattr(start, what)
+        ]
         if not point.visible:
             continue
         for key, size, (x, y) in zip((point.source, point.target), sizes, (point.place, point.truth), strict=True):

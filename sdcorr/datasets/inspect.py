@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from sdcorr.datasets.base import Benchmark, Pair
+from sdcorr.datasets.pictures import PictureFiles
 
 SHOWN = 5  # at most so many of a list
 RECORD = "prepared.json"  # what `sdcorr.datasets.fetch.prepare` leaves in a data set's folder
@@ -64,7 +65,7 @@ def _facts(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
     pairs, broken = benchmark.pairs, benchmark.broken
     found, known = counts(benchmark), benchmark.expected
     yield "data set", f"{benchmark.name}, split {benchmark.split}"
-    if benchmark.folder:
+    if isinstance(benchmark, PictureFiles):
         yield "folder", str(benchmark.folder)
         yield "sha256 of the archive", _archive(benchmark.folder)
     yield "digest of the annotations", digest(pairs)

@@ -1,7 +1,7 @@
-"""Pictures in a folder by the names that people write for them.
+r"""Pictures in a folder by the names that people write for them.
 
 A name that is typed on one machine and a file that comes from another may differ in ways that nobody sees: `ü` is one
-letter or two (Unicode's NFC and NFD, the latter in archives from macOS), folders are separated by `\\` on Windows, and
+letter or two (Unicode's NFC and NFD, the latter in archives from macOS), folders are separated by `\` on Windows, and
 a path can start at the folder or at the root of the disk. All of these find the picture, and are one picture.
 """
 

@@ -22,7 +22,8 @@ def open_benchmark(settings: DictConfig) -> Benchmark:
     Raises:
         UserError: if the class has no such argument, or the data cannot be had or read.
     """
-    told: dict[str, Any] = dict(OmegaConf.to_container(settings, resolve=True, throw_on_missing=True))
+    plain: Any = OmegaConf.to_container(settings, resolve=True, throw_on_missing=True)
+    told: dict[str, Any] = dict(plain)
     download = told.pop("download", False)
     made = hydra.utils.get_class(told.pop("_target_"))
     known = list(inspect.signature(made).parameters)

@@ -14,7 +14,6 @@ how many pairs of each class it has. Train lists 613 distinct pairs of photograp
 both directions, as they are and mirrored; 95 of test's pairs are in train too, which matters to what is trained on it.
 """
 
-import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -78,7 +77,7 @@ class PFPascal(PictureFiles):
     name = "pfpascal"
     title = "PF-PASCAL"
 
-    def __init__(self, root: str, split: str = "test"):
+    def __init__(self, root: str, split: str = "test") -> None:
         if split not in LISTS:
             raise UserError(f"PF-PASCAL has no split '{split}': choose dataset.split= one of {', '.join(LISTS)}.")
         self.split = split
@@ -91,8 +90,8 @@ class PFPascal(PictureFiles):
         self.expected = EXPECTED[split] | {f"category/{name}": count for name, count in by_class}
         self._columns = _columns(header, len(rows[0].cells))
         _refuse_another_split(path, split, rows, self._columns)
-        self._sizes, self._annotations = Once(image_size), Once(read_annotation)
-        self._annotated = os.path.isdir(self.folder / "Annotations") or not set(POINTS) <= set(self._columns)
+        self._measured, self._annotations = Once(image_size), Once(read_annotation)
+        self._annotated = (self.folder / "Annotations").is_dir() or not set(POINTS) <= set(self._columns)
         self._strangers: list[str] = []  # rows whose points are not those of the annotations
         self.pairs, self.broken = gather(rows, self._pair, Row.pair_id, self.title)
         warn_of_totals(self.title, split, len(rows), self.expected)
@@ -121,15 +120,14 @@ class PFPascal(PictureFiles):
         cells = _cells(row, self._columns)
         category, mirrored = _category(row, cells), cells.get("flip") == "1"
         images = [PurePosixPath(cells[column]).stem for column in ("source_image", "target_image")]
-        sizes = [self._sizes[self.folder / "JPEGImages" / f"{image}.jpg"] for image in images]
+        sizes = [self._measured[self.folder / "JPEGImages" / f"{image}.jpg"] for image in images]
         annotations = [self.folder / "Annotations" / category / f"{image}.mat" for image in images]
-        names, *objects = self._objects(row, cells, annotations)
+        names, source, target = self._objects(row, cells, annotations)
         if mirrored:
-            objects = [mirror(each, size[0]) for each, size in zip(objects, sizes, strict=True)]
-        source, target = objects
+            source, target = mirror(source, sizes[0][0]), mirror(target, sizes[1][0])
         keys = [f"JPEGImages/{image}.jpg{MIRRORED * mirrored}" for image in images]
         return Pair(
-            id=row.pair_id(*images, category) + MIRRORED * mirrored,
+            id=row.pair_id(images[0], images[1], category) + MIRRORED * mirrored,
             category=category,
             source=keys[0],
             target=keys[1],
@@ -137,7 +135,7 @@ class PFPascal(PictureFiles):
             target_size=sizes[1],
             source_points=source.points,
             target_points=target.points,
-            visible=np.isfinite(source.points).all(1) & np.isfinite(target.points).all(1),
+            visible=np.asarray(np.isfinite(np.hstack([source.points, target.points])).all(axis=1)),
             names=names,
             source_box=source.box,
             target_box=target.box,
@@ -153,13 +151,13 @@ class PFPascal(PictureFiles):
             counts = " and ".join(str(len(each.points)) for each in known)
             raise UserError(f"{row.where}: Annotations has {counts} key-points of these two images: {AGAIN}.")
         if not set(POINTS) <= cells.keys():
-            return _numbered(known[0].points), *known
+            return _numbered(known[0].points), known[0], known[1]
         points = _listed(row, cells)
         called = identities(points, [each.points for each in known]) if known else None
         if known and called is None:
             self._strangers.append(row.where)
-        boxes = [each.box for each in known] or [None, None]
-        return called or _numbered(points[0]), *map(Annotation, points, boxes)
+        source, target = (each.box for each in known) if known else (None, None)
+        return called or _numbered(points[0]), Annotation(points[0], source), Annotation(points[1], target)
 
 
 def read_annotation(path: Path) -> Annotation:
@@ -197,7 +195,7 @@ def identities(points: Sequence[np.ndarray], annotated: Sequence[np.ndarray]) ->
 
 
 def _has_images(folder: Path) -> bool:
-    return os.path.isdir(folder / "JPEGImages")
+    return (folder / "JPEGImages").is_dir()
 
 
 def _refuse_another_split(path: Path, split: str, rows: Sequence[Row], columns: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ Points are kept as they are written, pixels of the original png. MATLAB wrote th
 weakalign subtracts one, the code that the paper's numbers come from does not.
 """
 
-import os
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path, PurePosixPath
@@ -58,13 +57,13 @@ class PFWillow(PictureFiles):
     name = "pfwillow"
     title = "PF-Willow"
 
-    def __init__(self, root: str, split: str = "test"):
+    def __init__(self, root: str, split: str = "test") -> None:
         if split != "test":
             raise UserError(f"PF-Willow has no split '{split}', only test: leave dataset.split away.")
         self.split = split
         self.folder = find_folder(root, FOLDERS, _has_classes, self.title, self.name)
         self.expected = {"pairs": 900, "images": 100, "points": 9000} | {f"category/{name}": 90 for name in CLASSES}
-        self._sizes, self._annotations = Once(image_size), Once(read_annotation)
+        self._measured, self._annotations = Once(image_size), Once(read_annotation)
         places = (self.folder, Path(root), self.folder.parent)
         listed = any((place / name).is_file() for place in places for name in LISTS)
         items: Sequence[Row | Unlisted] = [] if listed else _unlisted(self.folder)
@@ -87,8 +86,8 @@ class PFWillow(PictureFiles):
             category=PurePosixPath(source).parent.name,
             source=source,
             target=target,
-            source_size=self._sizes[self.folder / source],
-            target_size=self._sizes[self.folder / target],
+            source_size=self._measured[self.folder / source],
+            target_size=self._measured[self.folder / target],
             source_points=points[0],
             target_points=points[1],
             visible=np.ones(POINTS, dtype=bool),
@@ -135,7 +134,7 @@ def _unlisted(folder: Path) -> list[Unlisted]:
 
 
 def _has_classes(folder: Path) -> bool:
-    return any(os.path.isdir(folder / name) for name in CLASSES)
+    return any((folder / name).is_dir() for name in CLASSES)
 
 
 def _key(cell: str) -> str:

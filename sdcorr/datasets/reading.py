@@ -3,7 +3,6 @@
 import csv
 import gc
 import math
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from sdcorr.datasets.base import Broken, Pair
 from sdcorr.datasets.boxes import impossible_of
 from sdcorr.errors import UserError
 
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 def get_it(name: str) -> str:
@@ -40,7 +40,7 @@ def find_folder(root: str | Path, inner: Sequence[str], is_home: Callable[[Path]
     for folder in (root, *(root / name for name in inner)):
         if is_home(folder):
             return folder
-    state = "is no folder" if not os.path.isdir(root) else f"does not hold it, nor does {' or '.join(inner)} in there"
+    state = "is no folder" if not root.is_dir() else f"does not hold it, nor does {' or '.join(inner)} in there"
     raise UserError(f"There is no {title} in {root}, which {state}: {get_it(name)}.")
 
 
@@ -52,7 +52,7 @@ def find_file(folders: Sequence[Path], names: Sequence[str], what: str, name: st
     """
     for folder in dict.fromkeys(folders):
         for file in names:
-            if os.path.isfile(folder / file):
+            if (folder / file).is_file():
                 return folder / file
     raise UserError(f"There is no {what} ({' or '.join(names)}) in {folders[0]} or beside it: {get_it(name)}.")
 

@@ -15,16 +15,13 @@ annotations (`sdcorr inspect dataset=spair`), which tells runs on one from runs 
 
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from sdcorr.datasets.base import Pair
 from sdcorr.datasets.cache import recall, remember, stamps
@@ -40,11 +37,12 @@ from sdcorr.datasets.reading import (
 from sdcorr.errors import UserError
 from sdcorr.images import image_size
 
-TEST_PAIRS = {  # of the large test split
-    **{"aeroplane": 690, "bicycle": 650, "bird": 702, "boat": 702, "bottle": 870, "bus": 644, "car": 564},
-    **{"cat": 600, "chair": 646, "cow": 640, "dog": 600, "horse": 600, "motorbike": 702, "person": 650},
-    **{"pottedplant": 862, "sheep": 664, "train": 756, "tvmonitor": 692},
-}
+CATEGORIES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dog", "horse"),
+    *("motorbike", "person", "pottedplant", "sheep", "train", "tvmonitor"),
+)
+PAIRS = (690, 650, 702, 702, 870, 644, 564, 600, 646, 640, 600, 600, 702, 650, 862, 664, 756, 692)
+TEST_PAIRS = dict(zip(CATEGORIES, PAIRS, strict=True))  # of the large test split
 SIZES = {
     "large": {"trn": 53340, "val": 5384, "test": 12234},
     "small": {"trn": 10652, "val": 1070, "test": 2438},
@@ -95,7 +93,7 @@ class SPair(PictureFiles):
 
     def __init__(
         self, root: str, split: str = "test", size: str = "large", categories: Sequence[str] | str | None = None
-    ):
+    ) -> None:
         chosen = _chosen(split, size, categories)
         self.split = split
         self._cache = f"{self.name}-{split}-{size}"
@@ -116,32 +114,13 @@ class SPair(PictureFiles):
         """The file of that picture."""
         return self.folder / "JPEGImages" / f"{key}.jpg"
 
-    def image(self, key: str) -> Image.Image:
-        """The RGB image of that key.
-
-        Raises:
-            UserError: if the file is missing, cannot be read, or has not the size that its annotation says.
-        """
-        image = super().image(key)
-        if image.size != self._sizes.get(key, image.size):
-            raise UserError(
-                f"{self.path(key)} has {image.size[0]} x {image.size[1]} pixels and its annotation says "
-                f"{self._sizes[key][0]} x {self._sizes[key][1]}: {get_it(self.name)}."
-            )
-        return image
-
-    @cached_property
-    def _sizes(self) -> dict[str, tuple[int, int]]:
-        sources = {pair.source: pair.source_size for pair in self.pairs}
-        return sources | {pair.target: pair.target_size for pair in self.pairs}
-
     def _notes(self, lines: Sequence[str]) -> dict[str, Any]:
         """What is needed of the annotation of each line, or the UserError why it cannot be had.
 
         What was read of an annotation is remembered, and read anew when its file has another stamp.
         """
         folder = self.folder / "PairAnnotation" / self.split
-        if not os.path.isdir(folder):
+        if not folder.is_dir():
             raise UserError(f"There is no {folder}: {get_it(self.name)}.")
         there = stamps(folder)  # before anything is read: what changes meanwhile is read again by the next run
         colon = _colon(there)
@@ -194,7 +173,7 @@ class SPair(PictureFiles):
 
 
 def _has_layout(folder: Path) -> bool:
-    return os.path.isdir(folder / "Layout")
+    return (folder / "Layout").is_dir()
 
 
 def expected(split: str, size: str, chosen: Sequence[str] = ()) -> dict[str, int]:
@@ -210,7 +189,7 @@ def _chosen(split: str, size: str, categories: Sequence[str] | str | None) -> tu
     """The categories that are asked for; none for all. Raises UserError if anything is not known."""
     chosen = (categories,) if isinstance(categories, str) else tuple(dict.fromkeys(categories or ()))
     asked = [("split", split, SPLITS), ("size", size, tuple(SIZES))]
-    for setting, value, known in asked + [("categories", name, tuple(TEST_PAIRS)) for name in chosen]:
+    for setting, value, known in asked + [("categories", name, CATEGORIES) for name in chosen]:
         if value not in known:
             raise UserError(f"SPair-71k has no {value!r}: choose dataset.{setting}= from {', '.join(known)}.")
     return chosen
@@ -222,7 +201,7 @@ def _with_colon(line: str) -> str:
     >>> _with_colon("000001-2008_002719-2008_004100_aeroplane")
     '000001-2008_002719-2008_004100:aeroplane'
     """
-    for category in TEST_PAIRS if ":" not in line else ():
+    for category in CATEGORIES if ":" not in line else ():
         for colon in COLONS:
             if line.endswith(colon + category):
                 return f"{line.removesuffix(colon + category)}:{category}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
-from pathlib import Path
 
 from PIL import Image
 
@@ -58,7 +57,6 @@ class Part(Benchmark):
         self.whole, self.limit = whole, limit
         self.name, self.split, self.pairs = whole.name, whole.split, limited(whole.pairs, limit)
         self.broken: Broken = ()
-        self.folder: Path | None = whole.folder
 
     @property
     def identity(self) -> Mapping[str, str]:

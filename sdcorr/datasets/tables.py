@@ -145,7 +145,8 @@ def _csv_row(where: str, cells: dict[str, str]) -> Point:
         name=as_word(cells.get("name")),
         category=as_word(cells.get("category")),
         visible=visible,
-        **{name: cells.get(name, "") for name in MASKS},
+        source_mask=cells.get("source_mask", ""),
+        target_mask=cells.get("target_mask", ""),
     )
 
 
@@ -164,8 +165,8 @@ def _truth(cell: Any) -> bool:
     found = TRUTHS.get(str("" if cell is None else cell).lower())
     if found is None:
         try:
-            number = float(cell)
-        except (TypeError, ValueError):
+            number = float(str(cell))
+        except ValueError:
             number = math.nan
         found = number > 0 if number in NUMBERS else None
     if found is None:
@@ -194,8 +195,9 @@ def _entry(where: str, entry: Any) -> list[Point]:
     points = _list(entry.get("points"), "points")
     if not points:
         raise ValueError("points is empty")
-    columns = {name: entry.get(name) for name in ("target_points", "names", "visible")}
-    for name, value in columns.items():
+    columns: dict[str, list[Any]] = {}
+    for name in ("target_points", "names", "visible"):
+        value = entry.get(name)
         columns[name] = [None] * len(points) if value is None else _list(value, name)
         if len(columns[name]) != len(points):
             raise ValueError(f"there are {len(columns[name])} {name} for {len(points)} points")

@@ -32,7 +32,6 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
 
 from sdcorr.datasets.base import Pair
 from sdcorr.datasets.boxes import around, read_mask
@@ -74,7 +73,7 @@ class TSS(PictureFiles):
         self.split, self._points = split, points
         self.folder = find_folder(root, ("TSS_CVPR2016",), _has_subsets, self.title, self.name)
         self.expected = {"pairs": 2 * sum(SUBSETS.values())} | {f"category/{k}": 2 * n for k, n in SUBSETS.items()}
-        self._flips, self._sizes = _listed_flips(self.folder), {}
+        self._flips = _listed_flips(self.folder)
         mask = lru_cache(maxsize=4)(_foreground)  # both directions of a folder need both masks
         directions = [(folder, *views) for folder in _folders(self.folder) for views in ((1, 2), (2, 1))]
         if not directions:
@@ -87,17 +86,6 @@ class TSS(PictureFiles):
     def path(self, key: str) -> Path:
         """The file of that picture."""
         return self.folder / key
-
-    def image(self, key: str) -> Image.Image:
-        """The RGB image of that key. Raises UserError if it is missing, cannot be read, or does not fit its mask."""
-        image = super().image(key)
-        size = self._sizes.get(key, image.size)
-        if image.size != size:
-            raise UserError(
-                f"{self.path(key)} is {image.size[0]} x {image.size[1]} pixels and its mask {size[0]} x {size[1]}: "
-                f"{get_it(self.name)}."
-            )
-        return image
 
     def _pair(self, mask: Callable[[Path], np.ndarray], name: str, *views: int) -> Pair:
         """The pair of a folder from one of its views, 1 or 2, to the other. `mask` reads masks."""
@@ -114,7 +102,6 @@ class TSS(PictureFiles):
         pixels = spread(asked, self._points, np.random.default_rng(list(id.encode())))  # (n, 2)
         points = pixels + 0.5  # centers of pixels
         keys, sizes = [f"{name}/image{view}.png" for view in views], [mask.shape[::-1] for mask in (source, target)]
-        self._sizes |= zip(keys, sizes, strict=True)
         return Pair(
             id=id,
             category=name.split("/")[0],
@@ -223,10 +210,12 @@ def _listed_flips(root: Path) -> dict[str, str]:
     """0 or 1, as weakalign's list says of every folder of a pair; empty without the list."""
     flips: dict[str, str] = {}
     path = next((root / name for name in LISTS if (root / name).is_file()), None)
-    for row in read_rows(path, "tss")[1] if path else ():
-        said = row.cells[3].strip() if len(row.cells) > 3 else ""
+    rows = read_rows(path, "tss")[1] if path else []
+    for row in rows:
+        cells = [cell.strip() for cell in row.cells]
+        said = cells[3] if len(cells) > 3 else ""
         if said not in FLIPS:
             raise UserError(f"{row.where} has no flip of 0 or 1 in its fourth column: get it again, or remove it.")
-        folder = "/".join(PurePosixPath(row.cells[0].strip()).parts[-3:-1])
+        folder = "/".join(PurePosixPath(cells[0]).parts[-3:-1])
         flips[folder] = max(flips.get(folder, "0"), said)
     return flips

@@ -83,7 +83,8 @@ class TestGroupBySource:
         two_targets = group_by_source([make_pair("a-b", points=4), make_pair("a-c", points=4)])[0]
         assert len(two_targets.points) == 8  # the points of the two pairs differ
         same = [
-            make_pair(f"a-{target}", points=4, source_points=np.eye(4, 2) + [[0], [0], [1], [2]]) for target in "bc"
+            make_pair(f"a-{target}", points=4, source_points=np.add(np.eye(4, 2), [[0], [0], [1], [2]]))
+            for target in "bc"
         ]
         same_points = group_by_source(same)[0]
         assert one_target.cost < same_points.cost < two_targets.cost
@@ -93,7 +94,7 @@ class TestUnitName:
     def test_names_are_legal_and_distinct(self):
         keys = ["cat/2008_001", "cat_2008_001", "car(G)/Cars_006a.png", "ü:?*", "x" * 500, "X" * 500, "", "."]
         names = [unit_name(key) for key in keys]
-        assert len(set(name.lower() for name in names)) == len(keys)
+        assert len({name.lower() for name in names}) == len(keys)
         assert all(
             set(name) <= set("-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") for name in names
         )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sdcorr.datasets.inspect import card, counts, digest, outside
+from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.toybox.dataset import Toybox
 from tests.run.fakes import FakeBenchmark, make_pair
 
@@ -14,8 +15,15 @@ def lines(text):
     return {what: value.strip() for what, value in rows}
 
 
+class Files(FakeBenchmark, PictureFiles):
+    """A benchmark whose pictures are files."""
+
+    def path(self, key):
+        return self.folder / key
+
+
 def bench(*pairs, **facts):
-    made = FakeBenchmark()
+    made = Files() if "folder" in facts else FakeBenchmark()
     made.pairs, made.broken = pairs, ()
     for name, value in facts.items():
         setattr(made, name, value)

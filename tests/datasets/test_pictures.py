@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from sdcorr.datasets import Benchmark
 from sdcorr.datasets.ap10k import AP10K
@@ -86,3 +87,13 @@ def test_a_drawing_is_named_by_its_pixels() -> None:
     digests = [benchmark.digest(key) for key in keys]
     assert len(set(digests)) == len(keys) and digests == [Toybox("demo").digest(key) for key in keys]
     assert digests[0] == digest(benchmark.image(keys[0]).tobytes())
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_picture_of_another_size_than_its_pairs_say_is_refused(name: str, tmp_path: Path) -> None:
+    benchmark = MADE[name](tmp_path)
+    pair = benchmark.pairs[0]
+    assert benchmark.image(pair.source).size == pair.source_size
+    Image.new("RGB", (7, 5)).save(benchmark.path(pair.source))
+    with pytest.raises(UserError, match=r"7 x 5 pixels, and had|is 7 x 5 pixels and annotated as"):
+        benchmark.image(pair.source)

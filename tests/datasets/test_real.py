@@ -67,7 +67,7 @@ class TestPFWillow:
             assert np.abs(listed.target_points - made.target_points).max() < 1e-6
 
     def test_another_project_has_read_the_same_truth(self):
-        with open(REAL / "peer/pfwillow_dinov2_base_zero_shot.csv") as file:
+        with (REAL / "peer/pfwillow_dinov2_base_zero_shot.csv").open() as file:
             rows = [row for row in csv.DictReader(file) if row["threshold"] == "0.05"]
         pairs = PFWillow(str(REAL / "PF-WILLOW")).pairs
         assert len(rows) == 9000

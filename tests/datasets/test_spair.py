@@ -216,7 +216,7 @@ class TestMistakes:
 
     def test_an_image_of_another_size_than_its_annotation_says(self, root):
         save_image(root / "JPEGImages/aeroplane/2008_004100.jpg", (332, 500))
-        with pytest.raises(UserError, match="332 x 500 pixels and its annotation says 500 x 332"):
+        with pytest.raises(UserError, match="332 x 500 pixels and annotated as 500 x 332"):
             SPair(str(root)).image("aeroplane/2008_004100")
 
     def test_a_missing_image(self, root):
@@ -287,7 +287,7 @@ class TestCache:
         SPair(str(root))
         new = root / "new.json"
         new.write_text(json.dumps(spair_note(BACK, src_kps=[[1, 1], [2, 2]])))
-        os.replace(new, spair_file(root, BACK))
+        new.replace(spair_file(root, BACK))
         os.utime(root / "PairAnnotation/test", ns=(1, 1))  # a clock too coarse to tell must not decide the test
         assert SPair(str(root)).pairs[1].source_points.tolist() == [[1, 1], [2, 2]]
 

@@ -209,7 +209,7 @@ class TestWhatCannotBeRead:
         found = TSS(root)
         save_image(root / "JODS/a-b/image1.png", (30, 40))
         assert found.image("JODS/a-b/image2.png").size == TSS_SIZES[2]
-        with pytest.raises(UserError, match="30 x 40 pixels and its mask 40 x 30"):
+        with pytest.raises(UserError, match="30 x 40 pixels and annotated as 40 x 30"):
             found.image("JODS/a-b/image1.png")
 
     def test_gray_pictures_become_rgb(self, root):

@@ -134,9 +134,16 @@ def _tar_members(archive: Path) -> Iterator[Member]:
             if info.issym() or info.islnk():  # a symbolic link starts from its own folder, a hard one from the top
                 kind = "link"
                 target = posixpath.join(posixpath.dirname(info.name) if info.issym() else "", info.linkname)
-            yield Member(info.name, kind, partial(tar.extractfile, info), target, file.tell())
+            yield Member(info.name, kind, partial(_content, tar, info), target, file.tell())
         while tar.fileobj.read(CHUNK):  # tarfile stops before the checksum that the compressed stream ends with
             pass
+
+
+def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    """The content of a member that is a file."""
+    content = tar.extractfile(info)
+    assert content is not None
+    return content
 
 
 def _zip_members(archive: Path) -> Iterator[Member]:

@@ -38,7 +38,7 @@ def ensure(name: str, root: str | Path, download: bool) -> None:
         return
     from sdcorr.datasets.fetch.prepare import Preparation  # a second of imports, which few evaluations need
 
-    command = f"python -m sdcorr.datasets.fetch.prepare {name}"
+    command = f"sdcorr prepare {name}"
     if not _any_answers(source.archives):
         hosts = " and ".join(dict.fromkeys(_host(address) for address in source.archives))
         raise UserError(

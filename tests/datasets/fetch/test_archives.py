@@ -5,6 +5,7 @@ import stat
 import tarfile
 import zipfile
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -201,7 +202,7 @@ class TestUnpack:
         def full(place, mode):
             if mode == "xb":
                 raise OSError(errno.ENOSPC, "No space left on device")
-            return open(place, mode)
+            return Path(place).open(mode)
 
         write(path, [("d/f", b"1")])
         monkeypatch.setattr(archives, "open", full, raising=False)
