@@ -69,6 +69,7 @@ def reduced_unet(family: str) -> dict[str, Any]:
         "sample_size": of.side // (4 if family == "toybox" else 8),
         "block_out_channels": tuple(width // 8 for width in config["block_out_channels"]),
         "cross_attention_dim": config["cross_attention_dim"] // 16,
+        "upcast_attention": family == "sd21",
         "norm_num_groups": 2 if family == "toybox" else 8,
         "addition_time_embed_dim": 32 if "addition_embed_type" in config else None,
         "projection_class_embeddings_input_dim": 160 + 6 * 32 if "addition_embed_type" in config else None,

@@ -28,9 +28,9 @@ from hydra.errors import ConfigCompositionException, HydraException, Instantiati
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from sdcorr.cli import model_settings  # noqa: F401  registers what configs/model refers to
 from sdcorr.cli.checks import check
 from sdcorr.cli.configs import CONFIGS, choices
+from sdcorr.cli.model_settings import implied_by_path  # its module registers what configs/model refers to
 from sdcorr.cli.paths import expand, spelled
 from sdcorr.errors import UserError
 
@@ -77,8 +77,8 @@ def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         chosen = [override for override in said if _is_choice(override)]
         plain = hydra.compose(config_name, [str(each.input_line) for each in chosen], return_hydra_config=True)
-        path = next((str(each.value()) for each in said if each.key_or_group == "model.path"), None)
-        implied = list(_implied(plain, {str(each.key_or_group) for each in chosen}, path if path != "toybox" else None))
+        place = {str(each.key_or_group): each.value() for each in said if str(each.key_or_group).startswith("model.")}
+        implied = list(_implied(plain, {str(each.key_or_group) for each in chosen}, place))
         cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
     groups = dict(cfg.hydra.runtime.choices)
     with open_dict(cfg):
@@ -135,25 +135,22 @@ def _is_choice(override: Override) -> bool:
     return key == "methods" or (CONFIGS / key).is_dir()
 
 
-def _implied(cfg: DictConfig, named: set[str], path: str | None) -> Iterator[str]:
+def _implied(cfg: DictConfig, named: set[str], place: Mapping[str, Any]) -> Iterator[str]:
     """The choices that others bring with them.
 
     Args:
         cfg: composed of the choices alone.
         named: groups that the user has chosen from.
-        path: `model.path`, if the user gives it: what lies there says which family it is of.
+        place: `model.path` and what else the user says of the model: what lies there says which family it is of, and
+            for which size of image, which lengths in pixels follow.
     """
     chosen = cfg.hydra.runtime.choices
     if "methods" in cfg and "method" not in named and (first := _method_of(cfg.methods, "")) not in ("", chosen.method):
         yield f"method={first}"
     dataset = chosen.get("dataset")
-    if "model" in named:
-        return
-    if path is not None:
-        from sdcorr.diffusion.files import find_model  # which imports torch
-
-        yield f"model={find_model(path).recognized.family}"
-    elif dataset and dataset not in WITH_THE_DEFAULT_MODEL:
+    if place.get("model.path") not in (None, "toybox"):
+        yield from implied_by_path(place, chosen.model if "model" in named else None)
+    elif "model" not in named and dataset and dataset not in WITH_THE_DEFAULT_MODEL:
         yield f"model={PHOTOGRAPHS_NEED}"
 
 

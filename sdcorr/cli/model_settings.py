@@ -1,8 +1,14 @@
-"""What configs/model takes from the table of families: `${family:sdxl,layers}` and `${family_settings:sdxl,1024}`."""
+"""What a model's configuration takes from the table of families, and from the model that lies at `model.path`.
 
+Files in configs/model say `${family:sdxl,layers}` and `${family_settings:sdxl,1024}`.
+"""
+
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from sdcorr.errors import UserError
 
 
 def _family(name: str, what: str) -> Any:
@@ -18,6 +24,33 @@ def _family_settings(name: str, side: int | None) -> DictConfig:
     from sdcorr.diffusion.families import family_defaults
 
     return OmegaConf.create(family_defaults(name, side if type(side) is int else None))  # `checks` looks at the side
+
+
+def implied_by_path(place: Mapping[str, Any], named: str | None) -> Iterator[str]:
+    """What is said by the model that lies at `model.path`: its family, and its side where that is not the family's.
+
+    Args:
+        place: `model.path` and what else the user says of the model, by its key.
+        named: the model that the user has chosen.
+    """
+    from sdcorr.diffusion.families import FAMILIES  # not at the top: these import torch
+    from sdcorr.diffusion.files import look_at
+
+    if named is not None and named not in FAMILIES:
+        return  # of joint attention, or a yaml of the user's own
+    size = place.get("model.image_size")
+    told = {key: str(place[f"model.{key}"]) for key in ("revision", "unet") if place.get(f"model.{key}") is not None}
+    sized = size if type(size) is int else None  # `checks` complains of anything else
+    try:
+        what = look_at(str(place["model.path"]), family=named, image_size=sized, **told)
+    except UserError:
+        if named is None:
+            raise
+        return  # it is said again when the model is needed, which some methods never do
+    if named is None:
+        yield f"model={what.family}"
+    if size is None and what.side != FAMILIES[what.family].side:
+        yield f"model.image_size={what.side}"
 
 
 OmegaConf.register_new_resolver("family", _family, replace=True)

@@ -1,11 +1,13 @@
 """Which files a model is made of: found, and decided upon, before any weight is read or fetched."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from sdcorr.diffusion.hub import HubModel, cached, is_hub_id
-from sdcorr.diffusion.layout import Folder, NoWeights, Place
+from sdcorr.diffusion.layout import Folder, Incomplete, Place
 from sdcorr.diffusion.recognize import Recognized, recognize
 from sdcorr.diffusion.refusals import Configs
 from sdcorr.diffusion.single_file import SingleFile
@@ -13,6 +15,7 @@ from sdcorr.diffusion.tensors import WEIGHTS
 from sdcorr.errors import UserError
 
 PARTS = ("unet", "vae")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,13 @@ class ModelFiles:
         configs = {f"{part}/{path.name}": path for part, path in self.config_files.items()}
         weights = {f"{part}/{path.name}": path for part, paths in self.weights.items() for path in paths}
         return configs | weights
+
+    @property
+    def decided(self) -> dict[str, Any]:
+        """What else decides what is read of the files: what the user, or the family of a single file, has said."""
+        what = self.recognized
+        chosen = {"variant": self.variant} if self.single else {}  # of a part's files it is their content
+        return {"image_size": what.side, "tokens": what.tokens, **chosen}
 
 
 def find_model(
@@ -62,39 +72,83 @@ def find_model(
     Raises:
         UserError: if it is not there, cannot be read, or has no such weights.
     """
-    own_unet = _given_unet(unet) if unet else None
+    given = _given_unet(unet) if unet else None
+    asked = {"family": family, "layers": layers, "image_size": image_size, "tokens": tokens}
 
     def gather(place: Place) -> ModelFiles:
-        configs, config_files = place.configs(), place.config_files()
-        if own_unet and own_unet[0]:
-            config_files["unet"] = own_unet[0]
-            configs = {**configs, "unet": Folder(own_unet[0].parent).read(own_unet[0])}
-        asked = {"family": family, "layers": layers, "image_size": image_size, "tokens": tokens}
+        configs, config_files = _configs(place, given)
         what = recognize(configs, place.name, **asked)  # refuses before weights are fetched
-        wanted = [part for part in PARTS if not (own_unet and part == "unet")]
+        wanted = [part for part in PARTS if not (given and part == "unet")]
         chosen = {part: _variant_of(place, part, variant, wanted) for part in wanted}
         weights = {part: place.weights(part, chosen[part]) for part in wanted}
-        if own_unet:
-            weights["unet"] = own_unet[1]
+        if given:
+            weights["unet"] = given.weights
         single = isinstance(place, SingleFile)
         return ModelFiles(name, configs, config_files, weights, single, variant, place.commit, what)
 
+    return _where(name, revision, family, gather)
+
+
+def look_at(
+    name: str,
+    *,
+    revision: str | None = None,
+    unet: str | None = None,
+    family: str | None = None,
+    image_size: int | None = None,
+) -> Recognized:
+    """What a model is, from its small files alone: no weights are read or fetched.
+
+    Args:
+        name: as for `find_model`.
+        revision: as for `find_model`.
+        unet: as for `find_model`.
+        family: as for `recognize`.
+        image_size: as for `recognize`.
+
+    Raises:
+        UserError: if it is not there or cannot be read.
+    """
+    given = _given_unet(unet) if unet else None
+
+    def look(place: Place) -> Recognized:
+        return recognize(_configs(place, given)[0], place.name, family=family, image_size=image_size)
+
+    return _where(name, revision, family, look)
+
+
+def _where(name: str, revision: str | None, family: str | None, use: Callable[[Place], _Result]) -> _Result:
+    """What is made of the place where a model lies; a copy that was fetched in part gives way to the hub."""
     path = Path(name).expanduser()
     if path.is_dir():
-        return gather(Folder(path))
+        return use(Folder(path))
     if path.is_file():
-        return gather(SingleFile(path, family))
+        return use(SingleFile(path, family))
     if not is_hub_id(name):
         raise UserError(
             f"There is no model {name}: give the path of a folder with unet/ and vae/, or of a single file "
             f"({', '.join(WEIGHTS[:2])}), or the id of a model on the Hugging Face hub."
         )
     if copy := cached(name, revision):
-        try:
-            return gather(copy)
-        except NoWeights:
-            pass  # some of it was never fetched
-    return gather(HubModel(name, revision))
+        with suppress(Incomplete):
+            return use(copy)
+    return use(HubModel(name, revision))
+
+
+class _GivenUNet(NamedTuple):
+    """What is put in the place of a model's UNet."""
+
+    config: Path | None  # None: the model's own fits
+    weights: tuple[Path, ...]
+
+
+def _configs(place: Place, given: _GivenUNet | None) -> tuple[Configs, dict[str, Path]]:
+    """What the configurations of a model say, and their files."""
+    configs, files = place.configs(), place.config_files()
+    if given and given.config:
+        files["unet"] = given.config
+        configs = {**configs, "unet": Folder(given.config.parent).read(given.config)}
+    return configs, files
 
 
 def _variant_of(place: Place, part: str, variant: str | None, wanted: Sequence[str]) -> str | None:
@@ -103,15 +157,15 @@ def _variant_of(place: Place, part: str, variant: str | None, wanted: Sequence[s
     return None if elsewhere and variant not in place.variants(part) else variant
 
 
-def _given_unet(unet: str) -> tuple[Path | None, tuple[Path, ...]]:
-    """The config.json (None: the model's own fits) and the weights that are put in the place of the UNet's.
+def _given_unet(unet: str) -> _GivenUNet:
+    """The files of `model.unet`.
 
     Raises:
         UserError: if there are no weights, or it is not clear which.
     """
     path = Path(unet).expanduser()
     if path.is_file():
-        return None, (path,)
+        return _GivenUNet(None, (path,))
     if not path.is_dir():
         raise UserError(
             f"There is no {unet}: give as model.unet a file of weights (.safetensors), or a folder with one."
@@ -120,9 +174,9 @@ def _given_unet(unet: str) -> tuple[Path | None, tuple[Path, ...]]:
         path = path / "unet"
     config = path / "config.json"
     if config.is_file():
-        return config, Folder(path.parent, name=unet).weights(path.name, None)
+        return _GivenUNet(config, Folder(path.parent, name=unet).weights(path.name, None))
     files = sorted(each for each in path.iterdir() if each.suffix in WEIGHTS)
     if len(files) != 1:
         there = ", ".join(each.name for each in files) or "none"
         raise UserError(f"model.unet={unet} must be a file, or a folder with one file of weights: it has {there}.")
-    return None, (files[0],)
+    return _GivenUNet(None, (files[0],))

@@ -11,6 +11,11 @@ from sdcorr.diffusion.tensors import WEIGHTS
 if TYPE_CHECKING:
     from sdcorr.diffusion.layout import Layout
 
+_JOINT = {
+    "SD3Transformer2DModel": "model=sd3_medium or model=sd35_medium",
+    "FluxTransformer2DModel": "model=flux_dev",
+}
+
 
 def what_lies_there(place: Layout) -> str:
     """What a place is that lacks unet/config.json or vae/config.json, as a sentence without its subject and dot.
@@ -24,8 +29,10 @@ def what_lies_there(place: Layout) -> str:
     if "config.json" in top:
         return _part_alone(place)
     if place.has("transformer/config.json"):
-        kind = place.read(place.fetch("transformer/config.json")).get("_class_name")
-        return f"is {what_is(str(kind))}, and has no UNet"
+        kind = str(place.read(place.fetch("transformer/config.json")).get("_class_name"))
+        if kind in _JOINT:
+            return f"is {what_is(kind)}, and has no UNet: say so with {_JOINT[kind]}"
+        return f"is {what_is(kind)}, and has no UNet"
     if place.has("unet/config.json"):
         return "has no vae/, which makes latents of images"
     if place.has("vae/config.json"):

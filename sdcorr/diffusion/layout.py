@@ -27,7 +27,11 @@ _PREFERRED = (None, "fp32", "fp16", "bf16")  # variants, the best first; any oth
 _LAST = ("non_ema", "no_ema")  # weights that were not averaged over the training, which draw worse
 
 
-class NoWeights(UserError):
+class Incomplete(UserError):
+    """A model of which some is there, and some is not."""
+
+
+class NoWeights(Incomplete):
     """A model whose configurations are there and whose weights are not, or not all."""
 
 
@@ -47,6 +51,7 @@ class Place(ABC):
         """What its configurations say; an empty one for a part that is not there.
 
         Raises:
+            Incomplete: if the configuration of one of its networks is missing.
             UserError: if it is no model, or a configuration cannot be read.
         """
 
@@ -83,7 +88,8 @@ class Layout(Place):
         files = self.config_files()
         if not all(part in files for part in _NEEDED):
             what = what_lies_there(self)
-            raise UserError(f"{self.name} {what}." if ": " in what else f"{self.name} {what}: {INSTEAD}.")
+            kind = Incomplete if self.has("model_index.json") or files else UserError
+            raise kind(f"{self.name} {what}." if ": " in what else f"{self.name} {what}: {INSTEAD}.")
         return {part: self.read(files[part]) if part in files else {} for part in CONFIG_FILES}
 
     def config_files(self) -> dict[str, Path]:

@@ -68,6 +68,7 @@ def recognize(
     Raises:
         UserError: if it cannot be read, says no size, or is of another family than the one that is named.
     """
+    named = family_named(family) if family is not None else None
     refuse(configs, name)
     config = configs["unet"]
     unet = build(UNet2DConditionModel, config, f"The unet/config.json of {name}")
@@ -81,8 +82,8 @@ def recognize(
     guided = config_of(unet).time_cond_proj_dim is not None
     trailing = configs["scheduler"].get("timestep_spacing") == "trailing"
     fitting = [each for each in FAMILIES if shape(STRUCTURES[FAMILIES[each].structure]) == shape(config)]
-    if family is not None and fitting and FAMILIES[fitting[0]].structure != family_named(family).structure:
-        raise UserError(f"{name} is no {family_named(family).title}: give model={fitting[0]}, whose structure it has.")
+    if named and fitting and FAMILIES[fitting[0]].structure != named.structure:
+        raise UserError(f"{name} is not {named.title}: give model={fitting[0]}, whose structure it has.")
 
     def likeness(each: str) -> tuple[bool, ...]:
         of = FAMILIES[each]

@@ -102,6 +102,8 @@ def _reasons(configs: Configs) -> Iterator[str]:
         yield f"a model that wants more than a prompt (addition_embed_type {kind})"
     if kind == "text_time" and _is_refiner(unet):
         yield "SDXL's refiner, which is told how beautiful a picture is"
+    if kind == "text_time" and not _has_room_for_sizes(unet):
+        yield "a model that is told other things than SDXL is (projection_class_embeddings_input_dim)"
     if isinstance(width := unet.get("cross_attention_dim"), list | tuple):
         yield f"a model whose blocks take prompts of different kinds (cross_attention_dim {list(width)})"
     if (kind := unet.get("attention_type", "default")) != "default":
@@ -118,6 +120,12 @@ def _reasons(configs: Configs) -> Iterator[str]:
 def _is_refiner(unet: Config) -> bool:
     """Five numbers beside the pooled text, where SDXL's base has six: 1280 + 5 * 256."""
     return unet.get("projection_class_embeddings_input_dim") == 2560
+
+
+def _has_room_for_sizes(unet: Config) -> bool:
+    """Whether six numbers and a pooled text fit into what is projected."""
+    whole, each = unet.get("projection_class_embeddings_input_dim"), unet.get("addition_time_embed_dim")
+    return isinstance(whole, int) and isinstance(each, int) and whole > 6 * each > 0
 
 
 def _blocks(unet: Config) -> Iterator[Any]:

@@ -108,7 +108,8 @@ class Resources:
         settings = {name: value for name, value in self.model_settings().items() if name not in PLACE}
         if found := self._files:
             precision = settle(self._model["precision"], self.device, found.recognized.large)
-            return settings | {"precision": precision} | identity_of_files(found.files, found.commit)
+            told = found.decided | {"precision": precision}
+            return settings | told | identity_of_files(found.files, found.commit)
         path, revision = told["path"], told["revision"]
         if not Path(path).expanduser().is_dir() and snapshot_of(path, revision, JOINT) is None:
             self.backbone()  # fetches it

@@ -1,11 +1,15 @@
 """The models of configs/model: what they take from the table of families, and what has the last word over it."""
 
+from pathlib import Path
+
 import pytest
 from omegaconf import OmegaConf
 
 from sdcorr.cli.compose import compose
 from sdcorr.cli.configs import CONFIGS
 from sdcorr.diffusion.families import FAMILIES, family_defaults
+from sdcorr.errors import UserError
+from tests import models
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -32,11 +36,36 @@ def test_lengths_follow_the_image():
     assert (settings.sigma, settings.window) == (27.97853316316864, 28)
 
 
-def test_another_family_brings_its_own_of_everything():
-    """What is done with the family that a folder turns out to be of."""
-    cfg = compose("eval", "model=sd14", "model.path=FOLDER", "model.family=tiny_sd")
-    assert cfg.model.path == "FOLDER" and cfg.model.name == "tiny_sd"
-    assert list(cfg.model.layers) == list(FAMILIES["tiny_sd"].layers)
+class TestPath:
+    @pytest.fixture
+    def folder(self, tmp_path) -> Path:
+        return models.save_family(tmp_path, "tiny_sd")
+
+    def test_a_folder_says_its_family(self, folder):
+        cfg = compose("eval", f"model.path={folder}")
+        assert (cfg.model.path, cfg.model.name, cfg.model.image_size) == (str(folder), "tiny_sd", None)
+        assert list(cfg.model.layers) == list(FAMILIES["tiny_sd"].layers)
+
+    def test_lengths_follow_the_size_that_it_was_trained_for(self, folder):
+        models.save_family(folder, "tiny_sd", sample_size=32)
+        for said in ([], ["model=tiny_sd"]):
+            cfg = compose("eval", f"model.path={folder}", *said)
+            assert (cfg.model.image_size, cfg.method.sigma) == (256, 27.97853316316864 / 2)
+
+    def test_a_size_that_the_user_gives(self, folder):
+        models.save_family(folder, "tiny_sd", sample_size=None)  # which says none itself
+        cfg = compose("eval", f"model.path={folder}", "model.image_size=128")
+        assert (cfg.model.name, cfg.model.image_size, cfg.method.window) == ("tiny_sd", 128, 7)
+
+    def test_of_a_model_that_is_named_a_mistake_is_said_when_it_is_needed(self):
+        assert compose("eval", "model=sd14", "model.path=./nowhere").model.path == "./nowhere"
+        with pytest.raises(UserError, match="There is no model ./nowhere"):
+            compose("eval", "model.path=./nowhere")
+
+    def test_no_weights_are_read(self, folder):
+        for weights in folder.glob("*/*.safetensors"):
+            weights.unlink()
+        assert compose("eval", f"model.path={folder}").model.family == "tiny_sd"
 
 
 def test_the_command_line_has_the_last_word():

@@ -19,6 +19,7 @@ class Hub(ThreadingHTTPServer):
         self.models: dict[str, Path] = {}
         self.fetched: list[str] = []  # files of models, in order
         self.refuses: int | None = None  # a status code for every request
+        self.gated = False  # whether files, but not their names, are for those alone who have accepted terms
 
     @property
     def url(self) -> str:
@@ -38,6 +39,8 @@ class _Answer(BaseHTTPRequestHandler):
         if self.server.refuses or name not in self.server.models:
             status = self.server.refuses or 401  # which the hub says of models that it does not know
             self._send(status, b"{}", {"X-Error-Code": "" if self.server.refuses else "RepoNotFound"})
+        elif self.server.gated and words[0] != "api":
+            self._send(403, b"{}", {"X-Error-Code": "GatedRepo"})
         elif words[0] == "api":
             folder = self.server.models[name]
             files = sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())

@@ -11,6 +11,7 @@ from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.conditioning import GUIDANCE_SCALE
 from sdcorr.diffusion.families import FAMILIES, family_defaults
 from sdcorr.diffusion.recognize import layers_by_rule
+from sdcorr.diffusion.structures import STRUCTURES
 from sdcorr.errors import UserError
 from tests import models
 
@@ -177,6 +178,17 @@ def test_the_rule_finds_the_familys_layers(family):
     if family == "toybox":  # which reads the second attention of 32 x 32 as well
         expected = expected[:-1]
     assert layers_by_rule(unet, family) == expected
+
+
+PARAMETERS = {"sd1": 859.5, "sd2": 865.9, "sdxl": 2567.5, "ssd_1b": 1331.3, "small_sd": 579.4, "tiny_sd": 323.4}
+
+
+@pytest.mark.parametrize("structure", PARAMETERS)
+def test_structures_have_the_published_numbers_of_parameters(structure):
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**STRUCTURES[structure])
+    millions = sum(parameter.numel() for parameter in unet.parameters()) / 1e6
+    assert millions == pytest.approx(PARAMETERS[structure], abs=0.1)
 
 
 class TestDefaults:

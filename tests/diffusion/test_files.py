@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.files import find_model
+from sdcorr.diffusion.files import find_model, look_at
 from sdcorr.errors import UserError
 from tests import models
 
@@ -110,6 +110,17 @@ def test_what_is_read_of_a_model(folder):
     }
 
 
+def test_a_look_reads_no_weights(folder):
+    weights(folder).unlink()
+    weights(folder, "vae").write_bytes(b"")
+    assert look_at(str(folder)).side == 64
+    assert look_at(str(folder), image_size=128).side == 128
+
+
+def test_what_else_decides(folder):
+    assert find_model(str(folder), image_size=32, variant=None).decided == {"image_size": 32, "tokens": 24}
+
+
 def test_nothing_is_left_of_the_files(folder):
     model = FrozenDiffusion.load(str(folder))
     before = model.unet.conv_in.bias.clone()
@@ -207,6 +218,17 @@ class TestWrongFolders:
     def test_a_diffusion_transformer(self, tmp_path, kind, what):
         models.write_json(tmp_path / "transformer" / "config.json", {"_class_name": kind})
         assert f"is {what}" in said(tmp_path) and "has no UNet" in said(tmp_path)
+
+    @pytest.mark.parametrize(
+        "kind, model",
+        [
+            ("SD3Transformer2DModel", "model=sd3_medium or model=sd35_medium"),
+            ("FluxTransformer2DModel", "model=flux_dev"),
+        ],
+    )
+    def test_a_model_with_joint_attention(self, tmp_path, kind, model):
+        models.write_json(tmp_path / "transformer" / "config.json", {"_class_name": kind})
+        assert said(tmp_path).endswith(f"and has no UNet: say so with {model}.")
 
     def test_a_pipeline_of_another_kind(self, tmp_path):
         models.write_json(tmp_path / "model_index.json", {"_class_name": "KandinskyV22Pipeline"})

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import constants
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.files import find_model
+from sdcorr.diffusion.files import find_model, look_at
 from sdcorr.diffusion.hub import is_hub_id
 from sdcorr.errors import UserError
 from tests import models
@@ -79,6 +79,18 @@ class TestOnline:
         assert f"{NAME} is an inpainting model" in said()
         assert set(hub.fetched) == {"unet/config.json", "vae/config.json", "scheduler/scheduler_config.json"}
 
+    def test_a_look_fetches_no_weights(self, hub, two_level_folder):
+        hub.models[NAME] = two_level_folder
+        assert look_at(NAME).tokens == 24
+        assert all(file.endswith(".json") for file in hub.fetched)
+
+    def test_a_copy_in_part_is_completed(self, hub, two_level_folder, tmp_path):
+        hub.models[NAME] = two_level_folder
+        find_model(NAME)
+        (config,) = (tmp_path / "cache").glob("*/snapshots/*/vae/config.json")
+        config.unlink()
+        assert find_model(NAME).config_files["vae"].is_file()
+
     def test_a_unet_of_ones_own_costs_no_other(self, hub, two_level_folder):
         hub.models[NAME] = two_level_folder
         find_model(NAME, unet=str(two_level_folder / "unet"))
@@ -93,6 +105,10 @@ class TestOnline:
     def test_a_model_that_has_moved(self, hub):
         said_of = said("runwayml/stable-diffusion-v1-5")
         assert "it has moved, give model.path=stable-diffusion-v1-5/stable-diffusion-v1-5" in said_of
+
+    def test_a_gated_model(self, hub, two_level_folder):
+        hub.models[NAME], hub.gated = two_level_folder, True
+        assert f"{NAME} is gated: accept its terms on https://huggingface.co/{NAME} and log in" in said()
 
     def test_an_unknown_revision(self, hub, two_level_folder):
         hub.models[NAME] = two_level_folder
@@ -123,6 +139,11 @@ class TestOffline:
         assert said().startswith(
             f"There is no folder {NAME} here, and as a model of the hub it is not on this machine, and the Hugging Face"
         )
+
+    def test_a_copy_without_a_configuration(self, offline, tmp_path):
+        (config,) = (tmp_path / "cache").glob("*/snapshots/*/vae/config.json")
+        config.unlink()
+        assert "is not on this machine" in said()
 
     def test_no_copy(self, offline, caplog):
         logging.getLogger("huggingface_hub").addHandler(caplog.handler)

@@ -6,7 +6,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.precision import Float32Mode, matmul_fp32, weights_dtype
+from sdcorr.diffusion.precision import Float32Mode, matmul_fp32, settle, weights_dtype
 from sdcorr.errors import UserError
 from tests import models
 
@@ -229,3 +229,30 @@ class TestNetwork:
             maps.append([*read, inputs[-1].grad])
         for strict, fast in zip(*maps, strict=True):
             assert torch.equal(strict, fast)
+
+
+class TestSettle:
+    @pytest.fixture
+    def able(self, monkeypatch) -> Callable[[bool], None]:
+        """Says what the processor can."""
+        return lambda can: monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": can})
+
+    @pytest.mark.parametrize(
+        "can, device, large, expected",
+        [
+            (True, "cpu", True, "bf16"),
+            (True, "cpu", False, "fp32"),  # as the toybox's, which gains nothing
+            (False, "cpu", True, "fp32"),
+            (True, "cuda", True, "fp32"),
+        ],
+    )
+    def test_auto(self, able, can, device, large, expected):
+        able(can)
+        assert settle("auto", torch.device(device), large) == expected
+
+    def test_what_is_said_is_done(self, able):
+        able(True)
+        assert settle("tf32", torch.device("cpu"), True) == "tf32"
+
+    def test_a_small_model_is_loaded_in_float32(self, two_level_folder):
+        assert FrozenDiffusion.load(str(two_level_folder), precision="auto").precision == "fp32"

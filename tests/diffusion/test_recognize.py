@@ -115,9 +115,13 @@ class TestSize:
 
 
 class TestTheFamilyThatIsNamed:
+    def test_unknown(self):
+        with pytest.raises(UserError, match="There is no model family 'sd9': choose from sd14"):
+            recognize(configs("sd14"), "it", family="sd9")
+
     def test_decides_between_those_of_one_structure(self):
         assert recognize(configs("sd14"), "it", family="sd15").family == "sd15"
 
     def test_of_another_structure(self):
-        with pytest.raises(UserError, match="it is no Stable Diffusion XL: give model=sd14, whose structure it has"):
+        with pytest.raises(UserError, match="it is not Stable Diffusion XL: give model=sd14, whose structure it has"):
             recognize(configs("sd14"), "it", family="sdxl")

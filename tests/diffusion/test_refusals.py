@@ -42,6 +42,11 @@ UNETS = {
         "addition_time_embed_dim": 256,
         "projection_class_embeddings_input_dim": 2560,
     },
+    "other things than SDXL is": {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 1280,
+    },
     "boxes beside the prompt": {"attention_type": "gated"},
     "time_embedding_type fourier": {"time_embedding_type": "fourier"},
     "only_cross_attention": {"only_cross_attention": [True, True, True, False]},

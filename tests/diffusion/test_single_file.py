@@ -124,12 +124,17 @@ class TestFamilies:
         known = find_model(sd2, family="sd21_base").recognized
         assert (known.family, known.side, known.prediction) == ("sd21_base", 512, "epsilon")
 
+    def test_what_the_user_says_is_part_of_what_it_is(self, sd2):
+        own, other = (find_model(sd2, family=family).decided for family in ("sd21", "sd21_base"))
+        assert (own["image_size"], other["image_size"]) == (768, 512)
+        assert find_model(sd2, variant="non_ema").decided["variant"] == "non_ema"
+
     def test_by_itself_it_is_taken_for_the_large_one(self, sd2):
         known = find_model(sd2).recognized
         assert (known.family, known.side, known.prediction) == ("sd21", 768, "v_prediction")
 
     def test_of_another_structure(self, sd2):
-        with pytest.raises(UserError, match="is no Stable Diffusion 1.4: give model=sd21"):
+        with pytest.raises(UserError, match="is not Stable Diffusion 1.4: give model=sd21"):
             find_model(sd2, family="sd14")
 
     def test_velocity_and_noise_to_the_end(self, tensors, tmp_path):
