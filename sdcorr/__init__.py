@@ -15,7 +15,16 @@ The three steps behind it, for those who want to see or change what happens in b
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sdcorr.api import match
+    from sdcorr.cli.build import load
+    from sdcorr.datasets import Match, Pair, SourceUnit
+    from sdcorr.diffusion import FrozenDiffusion
+    from sdcorr.errors import UserError
+    from sdcorr.images import read_picture
+    from sdcorr.prompt import PromptMatcher, PromptSettings
 
 __version__ = "0.1.0"
 
@@ -31,7 +40,18 @@ _HOMES = {  # imported when they are first used: scoring a finished run should n
     "SourceUnit": "sdcorr.datasets",
     "UserError": "sdcorr.errors",
 }
-__all__ = sorted(_HOMES)
+__all__ = [
+    "FrozenDiffusion",
+    "Match",
+    "Pair",
+    "PromptMatcher",
+    "PromptSettings",
+    "SourceUnit",
+    "UserError",
+    "load",
+    "match",
+    "read_picture",
+]
 
 
 def __getattr__(name: str) -> Any:

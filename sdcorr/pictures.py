@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +211,9 @@ def check_points(points: Any, source: Picture) -> np.ndarray:
 def _is_pair(point: Any) -> bool:
     """Whether it is two finite numbers."""
     two = isinstance(point, Sequence | np.ndarray) and not isinstance(point, str) and len(point) == 2
-    return two and all(isinstance(value, Real) and abs(value) < math.inf for value in point)
+    return two and all(
+        isinstance(value, int | float | np.integer | np.floating) and abs(value) < math.inf for value in point
+    )
 
 
 def _picture(given: GivenPicture, unnamed: str) -> Picture:

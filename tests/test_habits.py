@@ -15,12 +15,20 @@ def read(name: str):
 def test_hooks_have_the_tested_version_of_ruff():
     pinned = re.search(r"^ruff==.+$", (ROOT / "constraints.txt").read_text(), re.M)[0]
     hooks = [hook for repo in read(".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]]
-    assert {each for hook in hooks for each in hook["additional_dependencies"] if "ruff" in each} == {pinned}
+    assert {each for hook in hooks for each in hook.get("additional_dependencies", ()) if "ruff" in each} == {pinned}
 
 
 def test_the_workflow_does_what_ci_does():
     (job,) = read(".github/workflows/ci.yml")["jobs"].values()
     assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
+
+
+def test_what_ci_makes_is_there_and_is_told():
+    made = re.findall(r"^make (\S+)$", (ROOT / ".ci/run").read_text(), re.M)
+    assert {"lint", "types", "docs", "test"} == set(made)
+    told = re.findall(r"`make (\S+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
+    assert set(made) <= set(told) <= set(targets)
 
 
 def test_citation_has_what_the_format_asks_for_and_the_paper():

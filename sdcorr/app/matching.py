@@ -98,7 +98,7 @@ class Matching:
         Raises:
             UserError: if one does not fit, or the weights cannot be had.
         """
-        compose("eval", *overrides)  # complains of what is wrong with them as they are
+        asked = compose("eval", *overrides)  # complains of what is wrong with them as they are
         others = [each for each in overrides if not each.startswith("method=")]
         chosen = [each.removeprefix("method=") for each in overrides if each.startswith("method=")]
         self._matchers: dict[str, PromptMatcher] = {}
@@ -106,7 +106,7 @@ class Matching:
             cfg = compose("eval", "embeddings=null", f"method={name}", *others)
             self._matchers[name] = build.matcher(cfg, dataset="pictures")
         self.default = chosen[-1] if chosen else "prompt"
-        self.model = str(cfg.model.path)
+        self.model = str(asked.model.path)
         self.knows_only_drawings = self.model == "toybox"
         matcher = self._matchers[self.default]
         self.layers = matcher.map_names

@@ -14,15 +14,16 @@ from typing import Any
 import torch
 from hydra.utils import get_class
 from lightning import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from sdcorr.cli.compose import compose
+from sdcorr.cli.compose import compose, method_entries
+from sdcorr.configuration import plain
 from sdcorr.datasets import Benchmark, group_by_source
 from sdcorr.datasets.opening import open_benchmark
 from sdcorr.datasets.subset import Part
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim, Method
-from sdcorr.methods.prompt import read_settings
+from sdcorr.methods.prompt import Prompt, read_settings
 from sdcorr.methods.resources import Models, Resources, nobody_watches
 from sdcorr.prompt import PromptMatcher, PromptSettings
 from sdcorr.toybox.anatomy import MODEL_FOLDER
@@ -76,14 +77,15 @@ def device(cfg: DictConfig) -> torch.device:
     Raises:
         UserError: if it is not there.
     """
-    wanted = {"gpu": "cuda"}.get(cfg.trainer.accelerator, cfg.trainer.accelerator)
+    accelerator: str = cfg.trainer.accelerator
+    wanted = "cuda" if accelerator == "gpu" else accelerator
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.empty(0, device=wanted)
     except (RuntimeError, AssertionError):
         raise UserError(
-            f"This machine has no '{cfg.trainer.accelerator}' that torch can use: give trainer.accelerator=auto or cpu."
+            f"This machine has no '{accelerator}' that torch can use: give trainer.accelerator=auto or cpu."
         ) from None
     return torch.device(wanted)
 
@@ -107,9 +109,7 @@ def resources(
         map_cells: cells a side of the attention maps to keep.
         models: those that are loaded already.
     """
-    model = OmegaConf.to_container(cfg.model, resolve=True)
-    assert isinstance(model, dict)
-    model = model | dict(changes or {})
+    model = plain(cfg.model) | dict(changes or {})
     if model["path"] == "toybox":
         model["path"] = str(MODEL_FOLDER)
     return Resources(
@@ -137,17 +137,17 @@ def methods(
         UserError: if a setting is not legal, or the subject cannot be used on these pairs.
     """
     models, entries = Models(), []
-    for number, entry in enumerate(OmegaConf.to_container(cfg.methods, resolve=True)):
-        settings = dict(entry["settings"])
-        kind = get_class(settings.pop("_target_"))
+    for number, entry in enumerate(method_entries(cfg)):
+        settings = dict(entry.settings)
+        kind: type[Method] = get_class(settings.pop("_target_"))
         subject = number == 0
         if reason := kind.unsuited(of.pairs):
             if subject:
-                raise UserError(f"{entry['name']} cannot be used on {of.name}, for {reason}: choose another method.")
-            warnings.warn(f"{entry['name']} is left out, for {reason} in {of.name}.", stacklevel=1)
+                raise UserError(f"{entry.name} cannot be used on {of.name}, for {reason}: choose another method.")
+            warnings.warn(f"{entry.name} is left out, for {reason} in {of.name}.", stacklevel=1)
             continue
-        watched = {"callbacks": callbacks, "map_cells": cfg.maps} if subject else {}
-        made = Entry(entry["name"], kind, settings, resources(cfg, of.name, entry["model"], models=models, **watched))
+        watched: dict[str, Any] = {"callbacks": callbacks, "map_cells": cfg.maps} if subject else {}
+        made = Entry(entry.name, kind, settings, resources(cfg, of.name, entry.model, models=models, **watched))
         _ = made.method  # its settings are checked
         entries.append(made)
     return entries
@@ -159,8 +159,8 @@ def prompt_settings(cfg: DictConfig) -> PromptSettings:
     Raises:
         UserError: if there is no such setting, or its value is not legal.
     """
-    given: dict[str, Any] = OmegaConf.to_container(cfg.method, resolve=True)  # type: ignore[assignment]
-    return read_settings(PromptSettings, {name: value for name, value in given.items() if name != "_target_"})
+    given = {name: value for name, value in plain(cfg.method).items() if name != "_target_"}
+    return read_settings(PromptSettings, given)
 
 
 def matcher(cfg: DictConfig, dataset: str = "pictures") -> PromptMatcher:
@@ -173,10 +173,10 @@ def matcher(cfg: DictConfig, dataset: str = "pictures") -> PromptMatcher:
     Raises:
         UserError: if the method is another than prompt embeddings, or its settings or the weights do not fit.
     """
-    settings: dict[str, Any] = dict(OmegaConf.to_container(cfg.method, resolve=True))  # type: ignore[arg-type]
-    kind = get_class(settings.pop("_target_"))
+    settings = plain(cfg.method)
+    kind: type[Method] = get_class(settings.pop("_target_"))
     method = kind(resources(cfg, dataset), **settings)
-    if not hasattr(method, "matcher"):
+    if not isinstance(method, Prompt):
         raise UserError("Only prompt embeddings can be matched here: give method=prompt or method=read_once.")
     return method.matcher
 
@@ -196,8 +196,7 @@ def load(*overrides: str) -> PromptMatcher:
 
 def run_identity(cfg: DictConfig, of: Benchmark) -> dict[str, Any]:
     """What a run is: its data set, wherever that lies. What its methods are is claimed by each."""
-    plain: dict[str, Any] = OmegaConf.to_container(cfg.dataset, resolve=True)  # type: ignore[assignment]
-    told = {name: value for name, value in plain.items() if name not in ("_target_", "root", "download")}
+    told = {name: value for name, value in plain(cfg.dataset).items() if name not in ("_target_", "root", "download")}
     limit = {"limit": cfg.limit} if cfg.limit else {}
     return {"dataset": {"name": of.name} | told | limit | dict(of.identity)}
 

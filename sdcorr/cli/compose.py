@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import hydra
@@ -32,13 +33,23 @@ from sdcorr.cli.checks import check
 from sdcorr.cli.configs import CONFIGS, choices
 from sdcorr.cli.model_settings import implied_by_path  # its module registers what configs/model refers to
 from sdcorr.cli.paths import expand, spelled
+from sdcorr.configuration import plain
 from sdcorr.errors import UserError
 
 MISTAKES = (UserError, HydraException, OmegaConfBaseException)
 PHOTOGRAPHS_NEED = "sd14"  # the model that a data set of photographs brings with it
 WITH_THE_DEFAULT_MODEL = ("toybox", "folder")  # data sets that bring no model: drawings, and nobody knows what
 ENTRY_KEYS = ("method", "name", "model")  # of an entry of `methods`, beside settings
-LONGEST_NAME = 60
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """One of `methods` of an evaluation, spelled out."""
+
+    name: str  # unique, and a legal file name
+    method: str  # a name in configs/method
+    settings: Mapping[str, Any]  # all of them, with `_target_`
+    model: Mapping[str, Any]  # what it changes of `cfg.model`
 
 
 def _one_each(name: str, values: Sequence[Any] | None) -> ListConfig:
@@ -59,8 +70,7 @@ def compose(config_name: str, *overrides: str) -> DictConfig:
         overrides: as on the command line, without sweeps.
 
     Returns:
-        The configuration. In `methods`, every entry is a mapping of `name` (unique, a legal file name), `method` (a
-        name in configs/method), `settings` (all of them, with `_target_`) and `model` (what it changes of `model`).
+        The configuration. In `methods`, every entry is spelled out, as `method_entries` reads it.
 
     Raises:
         UserError: if an override does not fit.
@@ -76,9 +86,9 @@ def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
     _check_one_subject(said)
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         chosen = [override for override in said if _is_choice(override)]
-        plain = hydra.compose(config_name, [str(each.input_line) for each in chosen], return_hydra_config=True)
+        first = hydra.compose(config_name, [str(each.input_line) for each in chosen], return_hydra_config=True)
         place = {str(each.key_or_group): each.value() for each in said if str(each.key_or_group).startswith("model.")}
-        implied = list(_implied(plain, {str(each.key_or_group) for each in chosen}, place))
+        implied = list(_implied(first, {str(each.key_or_group) for each in chosen}, place))
         cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
     groups = dict(cfg.hydra.runtime.choices)
     with open_dict(cfg):
@@ -89,6 +99,11 @@ def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
     expand(cfg)
     check(cfg)
     return cfg
+
+
+def method_entries(cfg: DictConfig) -> list[MethodEntry]:
+    """The methods of an evaluation that was composed, the subject first."""
+    return [MethodEntry(**plain(entry)) for entry in cfg.methods]
 
 
 def explain(error: Exception) -> str:
@@ -115,7 +130,8 @@ def explain(error: Exception) -> str:
 def _check_one_subject(said: Sequence[Override]) -> None:
     """Raises UserError if `method=` and `methods=` of one command line name different subjects."""
     named = {str(each.key_or_group): each.value() for each in said if str(each.key_or_group) in ("method", "methods")}
-    first = (named.get("methods") or [None])[0] if isinstance(named.get("methods"), list) else None
+    methods = named.get("methods")
+    first = methods[0] if isinstance(methods, list) and methods else None
     if "method" in named and isinstance(first, str) and first != named["method"]:
         raise UserError(
             f"method={named['method']} and methods=[{first},...] name different subjects: give one of them."
@@ -169,24 +185,27 @@ def _lineage(method: str) -> list[str]:
     known = choices("method")
     if method not in known:
         raise UserError(f"There is no method '{method}': choose methods from {', '.join(known)}.")
-    parents = [each for each in _file(method).get("defaults", ()) if each != "_self_"]
+    parents = [each for each in _read("method", method).get("defaults", ()) if each != "_self_"]
     return [*(name for parent in parents for name in _lineage(parent)), method]
 
 
-def _file(method: str) -> DictConfig:
-    return OmegaConf.load(CONFIGS / "method" / f"{method}.yaml")  # type: ignore[return-value]
+def _read(group: str, name: str) -> DictConfig:
+    read = OmegaConf.load(CONFIGS / group / f"{name}.yaml")
+    assert isinstance(read, DictConfig)  # Hydra has composed of it
+    return read
 
 
 def _own(method: str) -> DictConfig:
     """What the method's file says itself."""
-    return OmegaConf.masked_copy(_file(method), [key for key in _file(method) if key != "defaults"])
+    read = _read("method", method)
+    return OmegaConf.masked_copy(read, [str(key) for key in read if key != "defaults"])
 
 
 def _said_of_the_method(said: Sequence[Override], chosen: Mapping[str, str | None]) -> set[str]:
     """The subject's settings that an experiment or the command line gives."""
     keys = {str(each.key_or_group).removeprefix("method.") for each in said if str(each.key_or_group)[:7] == "method."}
     if experiment := chosen.get("experiment"):
-        keys |= set(OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml").get("method", ()))
+        keys |= set(_read("experiment", experiment).get("method", ()))
     return keys
 
 
@@ -208,26 +227,25 @@ def _suiting(model: DictConfig, method: str) -> dict[str, Any]:
 
 
 def _entries(cfg: DictConfig, subject: str) -> ListConfig:
-    """The methods of an evaluation, spelled out; see `compose`.
+    """The methods of an evaluation, spelled out.
 
     Raises:
         UserError: if an entry is not legal or names an unknown method or setting, or two have one name.
     """
     if not isinstance(cfg.methods, ListConfig) or not cfg.methods:
         raise UserError(f"methods={cfg.methods} is not a list of methods: give for example [prompt,same_pixel].")
-    listed: list[Any] = OmegaConf.to_container(cfg.methods, resolve=True)  # type: ignore[assignment]
-    first = listed[0]
+    first, *others = (plain(each) if isinstance(each, DictConfig) else each for each in cfg.methods)
     if isinstance(first, dict):
         first = first | {"method": subject}
-    rest = [each for each in listed[1:] if each != subject]  # `method=` may have moved one of the others to the front
+    rest = [each for each in others if each != subject]  # `method=` may have moved one of the others to the front
     entries = [_entry(cfg, each, subject) for each in (subject if isinstance(first, str) else first, *rest)]
-    names = [entry["name"] for entry in entries]
+    names = [entry.name for entry in entries]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"Two of the methods are called {twice}: give one another name, as {{..., name: NAME}}.")
-    return OmegaConf.create(entries)
+    return OmegaConf.create([asdict(entry) for entry in entries])
 
 
-def _entry(cfg: DictConfig, entry: Any, subject: str) -> dict[str, Any]:
+def _entry(cfg: DictConfig, entry: Any, subject: str) -> MethodEntry:
     if not isinstance(entry, str | dict) or not entry:
         raise UserError(
             f"methods has the entry {entry!r}, which is not a method: give one of {', '.join(choices('method'))}, "
@@ -236,8 +254,7 @@ def _entry(cfg: DictConfig, entry: Any, subject: str) -> dict[str, Any]:
     entry = {"method": entry} if isinstance(entry, str) else entry
     method = str(entry.get("method", subject))
     _lineage(method)  # complains of a name that does not exist
-    settings = OmegaConf.to_container(cfg.method, resolve=True) if method == subject else _settings(cfg.model, method)
-    assert isinstance(settings, dict)
+    settings = plain(cfg.method) if method == subject else _settings(cfg.model, method)
     changes = {key: value for key, value in entry.items() if key not in ENTRY_KEYS}
     if unknown := next((key for key in changes if key not in settings), None):
         known = ", ".join(key for key in settings if key != "_target_")
@@ -247,20 +264,17 @@ def _entry(cfg: DictConfig, entry: Any, subject: str) -> dict[str, Any]:
         raise UserError(f"A method cannot change model.{unknown}: it can change layers, transfer_layers and precision.")
     settings |= changes
     if "parts" in settings:  # of a method that is made of others
-        settings["parts"] = [_entry(cfg, part, subject)["settings"] for part in settings["parts"]]
-    return {
-        "name": str(entry.get("name") or _name(method, changes | model)),
-        "method": method,
-        "settings": settings,
-        "model": dict(model),
-    }
+        settings["parts"] = [_entry(cfg, part, subject).settings for part in settings["parts"]]
+    name = str(entry.get("name") or _name(method, changes | model))
+    return MethodEntry(name, method, settings, dict(model))
 
 
 def _settings(model: DictConfig, method: str) -> dict[str, Any]:
     """All settings of a method on a model."""
     root, *presets = _lineage(method)
     merged = OmegaConf.merge(_own(root), _suiting(model, method), *(_own(preset) for preset in presets))
-    return OmegaConf.to_container(merged, resolve=True)  # type: ignore[return-value]
+    assert isinstance(merged, DictConfig)  # of mappings alone
+    return plain(merged)
 
 
 def _name(method: str, changes: Mapping[str, Any]) -> str:

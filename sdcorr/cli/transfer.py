@@ -58,7 +58,7 @@ def transfer(cfg: DictConfig, asked: pictures.MatchRequest) -> None:
     result = pictures.match_pictures(matcher, asked, watchers)
     pictures.write(folder, asked, result, model=cfg.model.path, settings=matcher.settings)
     if logger:
-        tracking.finish(logger)
+        logger.experiment.finish()
     for line in pictures.lines(asked, result):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     print(folder)

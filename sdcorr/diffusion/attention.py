@@ -8,13 +8,12 @@ fused kernel never forms the matrix.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
-from diffusers.models.attention_processor import Attention
-from torch import Tensor
+from torch import Tensor, nn
 
 from sdcorr.diffusion.precision import matmul_fp32
 from sdcorr.errors import UserError
@@ -42,7 +41,20 @@ class Layer:
     paths: tuple[str, ...]
 
 
-Keep = Callable[[Attention, Tensor, Tensor], Tensor]  # of (attn, query (B, H, h*w, d), key (B, H, T, d)), all heads
+class CrossAttention(Protocol):
+    """What is read of an attention of a UNet. diffusers declares that layers may be missing, as in other networks."""
+
+    heads: int
+    scale: float
+    rescale_output_factor: float
+    to_q: nn.Linear
+    to_k: nn.Linear
+    to_v: nn.Linear
+    to_out: nn.ModuleList
+
+
+# Of (attn, query (B, H, h*w, d), key (B, H, T, d)), all heads.
+Keep = Callable[[CrossAttention, Tensor, Tensor], Tensor]
 
 
 @dataclass
@@ -68,7 +80,7 @@ class AttentionTap:
         self.paths = sorted({path for layer in layers for path in layer.paths}, key=_execution_order)
         self.reading: _Reading | None = None  # none: the layers only attend
         self._layers = layers
-        processors = unet.attn_processors
+        processors: dict[str, Any] = dict(unet.attn_processors)
         for path in self.paths:
             processors[f"{path}.processor"] = _TappedAttention(path, self, is_last=path == self.paths[-1])
         unet.set_attn_processor(processors)
@@ -98,7 +110,7 @@ class _TappedAttention:
 
     def __call__(
         self,
-        attn: Attention,
+        attn: CrossAttention,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor,
         attention_mask: Tensor | None = None,

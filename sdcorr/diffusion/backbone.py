@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from sdcorr.diffusion.attention import (
     AttentionTap,
+    CrossAttention,
     Heads,
     Keep,
     choose_heads,
@@ -27,29 +27,17 @@ from sdcorr.diffusion.features import find_block, read_outputs
 from sdcorr.diffusion.files import ModelFiles, find_model
 from sdcorr.diffusion.fingerprint import identity_in_memory, identity_of_files
 from sdcorr.diffusion.loading import load_parts
-from sdcorr.diffusion.parts import config_of, drop_decoder, pixels_per_latent, standard_latents
+from sdcorr.diffusion.model import FrozenModel
+from sdcorr.diffusion.parts import config_of, drop_decoder, pixels_per_latent
 from sdcorr.diffusion.precision import Float32Mode, Precision, settle
 from sdcorr.diffusion.truncate import drop_unreached
 
 
-class FrozenDiffusion(nn.Module):
-    """VAE encoder and UNet of a latent diffusion model, without text encoder, decoder or sampling loop.
+class FrozenDiffusion(FrozenModel):
+    """A frozen model with a UNet: Stable Diffusion 1.x, 2.x, SDXL. Its maps are those of cross-attention.
 
-    All that the method needs to know of the model (tokens, widths, sizes, scaling) is read from it.
-
-    Attributes:
-        layers: names of the layers that are read, in the order of their maps: cross-attentions or blocks of them.
-        all_layers: the attentions that there were before anything was cut, in order of execution.
-        tokens: T, length of a prompt embedding.
-        width: D, width of a prompt embedding.
-        image_size: S, side in pixels of the square image.
-        latent_size: side of the latents, S over the VAE's factor.
-        latent_channels: C of the latents.
-        precision: in which the network computes: "fp32", "tf32" or "bf16".
-        prediction_type: what the UNet was trained to predict: "epsilon", "v_prediction" or "sample".
+    Attributes are those of `FrozenModel`; `layers` are cross-attentions, or transformer blocks of them.
     """
-
-    alphas_cumprod: Tensor
 
     def __init__(
         self,
@@ -72,8 +60,8 @@ class FrozenDiffusion(nn.Module):
         self._layers = resolve_layers(layers, paths)
         self.layers = tuple(layer.name for layer in self._layers)
         self.tokens = tokens
-        self.width: int = config_of(unet).cross_attention_dim
-        self.latent_channels: int = config_of(unet).in_channels
+        self.width = config_of(unet).cross_attention_dim
+        self.latent_channels = config_of(unet).in_channels
         self.prediction_type = prediction_type
         self._files: ModelFiles | None = None  # which it was loaded from
         self.image_size = image_size or config_of(unet).sample_size * pixels_per_latent(vae)
@@ -87,7 +75,7 @@ class FrozenDiffusion(nn.Module):
         self.precision = precision
         self._float32 = Float32Mode(precision)
         if channels_last:  # the first convolution turns what comes in; not the VAE, whose GroupNorm then errs on CPUs
-            unet.to(memory_format=torch.channels_last)
+            unet.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch declares other forms
         self._dropped = drop_unreached(unet, self._dry_run) if truncate else ()
         self._compiled = compile
         if compile:
@@ -147,31 +135,11 @@ class FrozenDiffusion(nn.Module):
         model._files = found
         return model.to(device)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model lives."""
-        return self.alphas_cumprod.device
-
     def identity(self) -> dict[str, str]:
-        """What the model is wherever it came from: digests by part, see `sdcorr.diffusion.fingerprint.identity`."""
+        """See `FrozenModel`: of the files that it was loaded from, else of what is in memory."""
         if self._files:
             return identity_of_files(self._files.files, self._files.commit)
         return identity_in_memory({"unet": self.unet, "vae": self.vae}, self.alphas_cumprod)
-
-    @torch.no_grad()
-    def encode(self, images: Tensor) -> Tensor:
-        """The VAE's mean latents, scaled as the UNet expects them.
-
-        Args:
-            images: (B, 3, S, S) in [0, 1].
-
-        Returns:
-            (B, C, S / factor, S / factor) float32.
-        """
-        pixels = (images.to(self.device) * 2 - 1).to(self.vae.dtype)
-        with self._float32:
-            encoded: Any = self.vae.encode(pixels)
-        return standard_latents(encoded.latent_dist.mean.float(), self.vae)
 
     def add_noise(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
         """sqrt(a) * latents + sqrt(1 - a) * noise, a being the schedule's cumulative alpha at `timestep`."""
@@ -181,23 +149,9 @@ class FrozenDiffusion(nn.Module):
     def attention_maps(
         self, noisy: Tensor, timestep: int, embeddings: Tensor, *, token: int = 1, heads: Heads = "last_half"
     ) -> list[Tensor]:
-        """Cross-attention maps of one token, differentiable in the embeddings.
+        """See `FrozenModel`: softmax over the tokens, in cross-attention."""
 
-        Args:
-            noisy: (B, C, h, w) latents with noise.
-            timestep: of the schedule, 0 <= timestep < 1000 for Stable Diffusion.
-            embeddings: (B, T, D) prompt embeddings, one a latent.
-            token: index of the token whose map is read.
-            heads: "last_half" (the released code), "all", or their numbers.
-
-        Returns:
-            For each of `layers` (B, heads, h_l, w_l) float32 in [0, 1], softmax over the tokens.
-
-        Raises:
-            UserError: if a layer has not the heads that are asked for.
-        """
-
-        def keep(attn: Attention, query: Tensor, key: Tensor) -> Tensor:
+        def keep(attn: CrossAttention, query: Tensor, key: Tensor) -> Tensor:
             chosen = choose_heads(heads, attn.heads)
             query, key = self._float32.way_out(query), self._float32.way_out(key)
             return token_map(query[:, chosen], key[:, chosen], token, attn.scale)
@@ -208,22 +162,9 @@ class FrozenDiffusion(nn.Module):
     def attention_queries(
         self, noisy: Tensor, timestep: int, embeddings: Tensor, *, heads: Heads = "last_half"
     ) -> list[Tensor]:
-        """The positions' side of the cross-attention maps: what `attend` compares with tokens.
+        """See `FrozenModel`: for each of `layers` (B, blocks * heads, h_l * w_l, d_l) in the UNet's dtype."""
 
-        Args:
-            noisy: (B, C, h, w) latents with noise.
-            timestep: of the schedule.
-            embeddings: (B, T, D) prompt embeddings, one a latent; layers before a layer put them into its queries.
-            heads: "last_half", "all", or their numbers.
-
-        Returns:
-            For each of `layers` (B, blocks * heads, h_l * w_l, d_l) in the UNet's dtype, without gradient.
-
-        Raises:
-            UserError: if a layer has not the heads that are asked for.
-        """
-
-        def keep(attn: Attention, query: Tensor, key: Tensor) -> Tensor:
+        def keep(attn: CrossAttention, query: Tensor, key: Tensor) -> Tensor:
             return query[:, choose_heads(heads, attn.heads)].contiguous()  # a view would hold on to all heads
 
         return [torch.cat(blocks, 1) for blocks in self._read(keep, noisy, timestep, embeddings)]
@@ -231,23 +172,7 @@ class FrozenDiffusion(nn.Module):
     def attend(
         self, queries: Sequence[Tensor], embeddings: Tensor, *, token: int = 1, heads: Heads = "last_half"
     ) -> list[Tensor]:
-        """Cross-attention maps of one token for given attention queries, differentiable in the embeddings.
-
-        No UNet is run. With the embeddings that the attention queries were read with, these are `attention_maps`;
-        with others they are not, for an embedding also changes the attention queries of the layers after the first.
-
-        Args:
-            queries: what `attention_queries` returned for the same heads; B = 1 serves every embedding.
-            embeddings: (Q, T, D) prompt embeddings, Q = B unless B is 1.
-            token: index of the token whose map is read.
-            heads: "last_half", "all", or their numbers.
-
-        Returns:
-            For each of `layers` (Q, heads, h_l, w_l) float32 in [0, 1], softmax over the tokens.
-
-        Raises:
-            UserError: if a layer has not the heads that are asked for.
-        """
+        """See `FrozenModel`: no UNet is run, its layers only make keys of the embeddings."""
         inside = self._float32.way_in(embeddings).to(self.unet.dtype)
 
         def read(path: str, query: Tensor) -> Tensor:
@@ -261,24 +186,15 @@ class FrozenDiffusion(nn.Module):
 
     @torch.no_grad()
     def features(self, noisy: Tensor, timestep: int, embeddings: Tensor, blocks: Sequence[str]) -> dict[str, Tensor]:
-        """What UNet modules put out, e.g. of "up_blocks.1", for methods that compare features.
-
-        Args:
-            noisy: (B, C, h, w) latents with noise.
-            timestep: of the schedule.
-            embeddings: (B, T, D) prompt embeddings.
-            blocks: module paths in the UNet.
-
-        Returns:
-            Block -> (B, channels, h_b, w_b) float32.
-
-        Raises:
-            UserError: if a block does not exist, or was dropped by truncation.
-        """
-        modules = {block: find_block(self.unet, block, self._dropped, self._tap.paths[-1]) for block in blocks}
+        """See `FrozenModel`."""
+        modules = {path: self.block(path) for path in blocks}
         # Compiled parts do not call the hooks by which features are read.
         with torch.compiler.set_stance("force_eager") if self._compiled else nullcontext():
             return read_outputs(modules, lambda: self._forward(noisy, timestep, embeddings))
+
+    def block(self, path: str) -> nn.Module:
+        """See `FrozenModel`."""
+        return find_block(self.unet, path, self._dropped, self._tap.paths[-1])
 
     def _read(self, keep: Keep, noisy: Tensor, timestep: int, embeddings: Tensor) -> list[list[Tensor]]:
         return self._tap.read(keep, lambda: self._forward(noisy, timestep, embeddings))

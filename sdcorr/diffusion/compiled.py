@@ -40,7 +40,8 @@ def compile_parts(unet: nn.Module, read: Sequence[str]) -> None:
 
 
 def _compiled(function: Callable) -> Callable:
-    failures = torch._dynamo.exc.BackendCompilerFailed  # no C++ compiler, no Triton
+    from torch._dynamo.exc import BackendCompilerFailed  # not at the top: it takes seconds
+
     try:
         compiled = torch.compile(function, dynamic=True)
     except RuntimeError as error:  # a Python that torch.compile does not know
@@ -49,7 +50,7 @@ def _compiled(function: Callable) -> Callable:
     def call(*args: Any, **options: Any) -> Any:
         try:
             return compiled(*args, **options)
-        except failures as error:
+        except BackendCompilerFailed as error:  # no C++ compiler, no Triton
             raise _impossible(error) from error
 
     return call

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -25,15 +26,12 @@ def read_outputs(blocks: dict[str, nn.Module], run: Callable[[], object], part: 
     """
     outputs: dict[str, Tensor] = {}
 
-    def keep(block: str, output: Tensor | tuple[Tensor, ...]) -> None:
+    def keep(block: str, module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
         outputs[block] = (output[part] if isinstance(output, tuple) else output).float()
         if len(outputs) == len(blocks):
             raise _LastBlockRead
 
-    hooks = [
-        module.register_forward_hook(lambda module, inputs, output, block=block: keep(block, output))
-        for block, module in blocks.items()
-    ]
+    hooks = [module.register_forward_hook(partial(keep, block)) for block, module in blocks.items()]
     try:
         run()
     except _LastBlockRead:

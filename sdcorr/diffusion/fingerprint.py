@@ -11,11 +11,10 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from torch import nn
 
 from sdcorr.digests import FileDigests, combined, digest, user_cache, value_digest
 from sdcorr.errors import UserError
@@ -47,6 +46,18 @@ def identity(folder: str | Path, files: Iterable[str] | None = None, commit: str
     """
     folder = Path(folder)
     return identity_of_files({file: folder / file for file in (files_of(folder) if files is None else files)}, commit)
+
+
+class Network(Protocol):
+    """What is read of a network of diffusers."""
+
+    @property
+    def config(self) -> Any:
+        """Its configuration, a mapping."""
+
+    def state_dict(self) -> Mapping[str, torch.Tensor]:
+        """Its weights by name."""
+        ...
 
 
 def identity_of_files(files: Mapping[str, Path], commit: str | None = None) -> dict[str, str]:
@@ -119,7 +130,7 @@ def files_of(folder: Path, networks: Sequence[str] = NETWORKS) -> list[str]:
     return files
 
 
-def identity_in_memory(networks: Mapping[str, nn.Module], schedule: torch.Tensor) -> dict[str, str]:
+def identity_in_memory(networks: Mapping[str, Network], schedule: torch.Tensor) -> dict[str, str]:
     """What a model is that was not read from files.
 
     Args:

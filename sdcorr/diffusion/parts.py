@@ -28,7 +28,8 @@ def build(kind: type[Part], config: Config, where: str) -> Part:
     """
     try:
         with torch.device("meta"), quiet():
-            return kind.from_config(dict(config))  # type: ignore[return-value]  a pair only if it is asked for
+            built: Any = kind.from_config(dict(config))  # declared as a pair too, which it is if that is asked for
+            return built
     except Exception as error:  # nobody knows in how many ways a wrong value can break what is built with it
         raise UserError(
             f"{where} describes no {kind.__name__} that diffusers can build ({reason(error)}): fetch the file again."

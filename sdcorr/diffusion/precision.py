@@ -8,16 +8,17 @@ the pass leaves it, forward and backward; the softmax that is read and the loss 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx
 
 from sdcorr.errors import UserError
 
 Precision = Literal["fp32", "tf32", "bf16"]  # no fp16: the embedding's gradient, about 1e-6, would underflow
+_Word = TypeVar("_Word", str, bool)
+_BACKENDS: Any = torch.backends  # whose annotations do not know the flags of their parts
 _OVERALL = {"ieee": "highest", "tf32": "high"}  # the same, for matrix products on all kinds of device at once
 
 
@@ -72,8 +73,8 @@ class _Flags:
 
     @staticmethod
     def _parts() -> tuple:
-        backends = torch.backends
-        return backends.mkldnn.matmul, backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn
+        cpu, cudnn = _BACKENDS.mkldnn, _BACKENDS.cudnn
+        return cpu.matmul, _BACKENDS.cuda.matmul, cudnn.conv, cudnn.rnn
 
 
 class Float32Mode:
@@ -136,9 +137,9 @@ def matmul_fp32(a: Tensor, b: Tensor) -> Tensor:
 
 class _MatmulFp32(Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, a: Tensor, b: Tensor) -> Tensor:
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
         ctx.save_for_backward(a, b)
-        gpu, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+        gpu, cpu = _BACKENDS.cuda.matmul, _BACKENDS.mkldnn.matmul
         before = gpu.fp32_precision, cpu.fp32_precision
         gpu.fp32_precision = cpu.fp32_precision = "ieee"  # these flags alone: a step has dozens of such products
         try:
@@ -147,7 +148,8 @@ class _MatmulFp32(Function):
             gpu.fp32_precision, cpu.fp32_precision = before
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (gradient,) = gradients  # of the one output
         a, b = ctx.saved_tensors
         wants_a, wants_b = ctx.needs_input_grad
         return (
@@ -156,7 +158,7 @@ class _MatmulFp32(Function):
         )
 
 
-def _or_none(word: Callable[[], str | bool]) -> str | bool | None:
+def _or_none(word: Callable[[], _Word]) -> _Word | None:
     try:
         return word()
     except RuntimeError:

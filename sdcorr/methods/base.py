@@ -43,6 +43,18 @@ class Method(ABC):
 
     resources: Resources
 
+    @abstractmethod
+    def __init__(self, resources: Resources, **settings: Any) -> None:
+        """Checks the settings, each of which is an argument of the class's own constructor; loads nothing.
+
+        Args:
+            resources: what the method works with.
+            settings: those of its yaml, as far as nobody has said others.
+
+        Raises:
+            UserError: if the value of a setting is not legal.
+        """
+
     def model_identity(self) -> Mapping[str, Any] | None:
         """What decides the part that networks have in the result: digests and settings; None if there are none.
 

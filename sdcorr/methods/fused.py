@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
+from sdcorr.methods.base import Method
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import MapMethod, ScoreMaps
 from sdcorr.methods.peaks import Localization, Peaks
@@ -100,7 +101,7 @@ def near(maps: Tensor, cells: Tensor, radius: float) -> Tensor:
 
 def _made(resources: Resources, settings: Mapping[str, Any]) -> MapMethod:
     told = dict(settings)
-    kind = get_class(told.pop("_target_"))
+    kind: type[Method] = get_class(told.pop("_target_"))
     if not issubclass(kind, MapMethod):
         raise UserError(f"{kind.__name__} gives no maps, so that it cannot be fused: choose another part.")
     return kind(resources, **told)

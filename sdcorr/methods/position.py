@@ -14,7 +14,7 @@ class SamePixel(Method):
     """The same relative position in the target image. A rule has no doubts: its confidence is always 1."""
 
     def __init__(self, resources: Resources) -> None:
-        super().__init__()
+        pass  # it needs nothing
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match, without reading an image."""
@@ -27,7 +27,7 @@ class SameBoxPosition(Method):
     """The same relative position in the object's box; it knows the target's box, which no method is told."""
 
     def __init__(self, resources: Resources) -> None:
-        super().__init__()
+        pass  # it needs nothing
 
     @classmethod
     def unsuited(cls, pairs: Sequence[Pair]) -> str | None:

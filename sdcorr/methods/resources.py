@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning import Callback
 
-from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion import FrozenDiffusion, FrozenModel
 from sdcorr.diffusion.files import ModelFiles, find_model
 from sdcorr.diffusion.fingerprint import identity_of, identity_of_files, snapshot_of
 from sdcorr.diffusion.joint import JointDiffusion
@@ -34,9 +34,9 @@ class Models:
     """Loads frozen models, each once: several methods of a run share one."""
 
     def __init__(self) -> None:
-        self._loaded: dict[str, FrozenDiffusion] = {}
+        self._loaded: dict[str, FrozenModel] = {}
 
-    def load(self, path: str, device: torch.device, **settings: Any) -> FrozenDiffusion:
+    def load(self, path: str, device: torch.device, **settings: Any) -> FrozenModel:
         """The model of `FrozenDiffusion.load`, kept for the next who asks for the same."""
         key = repr((path, str(device), sorted(settings.items())))
         if key not in self._loaded:
@@ -81,7 +81,7 @@ class Resources:
         self._model, self._embeddings = dict(model), embeddings
         self._models = models or Models()
 
-    def backbone(self, truncate: bool = True) -> FrozenDiffusion:
+    def backbone(self, truncate: bool = True) -> FrozenModel:
         """The frozen model; cut after the last layer that is read, unless `truncate` is false.
 
         Raises:
@@ -89,7 +89,7 @@ class Resources:
         """
         return self._load(self._model["layers"], truncate)
 
-    def reader(self) -> FrozenDiffusion | None:
+    def reader(self) -> FrozenModel | None:
         """The same model with the layers that are read at a target, if these are others."""
         layers = self._model.get("transfer_layers")
         return self._load(layers, truncate=True) if layers else None
@@ -104,7 +104,7 @@ class Resources:
         Raises:
             UserError: if the model cannot be had.
         """
-        told = {name: self._model.get(name) for name in PLACE}
+        told: dict[str, Any] = {name: self._model.get(name) for name in PLACE}
         settings = {name: value for name, value in self.model_settings().items() if name not in PLACE}
         if found := self._files:
             precision = settle(self._model["precision"], self.device, found.recognized.large)
@@ -126,7 +126,8 @@ class Resources:
         """The files of a model with a UNet, fetched if need be; what cannot work is refused before that."""
         if "family" not in self._model:
             return None
-        told = {name: self._model.get(name) for name in (*PLACE, "family", "layers", "image_size", "tokens")}
+        asked = (*PLACE, "family", "layers", "image_size", "tokens")
+        told: dict[str, Any] = {name: self._model.get(name) for name in asked}
         return find_model(told.pop("path"), **told)
 
     def embedding_store(self, settings: Mapping[str, Any]) -> EmbeddingStore | None:
@@ -140,8 +141,8 @@ class Resources:
         model = {name: value for name, value in self.model_identity().items() if name != "transfer_layers"}
         return EmbeddingStore(self._embeddings, {"dataset": self.dataset, "model": model, "method": dict(settings)})
 
-    def _load(self, layers: Sequence[str], truncate: bool) -> FrozenDiffusion:
-        told = {
-            name: value for name, value in self._model.items() if name not in ("name", "methods", "transfer_layers")
-        }
-        return self._models.load(**told | {"layers": tuple(layers)}, device=self.device, truncate=truncate)
+    def _load(self, layers: Sequence[str], truncate: bool) -> FrozenModel:
+        unread = ("name", "methods", "transfer_layers")
+        told = {name: value for name, value in self._model.items() if name not in unread}
+        told |= {"layers": tuple(layers), "device": self.device, "truncate": truncate}
+        return self._models.load(**told)

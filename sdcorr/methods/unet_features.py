@@ -13,13 +13,12 @@ from functools import cached_property
 import torch
 
 from sdcorr.datasets import ImageReader
-from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.features import find_block
+from sdcorr.diffusion import FrozenModel
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
 from sdcorr.methods.features import FeatureMethod, Features
 from sdcorr.methods.layout import lay_out
-from sdcorr.methods.peaks import Peaks
+from sdcorr.methods.peaks import Localization, Peaks
 from sdcorr.methods.resources import Resources
 
 
@@ -47,21 +46,21 @@ class UNetFeatures(FeatureMethod):
         timestep: int,
         draws: int = 8,
         seed: int = 0,
-        localization: str = "argmax",
+        localization: Localization = "argmax",
         window: int = 7,
         temperature: float = 0.05,
     ) -> None:
         for name, value, least in (("timestep", timestep, 0), ("draws", draws, 1), ("seed", seed, 0)):
             if type(value) is not int or value < least:
                 raise UserError(f"{name}={value} of unet_features is not legal: give a whole number from {least}.")
-        peaks = Peaks(localization, window, temperature)  # type: ignore[arg-type]
+        peaks = Peaks(localization, window, temperature)
         peaks.check("unet_features")
         super().__init__(peaks)
         self.resources, self.block, self.timestep = resources, block, timestep
         self.draws, self.seed = draws, seed
 
     @cached_property
-    def backbone(self) -> FrozenDiffusion:
+    def backbone(self) -> FrozenModel:
         """The frozen model, uncut."""
         return self.resources.backbone(truncate=False)
 
@@ -76,7 +75,7 @@ class UNetFeatures(FeatureMethod):
                 f"timestep={self.timestep} of unet_features is not in this model: give 0 to "
                 f"{len(self.backbone.alphas_cumprod) - 1}."
             )
-        find_block(self.backbone.unet, self.block, (), self.backbone.layers[-1])
+        _ = self.backbone.block(self.block)  # complains if there is none
 
     def read(self, key: str, image: ImageReader) -> Features:
         """The features of a picture, averaged over the draws."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -65,7 +66,8 @@ class Vision(FeatureMethod):
         peaks.check("vision")
         super().__init__(peaks)
         self.device = resources.device
-        self.layers, self.side, self.fit, self.grid = tuple(layers), side, fit, grid
+        self.layers, self.side, self.grid = tuple(layers), side, grid
+        self.fit: Fit = fit
         self._asked: dict[str, Any] = {"name": network, "revision": revision, "mean": mean, "std": std}
 
     @cached_property
@@ -95,7 +97,8 @@ class Vision(FeatureMethod):
     def _shape(self, maps: Sequence[Tensor], canvas: tuple[int, int]) -> tuple[int, int]:
         """(h, w) of the grid."""
         if self.grid is None:
-            return max((tuple(each.shape[-2:]) for each in maps), key=lambda shape: shape[0] * shape[1])  # type: ignore
+            height, width = max((each.shape[-2:] for each in maps), key=math.prod)
+            return height, width
         width, height = (max(1, round(self.grid * side / max(canvas))) for side in canvas)
         return height, width
 

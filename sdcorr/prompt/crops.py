@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion import FrozenModel
 
 _PIXELS_PER_ENCODING = 8 * 512 * 512  # bounds the VAE's memory to a few GB
 
@@ -65,7 +65,7 @@ class Crops:
         latent_shape: (C, h, w).
     """
 
-    def __init__(self, backbone: FrozenDiffusion, images: Tensor, side: int) -> None:
+    def __init__(self, backbone: FrozenModel, images: Tensor, side: int) -> None:
         self.size, self.side, self.device = backbone.image_size, side, backbone.device
         self.places = self.size - side + 1
         self.latent_shape = (backbone.latent_channels, backbone.latent_size, backbone.latent_size)

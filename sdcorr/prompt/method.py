@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from sdcorr.datasets.base import Match
-from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion import FrozenModel
 from sdcorr.images import check_points, image_to_tensor
 from sdcorr.prompt.crops import Crops
 from sdcorr.prompt.localize import COMBINED, argmax, combine_layers, confidence, soft_argmax
@@ -28,7 +28,7 @@ class PromptMatcher:
     """
 
     def __init__(
-        self, backbone: FrozenDiffusion, settings: PromptSettings, dataset: str, reader: FrozenDiffusion | None = None
+        self, backbone: FrozenModel, settings: PromptSettings, dataset: str, reader: FrozenModel | None = None
     ) -> None:
         """
         Args:

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion import FrozenModel
 from sdcorr.diffusion.finite import not_finite
 from sdcorr.prompt.crops import Crops, points_in_crops
 from sdcorr.prompt.objective import map_loss
@@ -78,9 +78,9 @@ class PromptOptimization(LightningModule):
         losses: of each step so far the queries' own, (Q,).
     """
 
-    backbone: FrozenDiffusion
+    backbone: FrozenModel
 
-    def __init__(self, backbone: FrozenDiffusion, start: Tensor, settings: PromptSettings) -> None:
+    def __init__(self, backbone: FrozenModel, start: Tensor, settings: PromptSettings) -> None:
         """Begins with (Q, T, D) embeddings."""
         super().__init__()
         object.__setattr__(self, "backbone", backbone)  # past the registration of submodules

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion import FrozenModel
 from sdcorr.diffusion.attention import Heads
 from sdcorr.errors import UserError
 
@@ -85,7 +85,7 @@ class PromptSettings:
         self._check("crop_margin", _is_number(self.crop_margin) and 0 <= self.crop_margin < 0.5, "a share below 0.5")
         self._check("heads", _are_heads(self.heads), "last_half, all or a list of head numbers")
 
-    def check_fit(self, backbone: FrozenDiffusion) -> None:
+    def check_fit(self, backbone: FrozenModel) -> None:
         """Raises UserError if the settings ask for what a model has not."""
         step = len(backbone.alphas_cumprod) - 1
         for name, last in (("token", backbone.tokens - 1), ("timestep", step), ("transfer_timestep", step)):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion import FrozenModel
 from sdcorr.diffusion.finite import not_finite
 from sdcorr.prompt.crops import Crops
 from sdcorr.prompt.localize import argmax
@@ -49,7 +49,7 @@ class MapCanvas:
 
 @torch.no_grad()
 def transfer(
-    backbone: FrozenDiffusion,
+    backbone: FrozenModel,
     crops: Crops,
     image_of: Tensor,
     embeddings: Tensor,

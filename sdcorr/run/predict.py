@@ -68,8 +68,8 @@ def predict(
     found = [(unit, *done(benchmark, store, name, unit)) for unit in units]
     failures = [failure for unit, record, _ in found if is_whole(unit, record) for failure in record.failures]
     waiting = [(unit, record) for unit, record, _ in found if not is_whole(unit, record)]
-    for unit, record, _ in found if describe else ():
-        if is_whole(unit, record):
+    if describe:
+        for record in (record for unit, record, _ in found if is_whole(unit, record)):
             describe(record)
     title = name if world_size == 1 else f"{name}, share {rank + 1} of {world_size}"
     if console and (changed := sum(len(repainted) for _, _, repainted in found)):

@@ -93,7 +93,8 @@ def _launched(
     try:
         ddp = DDPStrategy(timeout=ALL_THERE_IN)
         fabric = Fabric(accelerator=_accelerator(trainer), devices=devices, num_nodes=nodes, strategy=ddp)
-        environment = fabric.strategy.cluster_environment
+        environment = ddp.cluster_environment
+        assert environment is not None  # Fabric has chosen it
         if not environment.creates_processes_externally:
             os.environ |= _address(environment.main_address, environment.main_port, environment.node_rank())
             _start(devices, overrides, started)

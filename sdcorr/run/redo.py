@@ -18,6 +18,7 @@ from sdcorr.run.folder import NOT_WHOLE
 from sdcorr.run.records import UnitRecord, read_record
 from sdcorr.run.store import PredictionStore
 
+DESCRIPTION = "Forgets predictions, so that the next evaluation makes them again."
 SHOWN = 12  # names that are listed
 
 
@@ -80,7 +81,7 @@ def main(given: Sequence[str] | None = None) -> None:
     Raises:
         UserError: if an argument is not legal, or what is named is not there.
     """
-    parser = Arguments(prog="sdcorr redo", description=__doc__.splitlines()[0])
+    parser = Arguments(prog="sdcorr redo", description=DESCRIPTION)
     parser.add_argument("run", metavar="RUN", help="folder of an evaluation")
     parser.add_argument("--method", action="extend", nargs="+", default=[], metavar="NAME", help="of this method only")
     parser.add_argument("--source", action="extend", nargs="+", default=[], metavar="KEY", help="of this source image")

@@ -51,8 +51,8 @@ class Toybox(Benchmark):
             )
         self.split = split
 
-    @cached_property
-    def pairs(self) -> tuple[Pair, ...]:
+    @cached_property  # all drawings are drawn for it
+    def pairs(self) -> tuple[Pair, ...]:  # pyright: ignore[reportIncompatibleVariableOverride] - it is read as one
         """Every source with each of its targets, the same ones every time."""
         size = SPLITS[self.split]
         return tuple(

@@ -6,7 +6,7 @@ default workspace: `pck@0.10` and kin (one number a run, so bars over runs), `ch
 filter) and `attention` (loss and maps of a watched source image over the steps of its optimization).
 """
 
-from sdcorr.tracking.session import finish, make_logger
+from sdcorr.tracking.session import make_logger
 from sdcorr.tracking.watch import Watch
 
-__all__ = ["Watch", "finish", "make_logger"]
+__all__ = ["Watch", "make_logger"]

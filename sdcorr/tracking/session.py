@@ -1,4 +1,4 @@
-"""Starting a W&B run for a folder, with all that is known about it, and ending it."""
+"""Starting a W&B run for a folder, with all that is known about it."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from wandb.errors import Error as WandbError
 
 import sdcorr
+from sdcorr.configuration import plain
 from sdcorr.errors import UserError
 
 REACHED_IN = 5.0  # seconds; W&B itself tries for a minute and a half
 DATA_DIR = "WANDB_DATA_DIR"
 MODES = ("auto", "online", "offline")
+Mode = Literal["online", "offline", "shared", "disabled", "dryrun", "run"]  # W&B's own
 LIBRARIES = ("torch", "diffusers", "transformers", "lightning", "numpy", "wandb")
 LONGEST_TAG, LONGEST_NAME = 64, 128  # characters that W&B takes
 
 
 def make_logger(
     cfg: DictConfig, folder: Path, *, group: str, job_type: str, tags: Sequence[str] = (), facts: Mapping[str, Any] = {}
-) -> WandbLogger | None:
-    """The logger that `cfg.logger` asks for, writing below `folder`; None for `logger=none`.
+) -> WandbLogger:
+    """The logger that `cfg.logger` asks for, writing below `folder`.
 
     Never asks for an account: `mode: auto` is online only after `wandb login` (or with WANDB_API_KEY), else offline;
     the environment's WANDB_MODE wins. A folder that has had a run before goes on with that run: it has the same id, by
@@ -39,7 +41,7 @@ def make_logger(
     `cfg` and, under `facts`, what else the results depend on.
 
     Args:
-        cfg: composed, of `eval.py` or `train.py`.
+        cfg: composed, of `eval.py` or `train.py`; not with `logger=none`.
         folder: of the run; its name is the run's.
         group: of the run, unless `cfg.logger.group` says another.
         job_type: what the run is, e.g. "evaluation".
@@ -49,16 +51,12 @@ def make_logger(
     Raises:
         UserError: if the mode is unknown, or online was asked for and W&B cannot be reached.
     """
-    if not cfg.logger.name:
-        return None
     if cfg.logger.mode not in MODES:
         raise UserError(f"There is no logger.mode={cfg.logger.mode}: choose one of {', '.join(MODES)}.")
-    mode = os.environ.get("WANDB_MODE") or cfg.logger.mode
-    if mode == "auto":
-        mode = _mode_that_works()
+    mode = _mode(cfg.logger.mode)
     folder.mkdir(parents=True, exist_ok=True)
     every_tag = [str(tag)[:LONGEST_TAG] for tag in (*tags, *(cfg.logger.tags or ())) if tag]
-    config = OmegaConf.to_container(cfg, resolve=True) | {"facts": {**facts, **_surroundings()}}
+    config = plain(cfg) | {"facts": {**facts, **_surroundings()}}
     try:
         run = wandb.init(
             project=cfg.logger.project,
@@ -79,7 +77,21 @@ def make_logger(
     return WandbLogger(experiment=run, save_dir=folder, project=cfg.logger.project)
 
 
-def _mode_that_works() -> str:
+def _mode(asked: str) -> Mode:
+    """The mode that W&B is to work in, if a configuration has asked for one of MODES.
+
+    Raises:
+        UserError: if the environment asks for one that W&B has not.
+    """
+    said = os.environ.get("WANDB_MODE") or asked
+    if said == "auto":
+        return _mode_that_works()
+    if said not in ("online", "offline", "shared", "disabled", "dryrun", "run"):
+        raise UserError(f"WANDB_MODE={said} is no mode of W&B: give online, offline or disabled.")
+    return said
+
+
+def _mode_that_works() -> Mode:
     """`online` after `wandb login` if W&B can be reached, else `offline`; a warning says why it is not online then."""
     try:
         if not wandb.login(prompt=False, verify=False):
@@ -115,12 +127,6 @@ def media_in(run: wandb.Run) -> Iterator[None]:
             del os.environ[DATA_DIR]
         else:
             os.environ[DATA_DIR] = before
-
-
-def finish(logger: WandbLogger | None) -> None:
-    """Ends the run, so that all of it is on disk (or at W&B)."""
-    if logger is not None:
-        logger.experiment.finish()
 
 
 def _last_id(folder: Path) -> str | None:

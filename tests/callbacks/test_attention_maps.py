@@ -27,7 +27,7 @@ def logged(folder: Path, work: Callable[[WandbLogger], object]) -> list[dict]:
     """What some work with a logger leaves in W&B's history for the keys below `seen`."""
     logger = tracking.make_logger(compose("eval", "logger.mode=offline"), folder, group="test", job_type="test")
     work(logger)
-    tracking.finish(logger)
+    logger.experiment.finish()
     wandb.teardown()
     (run,) = folder.glob("wandb/offline-run-*")
     return [row for row in offline.read(run).history if "seen/step" in row]

@@ -8,7 +8,6 @@ from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler
 from torch import Tensor, nn
 
 from sdcorr.diffusion.attention import Heads, LastLayerRead
-from sdcorr.diffusion.backbone import FrozenDiffusion
 from sdcorr.diffusion.features import read_outputs
 from sdcorr.diffusion.fingerprint import identity_in_memory
 from sdcorr.diffusion.joint.attention import (
@@ -23,6 +22,8 @@ from sdcorr.diffusion.joint.loading import JointTransformer, load_joint_parts
 from sdcorr.diffusion.joint.networks import joint_network
 from sdcorr.diffusion.joint.noise import flow_sigmas
 from sdcorr.diffusion.joint.passes import ImagePass, MapPass, TextPass
+from sdcorr.diffusion.model import FrozenModel
+from sdcorr.diffusion.parts import drop_decoder, pixels_per_latent
 from sdcorr.diffusion.precision import Float32Mode, Precision, weights_dtype
 from sdcorr.diffusion.truncate import drop_unreached
 from sdcorr.errors import UserError
@@ -33,25 +34,23 @@ from sdcorr.errors import UserError
 PROMPT_TOKENS = 77
 
 
-class JointDiffusion(FrozenDiffusion):
+class JointDiffusion(FrozenModel):
     """VAE encoder and joint transformer of a flow-matching model: what `FrozenDiffusion` is for UNets.
 
     The map of a text token is the softmax of the image's queries over the keys of all tokens, image and text, at that
     token. Unlike in a UNet, the text changes from block to block and sees the picture on its way. Attributes that are
-    not listed are as in `FrozenDiffusion`.
+    not listed are as in `FrozenModel`.
 
     Attributes:
         layers: module paths of the joint attention layers that are read, in the order of their maps.
         tokens: T, length of a prompt embedding; 77 if not said.
         latent_size: side of the latents, S over the VAE's factor; a map has fewer cells, one for each image token.
-        prediction_type: "flow_prediction": noise minus latents.
         sigmas: (N,) the share of noise at each timestep, see `flow_sigmas`.
-        alphas_cumprod: (N,) the share of the latents in a noisy latent's power, what a diffusion schedule calls by this
-            name; where it is equal, models of both kinds have equal noise.
+        alphas_cumprod: (N,) what a diffusion schedule calls by this name; where it is equal, models of both kinds have
+            equal noise.
     """
 
     sigmas: Tensor
-    alphas_cumprod: Tensor
 
     def __init__(
         self,
@@ -64,23 +63,22 @@ class JointDiffusion(FrozenDiffusion):
         image_size: int | None = None,
         truncate: bool = True,
         precision: Precision = "fp32",
-    ):
-        nn.Module.__init__(self)  # there is no UNet for the constructor of FrozenDiffusion
+    ) -> None:
+        super().__init__()
         self.all_layers = tuple(joint_layers(transformer))
         self.layers = resolve_joint_layers(layers, self.all_layers)
         self._network = joint_network(transformer)
         self.tokens = tokens or PROMPT_TOKENS
-        self.width: int = transformer.config["joint_attention_dim"]
+        self.width = transformer.config["joint_attention_dim"]
         self.latent_channels = self._network.latent_channels
         self.prediction_type = "flow_prediction"
-        factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
         self.image_size = image_size or vae.config["sample_size"]
-        self.latent_size = self._latent_side(self.image_size, factor)
+        self.latent_size = self._latent_side(pixels_per_latent(vae))
         sigmas = flow_sigmas(scheduler.config, (self.latent_size // self._network.patch) ** 2)
         self.register_buffer("sigmas", sigmas.to(transformer.device), persistent=False)
         signal, noise = (1 - self.sigmas).square(), self.sigmas.square()
         self.register_buffer("alphas_cumprod", signal / (signal + noise), persistent=False)
-        vae.decoder = vae.post_quant_conv = None  # pyright: ignore[reportAttributeAccessIssue]
+        drop_decoder(vae)
         self.vae, self.transformer = vae, transformer
         self.requires_grad_(False).eval()
         executed = self.all_layers[: max(map(self.all_layers.index, self.layers)) + 1]
@@ -143,32 +141,20 @@ class JointDiffusion(FrozenDiffusion):
         return model.to(device)
 
     def identity(self) -> dict[str, str]:
-        """What the model is: digests by part, see `sdcorr.diffusion.fingerprint.identity_in_memory`."""
+        """See `FrozenModel`: of what is in memory."""
         return identity_in_memory({"transformer": self.transformer, "vae": self.vae}, self.alphas_cumprod)
 
     def add_noise(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
-        """(1 - sigma) * latents + sigma * noise, sigma being the schedule's at `timestep`."""
+        """See `FrozenModel`: (1 - sigma) * latents + sigma * noise, sigma being the schedule's at `timestep`."""
         sigma = self.sigmas[timestep]
         return (1 - sigma) * latents + sigma * noise
 
     def attention_maps(
         self, noisy: Tensor, timestep: int, embeddings: Tensor, *, token: int = 1, heads: Heads = "last_half"
     ) -> list[Tensor]:
-        """Joint attention maps of one text token, differentiable in the embeddings.
+        """See `FrozenModel`: maps (B, heads, h / patch, w / patch), softmax over all image and text tokens.
 
-        Args:
-            noisy: (B, C, h, w) latents with noise.
-            timestep: of the schedule, 0 <= timestep < 1000; the transformer is told its sigma.
-            embeddings: (B, T, D) prompt embeddings, one a latent.
-            token: index of the token whose map is read.
-            heads: "all", "last_half", or their numbers.
-
-        Returns:
-            For each of `layers` (B, heads, h / patch, w / patch) float32 in [0, 1], softmax over all image and text
-            tokens.
-
-        Raises:
-            UserError: if a layer has not the heads that are asked for.
+        The timestep is 0 to 999; the transformer is told its sigma.
         """
         reading = MapPass(self.layers, self._order(embeddings), token, heads, self._float32)
         with self._during(reading):
@@ -179,21 +165,12 @@ class JointDiffusion(FrozenDiffusion):
     def attention_queries(
         self, noisy: Tensor, timestep: int, embeddings: Tensor, *, heads: Heads = "last_half"
     ) -> list[Tensor]:
-        """The picture's side of the maps, read once under `embeddings`: what `attend` needs.
-
-        Args:
-            noisy: (B, C, h, w) latents with noise.
-            timestep: of the schedule.
-            embeddings: (B, T, D) prompt embeddings, one a latent.
-            heads: "all", "last_half", or their numbers.
+        """See `FrozenModel`.
 
         Returns:
-            Tensors with one row a latent: the modulation; for each of `layers` attention queries (B, heads, N, d) and
+            Tensors with one row per latent: the modulation; for each of `layers` attention queries (B, heads, N, d) and
             the image's share of the softmax (B, heads, N); for each layer before the last of them the image's keys and
             values (B, all heads, N, d), since the text attends to them on its way.
-
-        Raises:
-            UserError: if a layer has not the heads that are asked for.
         """
         reading = ImagePass(self.layers, self._order(embeddings), heads)
         with self._during(reading):
@@ -206,23 +183,10 @@ class JointDiffusion(FrozenDiffusion):
     def attend(
         self, queries: Sequence[Tensor], embeddings: Tensor, *, token: int = 1, heads: Heads = "last_half"
     ) -> list[Tensor]:
-        """Maps of one text token in a picture that was read once, differentiable in the embeddings.
+        """See `FrozenModel`: maps (Q, heads, n, n).
 
         Only text tokens go through the transformer; they attend to the image's keys and values as these were read. With
-        the embeddings of that reading these are `attention_maps`; with others they are not, for then the image tokens
-        would have seen other text.
-
-        Args:
-            queries: what `attention_queries` returned for the same heads; B = 1 serves every embedding.
-            embeddings: (Q, T, D) prompt embeddings, Q = B unless B is 1.
-            token: index of the token whose map is read.
-            heads: "all", "last_half", or their numbers.
-
-        Returns:
-            For each of `layers` (Q, heads, n, n) float32 in [0, 1].
-
-        Raises:
-            UserError: if a layer has not the heads that are asked for.
+        other embeddings than those of that reading, the image tokens would have seen other text.
         """
         modulation, rest = queries[0], list(queries[1:])
         pairs = list(zip(rest[::2], rest[1::2], strict=True))
@@ -236,23 +200,23 @@ class JointDiffusion(FrozenDiffusion):
 
     @torch.no_grad()
     def features(self, noisy: Tensor, timestep: int, embeddings: Tensor, blocks: Sequence[str]) -> dict[str, Tensor]:
-        """The image tokens that blocks put out, e.g. "transformer_blocks.9", for methods that compare features.
-
-        Args:
-            noisy: (B, C, h, w) latents with noise.
-            timestep: of the schedule.
-            embeddings: (B, T, D) prompt embeddings.
-            blocks: module paths in the transformer.
-
-        Returns:
-            Block -> (B, channels, n, n) float32.
-
-        Raises:
-            UserError: if a block does not exist, or was dropped by truncation.
-        """
-        modules = {block: self._block(block) for block in blocks}
+        """See `FrozenModel`: the image tokens that blocks put out, (B, channels, n, n)."""
+        modules = {path: self.block(path) for path in blocks}
         outputs = read_outputs(modules, lambda: self._run(noisy, timestep, embeddings), part=-1)  # text, image
         return {block: square(tokens.mT) for block, tokens in outputs.items()}
+
+    def block(self, path: str) -> nn.Module:
+        """See `FrozenModel`."""
+        layer = f"{path}.attn"
+        if layer not in self.all_layers:
+            first, last = (self.all_layers[index].removesuffix(".attn") for index in (0, -1))
+            raise UserError(f"The transformer has no block {path!r}: choose from {first} to {last}.")
+        if self._truncated and layer not in self._earlier:
+            raise UserError(
+                f"Block {path!r} was dropped, whole or in part, for the last layer that is read is in it or before "
+                "it: load the model with truncate=False."
+            )
+        return self.transformer.get_submodule(path)
 
     def _run(self, noisy: Tensor, timestep: int, embeddings: Tensor) -> None:
         inside = self._float32.way_in(embeddings).to(self.transformer.dtype)
@@ -279,26 +243,12 @@ class JointDiffusion(FrozenDiffusion):
         with torch.no_grad():
             self.attention_maps(noisy, 0, torch.zeros(1, 1, self.width, device=self.device), token=0)
 
-    def _latent_side(self, image_size: int, factor: int) -> int:
+    def _latent_side(self, factor: int) -> int:
         """Side of the latents; raises UserError if the picture does not become whole tokens, or too many."""
-        network = self._network
-        pixels = factor * network.patch  # of one image token
-        if image_size % pixels:
-            raise UserError(f"image_size={image_size} must be a multiple of {pixels}, the pixels of an image token.")
-        if network.most_tokens and image_size > network.most_tokens * pixels:
-            most = network.most_tokens * pixels
-            raise UserError(f"image_size={image_size} is too large: this model has positions for {most} pixels.")
-        return image_size // factor
-
-    def _block(self, block: str) -> nn.Module:
-        """A block that still has all its weights."""
-        layer = f"{block}.attn"
-        if layer not in self.all_layers:
-            first, last = (self.all_layers[index].removesuffix(".attn") for index in (0, -1))
-            raise UserError(f"The transformer has no block {block!r}: choose from {first} to {last}.")
-        if self._truncated and layer not in self._earlier:
-            raise UserError(
-                f"Block {block!r} was dropped, whole or in part, for the last layer that is read is in it or before "
-                "it: load the model with truncate=False."
-            )
-        return self.transformer.get_submodule(block)
+        network, side = self._network, self.image_size
+        token = factor * network.patch  # pixels of an image token
+        if side % token:
+            raise UserError(f"image_size={side} must be a multiple of {token}, the pixels of an image token.")
+        if network.most_tokens and side > (most := network.most_tokens * token):
+            raise UserError(f"image_size={side} is too large: this model has positions for {most} pixels.")
+        return side // factor

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion import FrozenModel
 from sdcorr.prompt.crops import Crops
 from sdcorr.prompt.method import PromptMatcher
 from sdcorr.prompt.module import PromptOptimization, RandomCrops
@@ -43,10 +43,10 @@ class FastMatcher(PromptMatcher):
 
     def __init__(
         self,
-        backbone: FrozenDiffusion,
+        backbone: FrozenModel,
         settings: PromptSettings,
         dataset: str,
-        reader: FrozenDiffusion | None = None,
+        reader: FrozenModel | None = None,
         store: EmbeddingStore | None = None,
     ) -> None:
         """

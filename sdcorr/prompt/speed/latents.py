@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion import FrozenModel
 from sdcorr.diffusion.finite import not_finite
 from sdcorr.images import picture_digest
 from sdcorr.prompt.crops import Crops
@@ -23,7 +23,7 @@ _Key = tuple[str | int, ...]  # digest of the picture, side of the crop, its box
 class LatentCache:
     """Keeps latents; the least recently used are forgotten when there are too many."""
 
-    def __init__(self, backbone: FrozenDiffusion, budget: int = _CACHE_BYTES) -> None:
+    def __init__(self, backbone: FrozenModel, budget: int = _CACHE_BYTES) -> None:
         """
         Args:
             backbone: whose VAE encodes.

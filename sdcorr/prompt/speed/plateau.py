@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion import FrozenModel
 from sdcorr.prompt.module import CropBatch, PromptOptimization
 from sdcorr.prompt.settings import PromptSettings
 
@@ -18,7 +18,7 @@ class StoppingOptimization(PromptOptimization):
     With `plateau=0` none stops, and it is the same computation.
     """
 
-    def __init__(self, backbone: FrozenDiffusion, start: Tensor, settings: PromptSettings) -> None:
+    def __init__(self, backbone: FrozenModel, start: Tensor, settings: PromptSettings) -> None:
         """As `PromptOptimization`."""
         super().__init__(backbone, start, settings)
         self._active = torch.arange(len(start))  # the queries that still learn

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion import FrozenModel
 from sdcorr.diffusion.finite import not_finite
 from sdcorr.prompt.crops import Crops
 from sdcorr.prompt.module import CropBatch, RandomCrops
@@ -62,7 +62,7 @@ class PictureReader:
     """Reads pictures, each once: the least recently used readings are forgotten when there are too many."""
 
     def __init__(
-        self, backbone: FrozenDiffusion, settings: PromptSettings, draws: Draws, budget: int = _READINGS_BYTES
+        self, backbone: FrozenModel, settings: PromptSettings, draws: Draws, budget: int = _READINGS_BYTES
     ) -> None:
         """
         Args:
@@ -133,7 +133,7 @@ class ReadCrops(RandomCrops):
 class ReadOnceOptimization(StoppingOptimization):
     """The embeddings of one source picture's queries, optimized against attention queries that stay as they are."""
 
-    def __init__(self, backbone: FrozenDiffusion, start: Tensor, settings: PromptSettings, reading: Reading) -> None:
+    def __init__(self, backbone: FrozenModel, start: Tensor, settings: PromptSettings, reading: Reading) -> None:
         """As `PromptOptimization`, with the reading of the source picture."""
         super().__init__(backbone, start, settings)
         self._reading = reading
@@ -150,10 +150,10 @@ class ReadOnceMatcher(FastMatcher):
 
     def __init__(
         self,
-        backbone: FrozenDiffusion,
+        backbone: FrozenModel,
         settings: ReadOnceSettings,
         dataset: str,
-        reader: FrozenDiffusion | None = None,
+        reader: FrozenModel | None = None,
     ) -> None:
         """As `PromptMatcher`. Embeddings are not stored: they take less time to make than to find."""
         super().__init__(backbone, settings, dataset, reader)
@@ -192,7 +192,7 @@ class ReadOnceMatcher(FastMatcher):
 
 
 @torch.no_grad()
-def read_out(backbone: FrozenDiffusion, reading: Reading, embeddings: Tensor, settings: PromptSettings) -> Tensor:
+def read_out(backbone: FrozenModel, reading: Reading, embeddings: Tensor, settings: PromptSettings) -> Tensor:
     """Maps of embeddings on a target that was read, averaged over its crops.
 
     Args:

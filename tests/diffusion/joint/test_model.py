@@ -1,5 +1,7 @@
 """What a model knows of itself; latents, noise, features."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from diffusers import AutoencoderKL, FluxPipeline
@@ -7,6 +9,7 @@ from diffusers import AutoencoderKL, FluxPipeline
 from sdcorr.diffusion.joint import JointDiffusion
 from sdcorr.diffusion.joint.networks import grid_positions, pack
 from sdcorr.errors import UserError
+from sdcorr.methods.unet_features import UNetFeatures
 from tests.diffusion.joint.inputs import TOKENS, load, random_inputs
 from tests.diffusion.joint.models import WIDTH, build_transformer
 from tests.diffusion.joint.reference import call
@@ -103,6 +106,12 @@ class TestFeatures:
             model.features(*random_inputs(), ["transformer_blocks.1"])
         with pytest.raises(UserError, match="no block 'up_blocks.1': choose from transformer_blocks.0 to"):
             model.features(*random_inputs(), ["up_blocks.1"])
+
+    def test_a_method_that_compares_them_complains_of_another(self, folder):
+        given = SimpleNamespace(backbone=lambda truncate: load(folder, truncate=truncate))
+        UNetFeatures(given, "transformer_blocks.1", timestep=50).prepare()
+        with pytest.raises(UserError, match="no block 'up_blocks.1'"):
+            UNetFeatures(given, "up_blocks.1", timestep=50).prepare()
 
 
 class TestFingerprint:
