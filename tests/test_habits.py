@@ -47,3 +47,8 @@ def test_versions_agree():
         f"## [{read('CITATION.cff')['version']}] - {read('CITATION.cff')['date-released']}"
         in (ROOT / "CHANGELOG.md").read_text()
     )
+
+
+def test_digests_of_the_data_sets_are_those_of_the_tests_on_real_files():
+    told = set(re.findall(r"\b[0-9a-f]{16}\b", (ROOT / "docs/datasets.md").read_text()))
+    assert told and told <= set(re.findall(r"\b[0-9a-f]{16}\b", (ROOT / "tests/datasets/test_real.py").read_text()))

@@ -10,7 +10,9 @@ The unpacked archive is read as it is: the three COCO files of its first split, 
 
 The pairs are made by the rules of the benchmark of GeoAware-SC (its notebook prepare_ap10k), which come out otherwise
 on every file system, since they sample files in the order in which the system lists them. Here everything is sorted
-and the draws are seeded by name, so the list is always the same, but it is not the list behind published numbers.
+and the draws are seeded by name, so the list is always the same, but it is not the list behind published numbers; of
+those, no two projects need have the same (MARCO's script, made from the notebook, swaps half of the pairs of two
+species, which the notebook does not). `sdcorr inspect` prints the digest by which two machines compare their lists.
 """
 
 from __future__ import annotations

@@ -94,25 +94,29 @@ class SPair(PictureFiles):
     def __init__(
         self, root: str, split: str = "test", size: str = "large", categories: Sequence[str] | str | None = None
     ) -> None:
-        chosen = _chosen(split, size, categories)
+        chosen = chosen_categories(split, size, categories)
         self.split = split
         self._cache = f"{self.name}-{split}-{size}"
         self.folder = find_folder(root, ("SPair-71k",), _has_layout, self.title, self.name)
         layout = self.folder / "Layout" / size / f"{split}.txt"
         text = read_text(layout, self.name)
-        lines = dict.fromkeys(_with_colon(line.strip()) for line in text.splitlines() if line.strip())  # each once
+        lines = dict.fromkeys(with_colon(line.strip()) for line in text.splitlines() if line.strip())  # each once
         lines = [line for line in lines if not chosen or line.rpartition(":")[2] in chosen]
         if not lines:
             raise UserError(f"{layout} lists no pair{' of ' * bool(chosen)}{', '.join(chosen)}: {get_it(self.name)}.")
         self.expected = expected(split, size, chosen)
-        with many_small_objects():
-            notes = self._notes(lines)
-            self.pairs, self.broken = gather(lines, lambda line: _pair(line, notes[line]), str, self.title)
+        self._read(lines)
         warn_of_totals(self.title, split, len(lines), self.expected)
 
     def path(self, key: str) -> Path:
         """The file of that picture."""
         return self.folder / "JPEGImages" / f"{key}.jpg"
+
+    def _read(self, lines: Sequence[str]) -> None:
+        """Makes the pairs of these lines, as those of a layout are written, and lists the broken ones."""
+        with many_small_objects():
+            notes = self._notes(lines)
+            self.pairs, self.broken = gather(lines, lambda line: _pair(line, notes[line]), str, self.title)
 
     def _notes(self, lines: Sequence[str]) -> dict[str, Any]:
         """What is needed of the annotation of each line, or the UserError why it cannot be had.
@@ -185,7 +189,7 @@ def expected(split: str, size: str, chosen: Sequence[str] = ()) -> dict[str, int
     return {} if chosen else {"pairs": SIZES[size][split]}
 
 
-def _chosen(split: str, size: str, categories: Sequence[str] | str | None) -> tuple[str, ...]:
+def chosen_categories(split: str, size: str, categories: Sequence[str] | str | None) -> tuple[str, ...]:
     """The categories that are asked for; none for all. Raises UserError if anything is not known."""
     chosen = (categories,) if isinstance(categories, str) else tuple(dict.fromkeys(categories or ()))
     asked = [("split", split, SPLITS), ("size", size, tuple(SIZES))]
@@ -195,10 +199,10 @@ def _chosen(split: str, size: str, categories: Sequence[str] | str | None) -> tu
     return chosen
 
 
-def _with_colon(line: str) -> str:
+def with_colon(line: str) -> str:
     """A line of a layout as it is in the archive, whatever has become of its colon.
 
-    >>> _with_colon("000001-2008_002719-2008_004100_aeroplane")
+    >>> with_colon("000001-2008_002719-2008_004100_aeroplane")
     '000001-2008_002719-2008_004100:aeroplane'
     """
     for category in CATEGORIES if ":" not in line else ():
@@ -212,7 +216,7 @@ def _colon(files: Iterable[str]) -> str:
     """What stands for the colon in the names of the annotations' files, as the first of them says."""
     for file in files:
         name = file.removesuffix(".json")
-        line = _with_colon(name)
+        line = with_colon(name)
         if LINE.fullmatch(line):
             before, _, category = line.rpartition(":")
             return name.removeprefix(before).removesuffix(category)

@@ -157,6 +157,7 @@ PROTOCOLS = {
             "image in which the error is measured, each subset for itself",
             normalizers={
                 "spair": "target_box",
+                "spair_u": "target_box",
                 "cub": "target_box",
                 "ap10k": "target_box",
                 "pfwillow": "key_points",
@@ -195,8 +196,14 @@ PROTOCOLS = {
         ),
         Protocol(
             name="geoaware",
-            origin="pck_train.py of GeoAware-SC (Zhang et al. 2024): letterbox of 840 pixels",
-            normalizers={"spair": "target_box", "ap10k": "target_box", "pfpascal": "frame_side"},
+            origin="pck_train.py of GeoAware-SC (Zhang et al. 2024), and of Jamais Vu, which extends it: letterbox of "
+            "840 pixels",
+            normalizers={
+                "spair": "target_box",
+                "spair_u": "target_box",
+                "ap10k": "target_box",
+                "pfpascal": "frame_side",
+            },
             frame=Letterbox(840),
             comparison="<",
         ),

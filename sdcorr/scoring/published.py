@@ -1,7 +1,8 @@
-"""Published PCKs (published.yaml), and which of them may stand beside ours: those of the same data, protocol, average.
+"""Published PCKs (published.yaml), and which of them may stand beside ours.
 
-How surely each number is known is part of its row (STATUS): most of those of 2023 and later could not be checked
-against their paper.
+Those of the same data, split, pairs, protocol and average, at the thresholds that both have; what labels a method has
+seen does not matter here and is told. How surely each number is known is part of its row (STATUS): many of those of
+2023 and later could not be checked against their paper.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from sdcorr.scoring.scores import Score, Scores
 FILE = Path(__file__).with_name("published.yaml")
 STATUS = {  # how surely a number is known
     "V": "",  # read in what its authors published
-    "V2": "second hand",  # quoted by somebody else
-    "Vi": "implied",  # follows from a sentence of its authors
+    "V2": "quoted by two others",
+    "Q": "quoted by one other",
+    "R": "read, place not kept",
+    "Vi": "inferred",  # the number or its average: it follows from a sentence, or from a place in a table
     "M": "unverified",
 }
-TEST_PAIRS = {"spair": 12_234, "pfwillow": 900, "pfpascal": 299, "cub": 1_248}  # pairs that the papers averaged over
+# Pairs that the papers averaged over. Of SPair-U nobody says how many there are, and AP-10K's everybody draws anew.
+TEST_PAIRS = {"spair": 12_234, "pfwillow": 900, "pfpascal": 299, "cub": 1_248, "tss": 800}
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,11 @@ def comparable(row: Published, scores: Scores) -> bool:
 
 
 def lacks(scores: Scores) -> list[str]:
-    """What of ours forbids any comparison: the split, or pairs that are not there."""
-    pairs = scores.ours.pairs
-    whole = TEST_PAIRS.get(scores.dataset, pairs)
+    """What of ours forbids any comparison: the split, pairs that are not there, or pairs that nobody has counted."""
+    pairs, whole = scores.ours.pairs, TEST_PAIRS.get(scores.dataset)
     found = [] if scores.split == "test" else [f"ours is on {scores.split}"]
+    if whole is None:
+        return [*found, "how many pairs the published split has is not known"]
     return found if pairs == whole else [*found, f"ours has {pairs:,} of {whole:,} pairs"]
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from sdcorr.datasets import ap10k
 from sdcorr.datasets.ap10k import AP10K
+from sdcorr.datasets.inspect import digest
 from sdcorr.errors import UserError
 from tests.datasets.fixtures import evaluate, save_image
 from tests.datasets.trees import AP10K_SIZE, ap10k_animal, ap10k_tree
@@ -130,6 +131,20 @@ class TestKinds:
         animals = [*herd(ANTELOPE, range(1, 31)), *herd(CAT, range(61, 91))]
         other = ap10k_tree(tmp_path / "other", animals[::-1])
         assert ids(AP10K(tree(*animals), kind="cross_family")) == ids(AP10K(other, kind="cross_family"))
+
+    @pytest.mark.parametrize(
+        "kind, count, name",
+        [
+            ("intra_species", 1740, "67caed9c3e27c45e"),
+            ("cross_species", 900, "1c391cb864dc0d83"),
+            ("cross_family", 30, "6aa6ce6cf1110ca0"),
+        ],
+    )
+    def test_the_list_is_the_same_on_every_machine(self, tree, kind, count, name):
+        """Another digest is another list: scores on it are not comparable with those of earlier versions."""
+        herds = [herd(each, range(30 * i + 1, 30 * i + 31)) for i, each in enumerate((COW, ANTELOPE, BISON, CAT))]
+        found = AP10K(tree(*(animal for each in herds for animal in each)), kind=kind)
+        assert len(found.pairs) == count and digest(found.pairs) == name
 
     def test_no_pair_of_that_kind(self, tree):
         with pytest.raises(UserError, match="kind cross_family.*dataset.kind"):

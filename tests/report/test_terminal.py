@@ -141,7 +141,7 @@ class TestPublished:
         )
         assert cells.index(ours) + 1 == [row[:4] for row in cells].index(theirs)
         before, apart = text.split("published on pfwillow, not comparable")
-        assert "paper (unverified)" in before and "published, protocol hedlin" in before
+        assert "published, protocol hedlin" in before and "README" in apart and "paper (unverified)" in apart
         assert "SCorrSAN" in apart and "SCorrSAN" not in before
         assert "protocol cats_bbox" in apart
         assert [row[0] for row in rows(apart)].count("keypoints") == 1  # a group is named once
@@ -150,6 +150,24 @@ class TestPublished:
         text = self.text("hedlin", pairs=90)
         assert "published, protocol" not in text
         assert "not comparable; ours has 90 of 900 pairs" in text
+
+    def test_labels_and_how_surely_a_number_is_known_are_told(self):
+        before, apart = self.text("geoaware", "spair", 12_234).split("published on spair, not comparable")
+        cells = {row[0]: row for row in rows(before.partition("published, protocol geoaware")[2])}
+        assert cells["DIY-SC"][1:] == [
+            *("per image", "10.1", "53.8", "71.6", "weak labels", "3D-SC, Table C1 (quoted by two others)"),
+        ]
+        assert cells["Jamais Vu"][-2] == "keypoints" and cells["SD+DINO"][-2] == "no labels"
+        assert "Shape-of-You" not in before and "inferred" in apart
+
+    @pytest.mark.parametrize("dataset", ["spair_u", "ap10k"])
+    def test_pairs_that_nobody_counted_are_compared_with_nobody(self, dataset):
+        text = self.text("geoaware", dataset, 1000)
+        assert "published, protocol" not in text
+        assert (
+            f"published on {dataset}, not comparable; how many pairs the published split has is not known"
+            in " ".join(text.split())
+        )
 
     def test_the_toybox_has_no_rivals(self):
         assert "published" not in self.text("standard", "toybox", 84)

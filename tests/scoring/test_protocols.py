@@ -17,6 +17,7 @@ POINTS = [[40, 100], [60, 120], [50, 110]]
 LENGTHS = {  # protocol, data set -> the length of make_pair with POINTS in the target, by hand
     ("standard", "toybox"): 100,
     ("standard", "spair"): 100,
+    ("standard", "spair_u"): 100,
     ("standard", "cub"): 100,
     ("standard", "ap10k"): 100,
     ("standard", "pfwillow"): 20,  # the key-points' 20 x 20, whatever the box
@@ -30,6 +31,7 @@ LENGTHS = {  # protocol, data set -> the length of make_pair with POINTS in the 
     ("sd_dino", "spair"): 100 * 840 / 160,
     ("sd_dino", "pfpascal"): 840,
     ("geoaware", "spair"): 100 * 840 / 160,
+    ("geoaware", "spair_u"): 100 * 840 / 160,
     ("geoaware", "ap10k"): 100 * 840 / 160,
     ("geoaware", "pfpascal"): 840,
     ("cats_bbox", "spair"): 100 * 256 / 160,

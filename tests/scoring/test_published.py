@@ -53,7 +53,7 @@ class TestComparable:
         assert lacks(scored()) == []
 
     def test_only_if_the_average_is_known(self):
-        assert differences(row("MARCO"), scored()) == ["protocol not stated", "average not stated"]
+        assert differences(row("SimpleMatch"), scored()) == ["protocol not stated", "average not stated"]
 
     def test_only_with_a_threshold_in_common(self):
         assert differences(row("Hedlin et al."), scored(alphas=[0.15])) == ["no threshold in common"]
@@ -63,6 +63,28 @@ class TestComparable:
         assert [(r.average, r.values) for r in published() if r.dataset == "spair" and comparable(r, scores)] == [
             ("hybrid", {0.1: 64.0})
         ]
+
+    def test_per_image_and_per_point_are_two_numbers(self):
+        ((_, rows),), apart = side_by_side([scored(protocol="geoaware")])
+        assert {(r.method, r.average) for r in rows if r.method == "DIY-SC"} == {("DIY-SC", "per_image")}
+        maps = [(r.average, r.values[0.1]) for r, _ in apart if r.method == "SphericalMaps"]
+        assert maps == [("per_image", 64.4), ("per_point", 67.3)]
+        scores = scored(protocol="geoaware")
+        assert {r.ours(scores, 0.1).average for r in rows} == {"per_image"}
+
+    def test_labels_do_not_forbid_it_and_are_told(self):
+        ((_, rows),), _ = side_by_side([scored(protocol="geoaware")])
+        seen = {r.method: r.supervision for r in rows}
+        assert (seen["SD+DINO"], seen["DIY-SC"], seen["Jamais Vu"]) == ("none", "weak", "strong")
+
+    @pytest.mark.parametrize("dataset", ["spair_u", "ap10k"])
+    def test_no_data_whose_pairs_nobody_counted_or_drew_for_all(self, dataset):
+        scores = scored(dataset, "geoaware", pairs=1000)
+        assert lacks(scores) == ["how many pairs the published split has is not known"]
+        together, apart = side_by_side([scores])
+        assert not together and len(apart) > 10
+        if dataset == "ap10k":
+            assert {reason.partition(";")[0] for _, reason in apart} == {"protocol its own draw of pairs"}
 
     def test_true_and_padded_keypoint_boxes_of_pfwillow_never_meet(self):
         def methods(protocol):
@@ -116,8 +138,12 @@ class TestRows:
         [
             ("HPF res101", "spair", 28.2, "V"),
             ("CATs, frozen backbone", "pfpascal", 89.1, "V"),
-            ("Hedlin et al.", "cub", 77.5, "M"),
-            ("SD+DINO, supervised head", "spair", 74.6, "Vi"),
+            ("Hedlin et al.", "cub", 77.5, "V"),
+            ("SD+DINO, supervised head", "spair", 74.6, "Q"),
+            ("Shape-of-You", "spair", 67.9, "Vi"),
+            ("SD4Match", "spair", 75.5, "R"),
+            ("MARCO, across families", "ap10k", 83.4, "V"),
+            ("GECO", "spair_u", 55.2, "V2"),
         ],
     )
     def test_some_of_them(self, method, dataset, value, status):

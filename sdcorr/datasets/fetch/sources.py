@@ -109,6 +109,21 @@ SOURCES = {
             most=5 * GB,
         ),
         Source(
+            name="spair_u",
+            title="SPair-U",
+            folder="SPair-U",
+            archives=(
+                Address(
+                    "https://groups.inf.ed.ac.uk/hbilen-data/data/JamaisVuData/SPair-U.zip",
+                    "SPair-U.zip",
+                    note="annotations alone; its photographs are those of SPair-71k (sdcorr prepare spair)",
+                ),
+            ),
+            holds=("PairAnnotation/test", "ImageAnnotation"),
+            terms="none are stated; cite Mariotti et al., Jamais Vu, NeurIPS 2025",
+            most=GB,
+        ),
+        Source(
             name="pfpascal",
             title="PF-PASCAL",
             folder="PF-PASCAL",
