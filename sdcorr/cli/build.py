@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -43,8 +44,13 @@ class Entry:
         """The method itself; its settings are checked, its model is not loaded yet.
 
         Raises:
-            UserError: if a setting is not legal.
+            UserError: if there is no such setting, or its value is not legal.
         """
+        asked = inspect.signature(self.kind).parameters
+        takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in asked.values())  # and checks it itself
+        if unknown := next((name for name in self.settings if not takes_any and name not in asked), None):
+            known = ", ".join(name for name in asked if name != "resources")
+            raise UserError(f"There is no setting '{unknown}' of {self.name}: there is {known or 'none'}.")
         return self.kind(self.resources, **self.settings)
 
     def claim(self) -> Claim:

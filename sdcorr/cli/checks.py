@@ -101,6 +101,8 @@ def check(cfg: DictConfig) -> None:
     for key, (is_legal, what) in KINDS.items():
         group, _, name = key.rpartition(".")
         node = OmegaConf.select(cfg, group) if group else cfg
+        if group in cfg and not isinstance(node, DictConfig):
+            raise UserError(f"{group}={node} is not legal: it is a section, give {key}=VALUE.")
         if not isinstance(node, DictConfig) or name not in node or OmegaConf.is_missing(node, name):
             continue
         value = node[name]

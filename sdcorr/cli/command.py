@@ -14,6 +14,7 @@ from typing import NoReturn
 from omegaconf import DictConfig, OmegaConf
 
 from sdcorr.cli.compose import MISTAKES, compose, explain, jobs
+from sdcorr.cli.output import lasting
 from sdcorr.errors import UserError
 
 MULTIRUN = ("-m", "--multirun")  # flags as Hydra has them
@@ -68,7 +69,7 @@ class Arguments(argparse.ArgumentParser):
 def answer(task: Callable[[], int | None]) -> None:
     """Do a task without a configuration and end the process; a mistake of the user ends as it does in `command`."""
     warnings.formatwarning = lambda message, *where: f"warning: {message}\n"
-    sys.exit(guarded(lambda: task() or 0))
+    sys.exit(lasting(lambda: guarded(lambda: task() or 0)))
 
 
 def guarded(task: Callable[[], int]) -> int:
@@ -90,4 +91,5 @@ def quiet_libraries() -> None:
     for library in ("lightning.pytorch", "lightning.fabric", "diffusers", "transformers"):
         logging.getLogger(library).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a figure has a box for it, the report not
     warnings.formatwarning = lambda message, *where: f"warning: {message}\n"

@@ -29,17 +29,21 @@ from hydra.errors import ConfigCompositionException, HydraException, Instantiati
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from sdcorr.cli import overrides as overrides_of
 from sdcorr.cli.checks import check
 from sdcorr.cli.configs import CONFIGS, choices
 from sdcorr.cli.model_settings import implied_by_path  # its module registers what configs/model refers to
 from sdcorr.cli.paths import expand, spelled
 from sdcorr.configuration import plain
+from sdcorr.digests import value_digest
 from sdcorr.errors import UserError
 
 MISTAKES = (UserError, HydraException, OmegaConfBaseException)
 PHOTOGRAPHS_NEED = "sd14"  # the model that a data set of photographs brings with it
 WITH_THE_DEFAULT_MODEL = ("toybox", "folder")  # data sets that bring no model: drawings, and nobody knows what
 ENTRY_KEYS = ("method", "name", "model")  # of an entry of `methods`, beside settings
+LEGAL_NAME = re.compile(r"\w[\w.+-]*")  # of a method in a run, where it is a folder
+LONGEST_NAME = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,16 @@ def compose(config_name: str, *overrides: str) -> DictConfig:
 
 
 def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
-    said = OverridesParser.create().parse_overrides(list(overrides))
-    _check_one_subject(said)
+    said = overrides_of.read(overrides)
+    added = overrides_of.additions(said)
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         chosen = [override for override in said if _is_choice(override)]
         first = hydra.compose(config_name, [str(each.input_line) for each in chosen], return_hydra_config=True)
         place = {str(each.key_or_group): each.value() for each in said if str(each.key_or_group).startswith("model.")}
         implied = list(_implied(first, {str(each.key_or_group) for each in chosen}, place))
+        if added:
+            kept = [str(each.input_line) for each in said if each not in added]
+            overrides_of.check_additions(added, hydra.compose(config_name, [*kept, *implied]))
         cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
     groups = dict(cfg.hydra.runtime.choices)
     with open_dict(cfg):
@@ -127,17 +134,6 @@ def explain(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _check_one_subject(said: Sequence[Override]) -> None:
-    """Raises UserError if `method=` and `methods=` of one command line name different subjects."""
-    named = {str(each.key_or_group): each.value() for each in said if str(each.key_or_group) in ("method", "methods")}
-    methods = named.get("methods")
-    first = methods[0] if isinstance(methods, list) and methods else None
-    if "method" in named and isinstance(first, str) and first != named["method"]:
-        raise UserError(
-            f"method={named['method']} and methods=[{first},...] name different subjects: give one of them."
-        )
-
-
 def jobs(overrides: Sequence[str]) -> list[list[str]]:
     """The overrides of each run of a sweep (`a=1,2`), as Hydra's basic sweeper orders them."""
     words = spelled(overrides, sweeps=True)
@@ -147,8 +143,8 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
 
 def _is_choice(override: Override) -> bool:
     """Whether it chooses a file of a group, or the methods: what decides what else is composed."""
-    key = str(override.key_or_group)
-    return key == "methods" or (CONFIGS / key).is_dir()
+    key = overrides_of.name(override)
+    return key == "methods" or overrides_of.is_group(key)
 
 
 def _implied(cfg: DictConfig, named: set[str], place: Mapping[str, Any]) -> Iterator[str]:
@@ -173,7 +169,9 @@ def _implied(cfg: DictConfig, named: set[str], place: Mapping[str, Any]) -> Iter
 def _method_of(methods: Any, default: str) -> str:
     """The name in configs/method of the first of `methods`; `default` where it names none."""
     first = methods[0] if isinstance(methods, ListConfig) and len(methods) else default
-    return str(first.get("method", default)) if isinstance(first, DictConfig) else str(first)
+    if isinstance(first, DictConfig):
+        return str(first.get("method", default))
+    return first if isinstance(first, str) else default  # which is complained of later
 
 
 def _lineage(method: str) -> list[str]:
@@ -260,12 +258,23 @@ def _entry(cfg: DictConfig, entry: Any, subject: str) -> MethodEntry:
         known = ", ".join(key for key in settings if key != "_target_")
         raise UserError(f"There is no setting '{unknown}' of {method}: there is {known or 'none'}.")
     model = entry.get("model") or {}
+    if not isinstance(model, dict):
+        raise UserError(f"A method changes its model by key, as in {{..., model: {{layers: [...]}}}}, not {model!r}.")
     if unknown := next((key for key in model if key not in cfg.model or key in ("name", "path", "methods")), None):
         raise UserError(f"A method cannot change model.{unknown}: it can change layers, transfer_layers and precision.")
     settings |= changes
     if "parts" in settings:  # of a method that is made of others
+        if not isinstance(settings["parts"], list):
+            raise UserError(
+                f"parts={settings['parts']} of {method} is no list of methods: give [prompt,unet_features]."
+            )
         settings["parts"] = [_entry(cfg, part, subject).settings for part in settings["parts"]]
     name = str(entry.get("name") or _name(method, changes | model))
+    if not LEGAL_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise UserError(
+            f"A method cannot be called {name!r}: give it a name of letters, digits, dots, _, + and -, at most "
+            f"{LONGEST_NAME}, as {{..., name: NAME}}."
+        )
     return MethodEntry(name, method, settings, dict(model))
 
 
@@ -286,4 +295,5 @@ def _name(method: str, changes: Mapping[str, Any]) -> str:
     words = [method]
     for key, value in changes.items():
         words += [key, "+".join(map(str, value)) if isinstance(value, list) else str(value)]
-    return re.sub(r"[^A-Za-z0-9.+-]+", "_", "_".join(words))
+    name = re.sub(r"[^A-Za-z0-9.+-]+", "_", "_".join(words))
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 9]}_{value_digest(name)[:8]}"

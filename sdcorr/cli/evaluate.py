@@ -84,7 +84,8 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
             from sdcorr import tracking  # which needs W&B
 
             logger = tracking.make_logger(cfg, store.run_dir, **build.logged(cfg, benchmark, entries, ranks.world_size))
-            watchers.append(tracking.Watch(benchmark, cfg.logger, logger))
+            if logger:
+                watchers.append(tracking.Watch(benchmark, cfg.logger, logger))
         methods = {entry.name: partial(getattr, entry, "method") for entry in entries}
         for name, make in methods.items():
             so_far = RunningPCK(protocol, benchmark.name) if ranks.first else None
@@ -109,28 +110,30 @@ def report(
     console: Console,
 ) -> int:
     """Score what the run folder holds for these pairs, say what is missing, and return the exit code."""
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     gaps = missing.missing(benchmark, store, methods)
     missing.keep(store, gaps)
-    if left_out := store.left_out():
-        console.print(f"{len(left_out)} pairs in {store.run_dir} are not in the data set any more: left out.")
+    left_out = store.left_out()
     results = gather(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap, methods=methods)
-    if results.scores is None:
-        console.print(results.unscored)
-    else:
+    if results.scores is not None:
         write_summary(store.run_dir, results.scores)
-        figures = best_and_worst(results.pairs, benchmark, store.run_dir, cfg.pictures)
-        if logger:
-            from sdcorr.report.wandb import log_scores  # which needs W&B
-
-            log_scores(logger, results, figures)
-        show(tables.overview(results.scores, results.variants), console)
     page = write_report(results, image=benchmark.image, pairs=cfg.report.pairs, console=console)
+    figures = best_and_worst(results.pairs, benchmark, store.run_dir, cfg.pictures) if results.scores else {}
     if logger:
+        from sdcorr.report.wandb import log_scores  # which needs W&B
         from sdcorr.report.wandb_pairs import log_pairs
 
+        log_scores(logger, results, figures)
         log_pairs(logger, results, benchmark, cfg.logger)
         logger.experiment.finish()
+    if left_out:  # all is written by now, whatever becomes of the console
+        number, verb = ("1 pair", "is") if len(left_out) == 1 else (f"{len(left_out):,} pairs", "are")
+        say(f"{number} in {store.run_dir} {verb} not in the data set any more: left out.")
+    if results.scores is None:
+        say(results.unscored)
+    else:
+        show(tables.overview(results.scores, results.variants), console)
     missing.tell(console, store, gaps)
-    console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+    say(f"report: {page}")
     print(store.run_dir)
     return INCOMPLETE if gaps else 0

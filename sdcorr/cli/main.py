@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from sdcorr import __version__
+from sdcorr.cli.output import lasting
 
 HELP = ("-h", "--help")
 
@@ -67,7 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 2 after one sentence on stderr if something is wrong with what was asked for.
     """
-    name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    return lasting(lambda: _main(*words))
+
+
+def _main(name: str, *rest: str) -> int:
     if name in HELP:
         print(OVERVIEW, end="")
         return 0
@@ -83,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     from sdcorr.cli.command import guarded  # not at the top: it imports Hydra
 
-    return guarded(lambda: _function(command.function)(rest) or 0)
+    return guarded(lambda: _function(command.function)(list(rest)) or 0)
 
 
 def _function(name: str) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from rich.console import Console
 from sdcorr.cli import build
 from sdcorr.cli.command import answer
 from sdcorr.cli.compose import MISTAKES, compose, explain
+from sdcorr.cli.paths import override
 from sdcorr.cli.runs import arguments, opened, parse
 from sdcorr.datasets import ImageReader
 from sdcorr.errors import UserError
@@ -78,14 +79,27 @@ def _images(config: dict[str, Any], root: str | None, console: Console) -> Image
         console.print("The run does not say what it was made on, so its report has no pictures.")
         return None
     group = f"dataset={dataset['name']}"
+    place = root or dataset.get("folder")  # of a data set whose root is what it is
     try:
         settings = compose("eval", group).dataset  # a run notes more than these
-        given = {name: value for name, value in dataset.items() if name in settings} | ({"root": root} if root else {})
-        overrides = [f"dataset.{name}={json.dumps(value)}" for name, value in given.items()]
-        return build.benchmark(compose("eval", group, *overrides)).image
+        given = {name: value for name, value in dataset.items() if name in settings}
+        given |= {"root": place} if place else {}
+        given |= {"download": False} if "download" in settings else {}
+        return build.benchmark(compose("eval", group, *(_said(name, value) for name, value in given.items()))).image
     except MISTAKES as error:
-        console.print(f"{explain(error)} The report has no pictures: --root says where they are.", markup=False)
+        console.print(
+            f"{explain(error)} The report has no pictures: --root says where they are.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
         return None
+
+
+def _said(name: str, value: Any) -> str:
+    """What gives a setting of the data set a plain value."""
+    key = f"dataset.{name}"
+    return override(key, value) if isinstance(value, str) else f"{key}={json.dumps(value)}"
 
 
 if __name__ == "__main__":

@@ -35,10 +35,9 @@ class ImagePatches(Method):
     def __init__(self, resources: Resources, side: int = 96, sizes: Sequence[int] = (7, 13, 25)) -> None:
         if not isinstance(side, int) or side < 1:
             raise UserError(f"side={side} of image_patches is not legal: give a number of pixels, such as 96.")
-        if not sizes or any(not isinstance(size, int) or size < 1 or size % 2 == 0 for size in sizes):
-            raise UserError(
-                f"sizes={list(sizes)} of image_patches is not legal: give odd numbers, such as [7, 13, 25]."
-            )
+        several = isinstance(sizes, list | tuple) and len(sizes) > 0
+        if not several or any(type(size) is not int or size < 1 or size % 2 == 0 for size in sizes):
+            raise UserError(f"sizes={sizes} of image_patches is not legal: give odd numbers, such as [7, 13, 25].")
         self.side, self.sizes = side, tuple(sizes)
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:

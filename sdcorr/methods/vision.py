@@ -57,10 +57,15 @@ class Vision(FeatureMethod):
         for name, value in (("side", side), ("grid", grid)):
             if not (value is None and name == "grid") and (type(value) is not int or value < 1):
                 raise UserError(f"{name}={value} of vision is not legal: give a whole number from 1.")
-        if not network:
+        if not network or not isinstance(network, str):
             raise UserError("vision needs method.network=...: a hub id, a folder, or package.module:callable.")
-        if not layers or any(type(layer) is not int for layer in layers):
+        several = isinstance(layers, list | tuple) and len(layers) > 0
+        if not several or any(type(layer) is not int for layer in layers):
             raise UserError(f"layers={layers} of vision is not legal: give numbers of hidden states, such as [-1].")
+        for name, value in (("mean", mean), ("std", std)):
+            three = isinstance(value, list | tuple) and len(value) == 3
+            if value is not None and not (three and all(type(each) in (int, float) for each in value)):
+                raise UserError(f"{name}={value} of vision is not legal: give three numbers, or null.")
         check_fit("vision", fit)
         peaks = Peaks(localization, window, temperature)
         peaks.check("vision")

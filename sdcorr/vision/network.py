@@ -9,10 +9,13 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import HTTPError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
@@ -22,6 +25,7 @@ from sdcorr.errors import UserError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CONFIG = "config.json"
+PATIENCE = 5.0  # seconds for the hub's first answer
 PROCESSOR = "preprocessor_config.json"  # where a model of transformers keeps its pixels' mean and deviation
 
 Call = Callable[[Tensor], Tensor | Sequence[Tensor]]
@@ -113,7 +117,7 @@ def _transformer(name: str, revision: str | None, mean: Sequence[float] | None, 
     logging.set_verbosity_error()
     config = _config(name, revision)
     try:
-        model, info = AutoModel.from_pretrained(name, revision=revision, output_loading_info=True)
+        model, info = _weights(name, revision)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"The weights of {name} cannot be read ({_first_line(error)}): fetch or save it again."
@@ -130,6 +134,34 @@ def _transformer(name: str, revision: str | None, mean: Sequence[float] | None, 
         std=std or own_std,
         identity=_identity(name, revision),
     )
+
+
+def _weights(name: str, revision: str | None) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model with its weights and what was found of them, without asking the hub if they are here."""
+    given = {"revision": revision, "output_loading_info": True}
+    with suppress(OSError):
+        return AutoModel.from_pretrained(name, **given, local_files_only=True)
+    return AutoModel.from_pretrained(name, **given)
+
+
+def _is_here(name: str, revision: str | None) -> bool:
+    """Whether a model is a folder, or in this machine's copy of the hub, which is then not asked."""
+    return Path(name).is_dir() or isinstance(try_to_load_from_cache(name, CONFIG, revision=revision), str)
+
+
+def _check_hub(name: str, revision: str | None) -> None:
+    """Ask the hub for a model once; transformers would try for half a minute.
+
+    Raises:
+        UserError: if it cannot be had.
+    """
+    try:
+        HfApi().model_info(name, revision=revision, timeout=PATIENCE)
+    except (HTTPError, OSError):
+        raise UserError(
+            f"The network {name!r} is not on this machine and could not be fetched from the Hugging Face hub: check "
+            "the id, the connection and, for a gated model, `hf auth login`; or give the path of its folder."
+        ) from None
 
 
 class HiddenStates(nn.Module):
@@ -163,16 +195,14 @@ def _config(name: str, revision: str | None) -> PretrainedConfig:
     folder = Path(name)
     if not folder.is_dir() and (name.startswith((".", "/")) or name.count("/") != 1):
         raise UserError(f"There is no folder {name}: give a folder with config.json and weights, or a hub id.")
+    here = _is_here(name, revision)
+    if not here:
+        _check_hub(name, revision)
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
+        config = AutoConfig.from_pretrained(name, revision=revision, local_files_only=here)
     except (OSError, ValueError, KeyError) as error:
-        if folder.is_dir():
-            reason = f"{folder} is no model of transformers ({_first_line(error)})"
-            raise UserError(f"{reason}: give a folder with config.json and weights, or a hub id.") from None
-        raise UserError(
-            f"The network {name!r} is not on this machine and could not be fetched from the Hugging Face hub: check "
-            "the id, the connection and, for a gated model, `hf auth login`; or give the path of its folder."
-        ) from None
+        reason = f"{name} is no model of transformers ({_first_line(error)})"
+        raise UserError(f"{reason}: give a folder with config.json and weights, or a hub id.") from None
     config = getattr(config, "vision_config", config)
     if not hasattr(config, "num_channels"):
         raise UserError(f"{name} is a {config.model_type} model, which takes no pictures: give a vision model.")
@@ -190,7 +220,9 @@ def _statistics(name: str, revision: str | None) -> tuple[Sequence[float], Seque
     from transformers.image_processing_base import ImageProcessingMixin
 
     try:
-        told, _ = ImageProcessingMixin.get_image_processor_dict(name, revision=revision)
+        told, _ = ImageProcessingMixin.get_image_processor_dict(
+            name, revision=revision, local_files_only=_is_here(name, revision)
+        )
     except OSError:
         return IMAGENET_MEAN, IMAGENET_STD
     return told.get("image_mean") or IMAGENET_MEAN, told.get("image_std") or IMAGENET_STD

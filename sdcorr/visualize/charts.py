@@ -11,9 +11,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sdcorr.visualize.words import label, plain
+
 LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # readable on white and on black
 DASHES = ("-", "--", "-.", ":")
-LONGEST = 36  # characters of a name in a chart
 Estimate = tuple[float, float | None, float | None]  # a value and the ends of its interval; None: it has none
 
 
@@ -32,12 +33,12 @@ def curve(x: Sequence[float], series: Mapping[str, Sequence[Estimate]], x_label:
     for i, (name, points) in enumerate(series.items()):
         value, low, high = np.array(points, dtype=float).T  # NaN, where there is no end, draws nothing
         color, dashes = LINE_COLORS[i % len(LINE_COLORS)], DASHES[i % len(DASHES)]
-        axes.plot(x, value, marker=marker, color=color, linestyle=dashes, label=_plain(name))
+        axes.plot(x, value, marker=marker, color=color, linestyle=dashes, label=label(name))
         axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
     if all(float(each).is_integer() for each in x):  # no half restarts
         axes.xaxis.set_major_locator(MaxNLocator("auto", steps=(1, 2, 2.5, 5, 10), integer=True))
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    axes.set_xlabel(plain(x_label))
+    axes.set_ylabel(plain(y_label))
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     return figure
@@ -57,13 +58,13 @@ def bars(rows: Mapping[str, Estimate], x_label: str, *, title: str = "") -> Figu
     value, low, high = np.array(list(rows.values()), dtype=float).reshape(-1, 3).T
     axes.barh(places, value, height=0.62, color=LINE_COLORS[0], alpha=0.75)
     axes.errorbar(value, places, xerr=_arms(value, low, high), fmt="none", ecolor=LINE_COLORS[1], capsize=3)
-    axes.set_yticks(places, [_plain(name) for name in rows])
+    axes.set_yticks(places, [label(name) for name in rows])
     axes.invert_yaxis()
-    axes.set_xlabel(x_label)
+    axes.set_xlabel(plain(x_label))
     axes.grid(axis="x", alpha=0.25)
     if (np.fmin(value, low) < 0).any():
         axes.axvline(0, color=LINE_COLORS[1], linewidth=1)
-    axes.set_title(title, fontsize=10)
+    axes.set_title(plain(title), fontsize=10)
     return figure
 
 
@@ -88,15 +89,10 @@ def reliability(
     axes.set_ylabel("points correct, %")
     axes.set_ylim(0, 105)
     axes.grid(alpha=0.25)
-    axes.set_title(title, fontsize=10)
+    axes.set_title(plain(title), fontsize=10)
     return figure
 
 
 def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Compute the lengths of error bars, (2, n), at least 0: rounding may put the end of an interval past its value."""
     return np.maximum((value - low, high - value), 0)
-
-
-def _plain(name: str) -> str:
-    """Shorten a name from the data so that it leaves room for the chart, and keep its dollars from meaning math."""
-    return (name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…").replace("$", r"\$")

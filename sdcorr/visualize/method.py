@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from sdcorr.visualize.overlays import RIGHT, color, heat, mark, show
+from sdcorr.visualize.words import plain
 
 
 def heats(
@@ -43,7 +44,7 @@ def heats(
             mark(axes, point, [RIGHT], marker="+", size=90)
         if peaks and name in peaks:
             mark(axes, peaks[name], [color(0)], size=35)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(plain(title), fontsize=10)
     return figure
 
 
@@ -76,5 +77,5 @@ def crops(
         height, width = seen[number].shape[:2]
         axes.add_patch(Rectangle((0, 0), width, height, **edge))
         mark(axes, points[number], [RIGHT], marker="+", size=90)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(plain(title), fontsize=10)
     return figure

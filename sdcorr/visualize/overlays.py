@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 from PIL import Image
 
+from sdcorr.visualize.words import label, plain
+
 POINT_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF")
 RIGHT, WRONG = "#009E73", "#D55E00"
 
@@ -51,7 +53,7 @@ def show(axes: Axes, picture: Image.Image | np.ndarray, title: str = "") -> None
     pixels = np.asarray(picture)
     axes.imshow(pixels, extent=(0, pixels.shape[1], pixels.shape[0], 0), interpolation="nearest")
     axes.set_axis_off()
-    axes.set_title(title, fontsize=9)
+    axes.set_title(plain(title), fontsize=9)
 
 
 def mark(axes: Axes, points: np.ndarray, colors: Sequence[str], marker: str = "o", size: float = 55) -> None:
@@ -118,9 +120,9 @@ def matches(
     mark(right, target_points, colors)
     if names is not None:
         for i, name in enumerate(names):
-            left.scatter([], [], c=colors[i], edgecolors="black", label=name)
+            left.scatter([], [], c=colors[i], edgecolors="black", label=label(name))
         figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(plain(title), fontsize=10)
     return figure
 
 
@@ -218,7 +220,7 @@ def layers(
         show(axes, panel, name)
         if point is not None:
             mark(axes, point, [RIGHT], marker="+", size=90)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(plain(title), fontsize=10)
     return figure
 
 
@@ -238,7 +240,7 @@ def words(rows: Sequence[tuple[Image.Image, Mapping[str, tuple[np.ndarray, np.nd
         for axes, (word, (heat_map, mask)) in zip(line[1:], panels.items(), strict=False):
             show(axes, heat(image, heat_map), word)
             outline(axes, mask)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(plain(title), fontsize=10)
     return figure
 
 
@@ -250,8 +252,8 @@ def sheet(images: Sequence[Image.Image], captions: Sequence[str], columns: int, 
         axes.set_axis_off()
     for axes, image, caption in zip(figure.axes, images, captions, strict=False):
         show(axes, image)
-        axes.set_title(caption, fontsize=6, y=-0.02, va="top", pad=0)
-    figure.suptitle(title, fontsize=10)
+        axes.set_title(plain(caption), fontsize=6, y=-0.02, va="top", pad=0)
+    figure.suptitle(plain(title), fontsize=10)
     return figure
 
 
