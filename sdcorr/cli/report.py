@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sdcorr.cli import build
+from sdcorr.cli import origin
 from sdcorr.cli.command import answer
 from sdcorr.cli.compose import MISTAKES, compose, explain
 from sdcorr.cli.runs import arguments, opened, parse
@@ -82,7 +82,7 @@ def _images(config: dict[str, Any], root: str | None, console: Console) -> Image
         settings = compose("eval", group).dataset  # a run notes more than these
         given = {name: value for name, value in dataset.items() if name in settings} | ({"root": root} if root else {})
         overrides = [f"dataset.{name}={json.dumps(value)}" for name, value in given.items()]
-        return build.benchmark(compose("eval", group, *overrides)).image
+        return origin.benchmark(compose("eval", group, *overrides)).image
     except MISTAKES as error:
         console.print(f"{explain(error)} The report has no pictures: --root says where they are.", markup=False)
         return None
