@@ -18,10 +18,9 @@ from lightning import Callback
 from omegaconf import DictConfig
 
 from sdcorr.cli.compose import compose, method_entries
+from sdcorr.cli.origin import run_identity
 from sdcorr.configuration import plain
 from sdcorr.datasets import Benchmark, group_by_source
-from sdcorr.datasets.opening import open_benchmark
-from sdcorr.datasets.subset import Part
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim, Method
 from sdcorr.methods.prompt import Prompt, read_settings
@@ -65,16 +64,6 @@ class Entry:
             settings={name: value for name, value in self.settings.items() if name not in self.kind.without_effect},
             model=self.method.model_identity(),
         )
-
-
-def benchmark(cfg: DictConfig) -> Benchmark:
-    """The data set split that `cfg.dataset` names, or the part of it that `cfg.limit` asks for.
-
-    Raises:
-        UserError: if it is not there, or is not what it should be.
-    """
-    whole = open_benchmark(cfg.dataset)
-    return Part(whole, cfg.limit) if cfg.limit else whole
 
 
 def device(cfg: DictConfig) -> torch.device:
@@ -198,13 +187,6 @@ def load(*overrides: str) -> PromptMatcher:
         UserError: if an override does not fit, or the weights cannot be had.
     """
     return matcher(compose("eval", "embeddings=null", *overrides))
-
-
-def run_identity(cfg: DictConfig, of: Benchmark) -> dict[str, Any]:
-    """What a run is: its data set, wherever that lies. What its methods are is claimed by each."""
-    told = {name: value for name, value in plain(cfg.dataset).items() if name not in ("_target_", "root", "download")}
-    limit = {"limit": cfg.limit} if cfg.limit else {}
-    return {"dataset": {"name": of.name} | told | limit | dict(of.identity)}
 
 
 def run_folder(cfg: DictConfig, of: Benchmark, subject: Entry) -> Path:

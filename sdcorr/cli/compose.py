@@ -85,6 +85,28 @@ def compose(config_name: str, *overrides: str) -> DictConfig:
         raise UserError(explain(error)) from None
 
 
+def compose_dataset(name: str, *overrides: str) -> DictConfig:
+    """The configuration of a data set alone, for commands that need neither a model nor a method, nor torch.
+
+    Args:
+        name: a file in configs/dataset.
+        overrides: of it, such as `dataset.root=FOLDER`.
+
+    Raises:
+        UserError: if there is no such data set, or an override does not fit.
+    """
+    if name not in choices("dataset"):
+        raise UserError(f"There is no data set {name!r}: choose one of {', '.join(choices('dataset'))}.")
+    try:
+        with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            cfg = hydra.compose(f"dataset/{name}", spelled(overrides))
+        expand(cfg)
+        check(cfg)
+    except MISTAKES as error:
+        raise UserError(explain(error)) from None
+    return cfg
+
+
 def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
     said = overrides_of.read(overrides)
     added = overrides_of.additions(said)

@@ -19,7 +19,7 @@ from lightning import Callback
 from omegaconf import DictConfig
 from rich.console import Console
 
-from sdcorr.cli import build
+from sdcorr.cli import build, origin
 from sdcorr.cli.command import command
 from sdcorr.datasets import Benchmark
 from sdcorr.report import tables
@@ -63,7 +63,7 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
     Raises:
         UserError: if something is wrong with what was asked for.
     """
-    benchmark = build.benchmark(cfg)
+    benchmark = origin.benchmark(cfg)
     protocol = protocol_named(cfg.protocol, benchmark.name)
     with launch(cfg.trainer, overrides) as ranks:
         console = Console(quiet=not ranks.first)
@@ -71,7 +71,7 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         entries = build.methods(cfg, benchmark, lambda source: [each for watch in watchers for each in watch(source)])
         subject = entries[0]
         store = PredictionStore(build.run_folder(cfg, benchmark, subject))
-        store.claim_run(build.run_identity(cfg, benchmark), benchmark)
+        store.claim_run(origin.run_identity(cfg, benchmark), benchmark)
         for entry in entries:
             store.claim(entry.name, entry.claim())
         readers = [entry for entry in entries if entry.kind.reads_model]
@@ -93,10 +93,11 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
             predict(benchmark, make, store, name, **share, console=console, describe=so_far)
         if not ranks.first:
             return 0
-        store.note_methods(list(methods))
+        compared = [*methods, *(name for name in store.imported() if name not in methods)]
+        store.note_methods(compared)
         if ranks.world_size > 1:
             finish(benchmark, methods, store, alone=ranks.alone, console=console)
-    return report(cfg, benchmark, protocol, store, subject.name, list(methods), logger, console)
+    return report(cfg, benchmark, protocol, store, subject.name, compared, logger, console)
 
 
 def report(

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sdcorr.cli import build
+from sdcorr.cli import origin
 from sdcorr.cli.command import answer
 from sdcorr.cli.compose import MISTAKES, compose, explain
 from sdcorr.cli.paths import override
@@ -85,7 +85,7 @@ def _images(config: dict[str, Any], root: str | None, console: Console) -> Image
         given = {name: value for name, value in dataset.items() if name in settings}
         given |= {"root": place} if place else {}
         given |= {"download": False} if "download" in settings else {}
-        return build.benchmark(compose("eval", group, *(_said(name, value) for name, value in given.items()))).image
+        return origin.benchmark(compose("eval", group, *(_said(name, value) for name, value in given.items()))).image
     except MISTAKES as error:
         console.print(
             f"{explain(error)} The report has no pictures: --root says where they are.",

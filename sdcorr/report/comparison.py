@@ -104,7 +104,7 @@ def _curves(
 
 def _runs(scores: Mapping[str, Scores], pairwise: Mapping[str, Comparison], first: str) -> Table:
     """Each run by itself, and the difference to the first on the pairs that both have."""
-    measures, main, average = scores[first].ours.measures, scores[first].ours.main, scores[first].averages[0]
+    measures, main, average = scores[first].ours.shown, scores[first].ours.main, scores[first].averages[0]
     titles = ["pairs", *map(measure_title, measures), f"better in {main.label} by", "on pairs"]
     table = Table(average_name(average), [Column("run", "label"), *map(Column, titles)], sortable=True)
     for name, each in scores.items():

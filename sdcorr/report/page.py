@@ -157,8 +157,8 @@ def cost(store: PredictionStore, subject: str) -> Table:
         table.add(
             name,
             Number(points),
-            Number(seconds, SECONDS),
-            Number(seconds / points if points else None, MILLISECONDS),
+            Number(seconds or None, SECONDS),  # nobody knows what was imported has taken
+            Number(seconds / points if points and seconds else None, MILLISECONDS),
             Number(max(peaks, default=None), MEBIBYTES),
             bold=name == subject,
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sdcorr.methods.base import Claim
+from sdcorr.run.claims import IMPORTED
 
 LEAST = 3  # values of a setting, the method's own among them, that make a curve
 
@@ -29,8 +30,11 @@ def is_number(value: Any) -> bool:
 
 
 def variants_of(subject: str, claims: Mapping[str, Claim]) -> tuple[str, ...]:
-    """The methods that are the subject with other settings: those whose claim is of the same kind."""
-    if subject not in claims:
+    """The methods that are the subject with other settings: those whose claim is of the same kind.
+
+    What was imported has no settings of its own, so one file is no variant of another.
+    """
+    if subject not in claims or claims[subject].kind == IMPORTED:
         return ()
     return tuple(name for name in claims if name != subject and claims[name].kind == claims[subject].kind)
 

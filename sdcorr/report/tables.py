@@ -34,7 +34,7 @@ def overview(scores: Scores, variants: Collection[str] = ()) -> Iterator[Table]:
 
 def methods(scores: Scores, variants: Collection[str] = ()) -> list[Table]:
     """A table for every average: each method, and how much better the subject is."""
-    measures, main, ours = scores.ours.measures, scores.ours.main, scores.ours
+    measures, main, ours = scores.ours.shown, scores.ours.main, scores.ours
     about = f"protocol {scores.protocol}: {ours.pairs:,} pairs, {ours.points:,} points"
     lead = [Column(f"{scores.subject} is better {_at(main)} by", needed=False)] if scores.others else []
     made = []
@@ -62,7 +62,7 @@ def differences(scores: Scores, variants: Collection[str] = ()) -> Table:
 
 def variants(scores: Scores, names: Collection[str]) -> Table:
     """The subject beside its variants under the protocol's own average, and how much better it is than each."""
-    measures, main, average = scores.ours.measures, scores.ours.main, scores.averages[0]
+    measures, main, average = scores.ours.shown, scores.ours.main, scores.averages[0]
     columns = [Column("method", "label"), *_columns(measures), Column(f"{scores.subject} is better {_at(main)} by")]
     table = Table(average_name(average), columns, sortable=True)
     for name in (scores.subject, *names):
@@ -80,10 +80,10 @@ def parts(scores: Scores, average: str = USUAL[0]) -> Table:
 def parts_of(measured: Measured, name: str, average: str = USUAL[0], *, signed: bool = False) -> Table:
     """The parts of some scores, or of a difference, in a table of that name."""
     sizes = [Column("of", "words", needed=False), Column("pairs", needed=False), Column("points", needed=False)]
-    columns = [Column("part", "label"), *sizes, *_columns(measured.measures)]
+    columns = [Column("part", "label"), *sizes, *_columns(measured.shown)]
     table = Table(name, columns, sortable=True)
     for part in measured.parts:
-        scores = [measured.find(measure, average, part) for measure in measured.measures]
+        scores = [measured.find(measure, average, part) for measure in measured.shown]
         size = next(score for score in scores if score is not None)
         cells = [number(score, signed=signed) for score in scores]
         table.add(part.name, part.family, Number(size.pairs), Number(size.points), *cells)
@@ -100,7 +100,7 @@ def protocols(runs: Sequence[tuple[str, Scores]]) -> Table:
     labels = [(name, scores.ours.pairs) for name, scores in runs]
     several = len(set(labels)) > 1
     whose = "" if several else f", {labels[0][0]}: {labels[0][1]:,} pairs, {runs[0][1].ours.points:,} points"
-    measures = tuple(dict.fromkeys(measure for _, scores in runs for measure in scores.ours.measures))
+    measures = tuple(dict.fromkeys(measure for _, scores in runs for measure in scores.ours.shown))
     columns = [Column("protocol", "label", merged=True), Column("average", "label", merged=True)]
     columns += [Column("run", "label"), Column("pairs")] if several else []
     table = Table(f"{dataset} {split}{whose}; bold: what a protocol reports", [*columns, *_columns(measures)])
@@ -131,13 +131,13 @@ def comparison(found: Comparison, first: str, second: str) -> list[Table]:
     pairs = f"{found.first.pairs:,} pairs that both have"
     table = Table(
         f"{found.dataset} {found.split}, protocol {found.protocol}: {pairs}",
-        [Column("average", "label", merged=True), Column("", "label"), *_columns(found.first.measures)],
+        [Column("average", "label", merged=True), Column("", "label"), *_columns(found.first.shown)],
         notes=notes,
     )
     for average in found.first.averages(found.headline):
         for letter, measured in (("A", found.first), ("B", found.second), ("A - B", found.difference)):
             signed = measured is found.difference
-            cells = [number(measured.find(measure, average), signed=signed) for measure in found.first.measures]
+            cells = [number(measured.find(measure, average), signed=signed) for measure in found.first.shown]
             table.add(average_name(average), letter, *cells, bold=signed)
         table.add_section()
     return [table, parts_of(found.difference, "A - B, per point", signed=True)] if found.difference.parts else [table]
@@ -161,7 +161,7 @@ def published(several: Sequence[Scores], ours: str) -> tuple[list[Table], Table 
 def _together(scores: Scores, rows: Sequence[Published], ours: str) -> Table:
     """Results under the protocol of some scores, below ours under every average that one of them has."""
     alphas = sorted({alpha for row in rows for alpha in row.values})
-    columns = [Column("method", "label"), Column("average", "label"), *_columns(scores.ours.measures, alphas)]
+    columns = [Column("method", "label"), Column("average", "label"), *_columns(scores.ours.shown, alphas)]
     columns += [Column("labels", "words"), Column("known from", "words")]
     table = Table(f"published, protocol {scores.protocol}", columns)
     for name in dict.fromkeys(row.average_name for row in rows):
@@ -179,7 +179,7 @@ def _apart(scores: Scores, rows: Sequence[tuple[Published, str]]) -> Table:
     alphas = sorted({alpha for row, _ in rows for alpha in row.values})
     why = "".join(f"; {reason}" for reason in lacks(scores))  # true of all rows
     columns = [Column("labels", "label", merged=True), Column("method", "label"), Column("average", "label")]
-    columns += [*_columns(scores.ours.measures, alphas), Column("what differs", "words"), Column("known from", "words")]
+    columns += [*_columns(scores.ours.shown, alphas), Column("what differs", "words"), Column("known from", "words")]
     table = Table(f"published on {scores.dataset}, not comparable{why}", columns, sortable=True)
     for labels in dict.fromkeys(row.supervision for row, _ in rows):
         for row, reason in rows:
@@ -204,7 +204,7 @@ def _columns(measures: Sequence[Measure], alphas: Sequence[float] | None = None)
     """A column for each measure, or for the main metric at some thresholds."""
     if alphas is not None:
         measures = measures[0].metric.measures(alphas)
-    return [Column(measure_title(measure)) for measure in measures]
+    return [Column(measure_title(measure), needed=measure.metric.in_full) for measure in measures]
 
 
 def _values(row: Published, alphas: Sequence[float]) -> list[Number]:

@@ -10,6 +10,7 @@ from sdcorr.methods.base import Claim
 
 SHOWN = 4  # differences that are told
 ABSENT = "absent"
+IMPORTED = "imported"  # the kind of a claim on predictions that came from a file (`sdcorr.exchange.imports`)
 
 
 def to_plain(claim: Claim) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from sdcorr.datasets import Benchmark
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
 from sdcorr.methods.base import Claim
-from sdcorr.run.claims import differences, from_plain, to_plain, told
+from sdcorr.run.claims import IMPORTED, differences, from_plain, to_plain, told
 from sdcorr.run.pairs import RunPairs
 
 NOT_WHOLE = (AttributeError, KeyError, TypeError, ValueError)  # what reading a damaged file raises
@@ -153,6 +153,10 @@ class RunFolder:
             UserError: if the folder does not say.
         """
         return from_plain(self.stored_claim(method))
+
+    def imported(self) -> list[str]:
+        """The methods whose predictions came from a file, sorted by name; raises what `claim_of` raises."""
+        return [name for name in self.recorded() if self.claim_of(name).kind == IMPORTED]
 
     def claim_path(self, method: str) -> Path:
         """Where the claim on a method's records is kept."""

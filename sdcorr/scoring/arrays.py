@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from sdcorr.datasets import Pair, scorable
+from sdcorr.datasets.sides import sides
 from sdcorr.errors import UserError
 from sdcorr.run.records import UnitRecord
 from sdcorr.run.store import PredictionStore
-from sdcorr.scoring.parts import GROUPS
+from sdcorr.scoring.parts import BOTH_SIDES, GEOMETRY_AWARE, GROUPS
 
 MOST_VALUES = 8  # a flag with more values than this is no degree of difficulty
 
@@ -53,16 +55,44 @@ class Arrays:
         return np.array([pair.category for pair in self.pairs])
 
     @cached_property
+    def starts(self) -> np.ndarray:
+        """Where the points of each pair begin, and behind the last where they end, (n + 1,) int."""
+        return np.searchsorted(self.rows, np.arange(len(self.pairs) + 1))
+
+    @cached_property
+    def counterparts(self) -> np.ndarray:
+        """Of each point the place of the same part on the object's other side among all m, -1 if it is not asked for.
+
+        A part without a counterpart has -1 too; see `sdcorr.datasets.sides`.
+        """
+        return self._alike[0]
+
+    @cached_property
     def groups(self) -> np.ndarray:
         """Which of GROUPS each point is in, (m, G) of 0 and 1."""
         groups = np.zeros((len(self.rows), len(GROUPS)), dtype=int)
         groups[:, 0] = 1
-        starts = np.searchsorted(self.rows, np.arange(len(self.pairs) + 1))
-        for pair, start, end in zip(self.pairs, starts, starts[1:], strict=False):
+        for pair, start, end in zip(self.pairs, self.starts, self.starts[1:], strict=False):
             if pair.ambiguous is not None:
                 groups[start:end, 1] = pair.ambiguous[pair.visible]
                 groups[start:end, 2] = 1 - groups[start:end, 1]
+        groups[:, GROUPS.index(GEOMETRY_AWARE)] = self._alike[1]
+        groups[:, GROUPS.index(BOTH_SIDES)] = self.counterparts >= 0
         return groups
+
+    @cached_property
+    def _alike(self) -> tuple[np.ndarray, np.ndarray]:
+        """The counterpart of each point, (m,), and whether another point of its group is asked for, (m,) bool."""
+        counterparts, grouped = np.full(len(self.rows), -1), np.zeros(len(self.rows), dtype=bool)
+        for pair, start in zip(self.pairs, self.starts, strict=False):
+            known = sides(self.dataset, pair)
+            asked = [pair.names[place] for place in np.flatnonzero(pair.visible)]
+            place = {name: start + slot for slot, name in enumerate(asked)}
+            members = Counter(known.group[name] for name in asked if name in known.group)
+            for slot, name in enumerate(asked, start):
+                counterparts[slot] = place.get(known.counterpart(name) or "", -1)
+                grouped[slot] = members[known.group.get(name, -1)] > 1
+        return counterparts, grouped
 
     @cached_property
     def flags(self) -> Mapping[str, np.ndarray]:

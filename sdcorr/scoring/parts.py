@@ -11,7 +11,7 @@ class Part:
     """Some of the points, by what tells them apart."""
 
     by: Literal["all", "look-alikes", "category", "difficulty"] = "all"
-    value: str = ""  # the category, the value of the flag; ambiguous or distinct
+    value: str = ""  # the category, the value of the flag; of look-alikes, ambiguous and so on
     flag: str = ""  # of a difficulty
 
     @property
@@ -28,4 +28,12 @@ class Part:
 ALL = Part()
 AMBIGUOUS = Part("look-alikes", "ambiguous")  # points of a part that has a look-alike on the same object
 DISTINCT = Part("look-alikes", "distinct")
-GROUPS = (ALL, AMBIGUOUS, DISTINCT)  # parts that cut through pairs; the others are of whole pairs
+GEOMETRY_AWARE = Part("look-alikes", "geometry_aware")  # another point of its group is asked for (GeoAware-SC)
+BOTH_SIDES = Part("look-alikes", "both_sides")  # its counterpart on the other side of the object is asked for too
+GROUPS = (
+    ALL,
+    AMBIGUOUS,
+    DISTINCT,
+    GEOMETRY_AWARE,
+    BOTH_SIDES,
+)  # parts that cut through pairs; the others are of whole pairs

@@ -223,6 +223,13 @@ PROTOCOLS = {
             frame=Capped(300),
         ),
         Protocol(
+            name="image_side",
+            origin="PF-PASCAL's rule, the longer side of the target image in original pixels, by which some projects "
+            "score PF-Willow as well (compute_pck_pfpascal of PhilaMaster/semantic_correspondence, 2026); it "
+            "forgives more there than any box",
+            normalizers={"pfwillow": "target_image", "pfpascal": "target_image"},
+        ),
+        Protocol(
             name="asic",
             origin="evaluate.py of ASIC (Gupta et al. 2023): letterbox of 256 pixels, predictions are pixel indices; "
             "on CUB the crop of ACSM, with annotations that count from 1",

@@ -125,10 +125,11 @@ def protocols_for(names: Sequence[str], dataset: str) -> list[Protocol]:
 
 def _of_all(counts: Counts, means: Means) -> Iterator[Score]:
     """Scores of all points, of those with a look-alike, and of the others."""
+    groups = GROUPS[: counts.points.shape[1]]
     categories = len(counts.by_category) > 1  # of one category all averages are one of the usual two
     for index, measure in enumerate(counts.measures):
         for average in AVERAGES if categories else USUAL:
-            for group, part in enumerate(GROUPS if average in USUAL else GROUPS[:1]):
+            for group, part in enumerate(groups if average in USUAL else groups[:1]):
                 if (estimate := means.estimate(average, group, index)) is not None:
                     points = counts.points[:, group]
                     yield Score(measure, average, part, estimate, int((points > 0).sum()), int(points.sum()))

@@ -53,6 +53,11 @@ class Measured:
         return tuple(dict.fromkeys(score.measure for score in self.scores))
 
     @cached_property
+    def shown(self) -> tuple[Measure, ...]:
+        """What tables have columns for: all measures of a metric that is shown in full, of others the main one."""
+        return tuple(each for each in self.measures if each.metric.in_full or each in self.main_measures)
+
+    @cached_property
     def main_measures(self) -> tuple[Measure, ...]:
         """What is spoken of where there is no room for more: of each metric one measure, at 0.1 if that was scored."""
         chosen = []

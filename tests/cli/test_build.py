@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sdcorr.cli import build
+from sdcorr.cli import build, origin
 from sdcorr.cli.compose import compose
 from sdcorr.cli.configs import choices
 from sdcorr.errors import UserError
@@ -23,7 +23,7 @@ def entries(*overrides: str) -> list[build.Entry]:
 
 def folder(*overrides: str) -> Path:
     cfg = compose("eval", *overrides)
-    benchmark = build.benchmark(cfg)
+    benchmark = origin.benchmark(cfg)
     return build.run_folder(cfg, benchmark, build.methods(cfg, benchmark)[0])
 
 
@@ -143,28 +143,28 @@ def test_a_method_that_does_not_suit_the_pairs(tmp_path: Path) -> None:
         "eval", "dataset=folder", f"dataset.root={tmp_path / 'own'}", "methods=[same_pixel,same_box_position]"
     )
     with pytest.warns(UserWarning, match="same_box_position is left out, for 1 of 1 pairs have no boxes in folder"):
-        assert [entry.name for entry in build.methods(cfg, build.benchmark(cfg))] == ["same_pixel"]
+        assert [entry.name for entry in build.methods(cfg, origin.benchmark(cfg))] == ["same_pixel"]
     cfg = compose("eval", "dataset=folder", f"dataset.root={tmp_path / 'own'}", "methods=[same_box_position]")
     with pytest.raises(UserError, match="same_box_position cannot be used on folder"):
-        build.methods(cfg, build.benchmark(cfg))
+        build.methods(cfg, origin.benchmark(cfg))
 
 
 class TestLimit:
     def test_is_an_even_spread_with_a_folder_of_its_own(self) -> None:
         cfg = compose("eval", "limit=7")
-        part = build.benchmark(cfg)
+        part = origin.benchmark(cfg)
         assert len(part.pairs) == 7 == len({pair.category for pair in part.pairs})
         assert part.digest(part.pairs[0].source) == DEMO.digest(part.pairs[0].source)
-        assert build.run_identity(cfg, part)["dataset"]["limit"] == 7 and folder("limit=7") != folder()
+        assert origin.run_identity(cfg, part)["dataset"]["limit"] == 7 and folder("limit=7") != folder()
 
     def test_none_is_all(self) -> None:
-        assert [pair.id for pair in build.benchmark(compose("eval")).pairs] == [pair.id for pair in DEMO.pairs]
+        assert [pair.id for pair in origin.benchmark(compose("eval")).pairs] == [pair.id for pair in DEMO.pairs]
 
 
 class TestAhead:
     def ahead(self, *overrides: str) -> str | None:
         cfg = compose("eval", *overrides)
-        benchmark = build.benchmark(cfg)
+        benchmark = origin.benchmark(cfg)
         return build.ahead(cfg, benchmark, build.methods(cfg, benchmark))
 
     def test_drawings_with_their_own_model(self) -> None:

@@ -9,6 +9,8 @@ from sdcorr.scoring.metrics.base import PERCENT, PIXELS, Measure, Metric, Unit
 NAMES = (  # in the order in which they are shown; the first is what one number of a run is about
     "pck",
     "error_px",
+    "pck_dagger",
+    "mirror",
 )
 METRICS: tuple[Metric, ...] = tuple(import_module(f"{__name__}.{name}").METRIC for name in NAMES)
 

@@ -1,0 +1,77 @@
+"""The predictions of a run as one file, which `sdcorr import` reads again to the last bit."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdcorr.datasets import Match, Pair
+from sdcorr.errors import UserError
+from sdcorr.files import write_whole
+from sdcorr.run.records import UnitRecord
+
+COLUMNS = ("pair", "source", "target", "point", "x", "y", "score", "target_x", "target_y")
+SUFFIXES = (".csv", ".json")
+
+
+def export_predictions(records: Sequence[UnitRecord], path: Path) -> int:
+    """Writes the predictions of one method, in pixels of the original pictures, with the truth where it is known.
+
+    A CSV has a row per point, a JSON a list of pairs; both have the columns of `sdcorr.exchange.table`. Key-points are
+    called by their names, or by their numbers among all of the pair's if two of one pair have the same name.
+
+    Args:
+        records: of one method.
+        path: the file, .csv or .json.
+
+    Returns:
+        How many points were written.
+
+    Raises:
+        UserError: if the file is of another kind or cannot be written.
+    """
+    check_suffix(path)
+    predictions = [(pair, match) for record in records for pair, match in record.predictions if len(match.points)]
+    named = all(len(set(pair.names)) == len(pair.names) and all(pair.names) for pair, _ in predictions)
+    text = _csv(predictions, named) if path.suffix.lower() == ".csv" else _json(predictions, named)
+    write_whole(path, text)
+    return sum(len(match.points) for _, match in predictions)
+
+
+def check_suffix(path: Path) -> None:
+    """Raises UserError if the name does not say which kind of file it is."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"--to {path} does not say which kind of file it is: end its name in .csv or .json.")
+
+
+def _csv(predictions: Sequence[tuple[Pair, Match]], named: bool) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for pair, match in predictions:
+        for point, (x, y), score, truth in _points(pair, match, named):
+            writer.writerow([pair.id, pair.source, pair.target, point, x, y, score, *(truth or ("", ""))])
+    return text.getvalue()
+
+
+def _json(predictions: Sequence[tuple[Pair, Match]], named: bool) -> str:
+    entries = []
+    for pair, match in predictions:
+        points, places, scores, truths = zip(*_points(pair, match, named), strict=True)
+        of_points = {"point": points, "xy": places, "score": scores, "target_xy": truths}
+        entries.append({"pair": pair.id, "source": pair.source, "target": pair.target} | of_points)
+    return "[\n" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries) + "\n]\n"
+
+
+def _points(pair: Pair, match: Match, named: bool) -> Iterator[tuple[str | int, list[float], float, Any]]:
+    """Each visible point: what it is called, where it was found, the confidence, and the truth or None."""
+    slots = np.flatnonzero(pair.visible).tolist()
+    truths = [truth if known else None for truth, known in zip(pair.true_points.tolist(), pair.has_truth, strict=True)]
+    for slot, place, score, truth in zip(slots, match.points.tolist(), match.confidence.tolist(), truths, strict=True):
+        yield pair.names[slot] if named else slot, place, score, truth
