@@ -118,7 +118,7 @@ def test_published_numbers_of_the_same_rules_stand_below_ours(tmp_path, monkeypa
     head, ours, *theirs = table(page, "published, protocol geoaware")
     assert ours[:2] == ["prompt", "per image"] and head[-2:] == ["labels", "known from"]
     maps = next(row for row in theirs if row[0] == "DIY-SC")
-    assert maps[1:] == ["per image", "10.1", "53.8", "71.6", "weak labels", "3D-SC, Table C1 (quoted by two others)"]
+    assert maps[1:] == ["per image", "10.1", "53.8", "71.6", "weak labels", "3D-SC, Table C1 (quoted by one other)"]
     assert {row[1] for row in theirs} == {"per image"}
     apart = table(page, "published on spair, not comparable")
     assert next(row for row in apart if row[1] == "Shape-of-You")[-2:] == [
