@@ -21,6 +21,7 @@ from sdcorr.scoring.metrics.pck import METRIC as PCK
 from sdcorr.scoring.parts import ALL, Part
 from sdcorr.scoring.pck import ALPHAS
 from sdcorr.scoring.protocols import protocol_named
+from sdcorr.scoring.published import TEST_PAIRS
 from sdcorr.scoring.scores import Measured
 from tests.report.runs import CLAIMS
 from tests.run.fakes import Pictureless, claimed, make_pair
@@ -109,6 +110,20 @@ def test_published_numbers_stand_beside_only_what_they_may(tmp_path) -> None:
     dift = next(row for row in rows if row[1] == "DIFT adm")
     assert "52.0" in dift and dift[-2] == "-"  # but for ours it could stand there
     assert next(row for row in rows if row[1] == "DHPF weak res101")[-2].startswith("protocol a square of 240")
+
+
+def test_published_numbers_of_the_same_rules_stand_below_ours(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(TEST_PAIRS, "spair", 3)  # as if these were all
+    page = report(PredictionStore(write_run(tmp_path, {f"a{i}-b": [0.0, 30.0] for i in range(3)})))
+    head, ours, *theirs = table(page, "published, protocol geoaware")
+    assert ours[:2] == ["prompt", "per image"] and head[-2:] == ["labels", "known from"]
+    maps = next(row for row in theirs if row[0] == "DIY-SC")
+    assert maps[1:] == ["per image", "10.1", "53.8", "71.6", "weak labels", "3D-SC, Table C1 (quoted by one other)"]
+    assert {row[1] for row in theirs} == {"per image"}
+    apart = table(page, "published on spair, not comparable")
+    assert next(row for row in apart if row[1] == "Shape-of-You")[-2:] == [
+        *("protocol not stated", "notes on arXiv 2603.11618 (inferred)"),
+    ]
 
 
 def test_confidence_is_judged_where_there_is_something_to_judge(run, tmp_path) -> None:

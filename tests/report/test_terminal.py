@@ -155,7 +155,7 @@ class TestPublished:
         before, apart = self.text("geoaware", "spair", 12_234).split("published on spair, not comparable")
         cells = {row[0]: row for row in rows(before.partition("published, protocol geoaware")[2])}
         assert cells["DIY-SC"][1:] == [
-            *("per image", "10.1", "53.8", "71.6", "weak labels", "3D-SC, Table C1 (quoted by two others)"),
+            *("per image", "10.1", "53.8", "71.6", "weak labels", "3D-SC, Table C1 (quoted by one other)"),
         ]
         assert cells["Jamais Vu"][-2] == "keypoints" and cells["SD+DINO"][-2] == "no labels"
         assert "Shape-of-You" not in before and "inferred" in apart

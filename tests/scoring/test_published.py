@@ -141,9 +141,10 @@ class TestRows:
             ("Hedlin et al.", "cub", 77.5, "V"),
             ("SD+DINO, supervised head", "spair", 74.6, "Q"),
             ("Shape-of-You", "spair", 67.9, "Vi"),
+            ("DINO+MLS", "pfwillow", 66.5, "V2"),
             ("SD4Match", "spair", 75.5, "R"),
             ("MARCO, across families", "ap10k", 83.4, "V"),
-            ("GECO", "spair_u", 55.2, "V2"),
+            ("GECO", "spair_u", 55.2, "Q"),
         ],
     )
     def test_some_of_them(self, method, dataset, value, status):

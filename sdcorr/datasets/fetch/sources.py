@@ -120,7 +120,7 @@ SOURCES = {
                 ),
             ),
             holds=("PairAnnotation/test", "ImageAnnotation"),
-            terms="none are stated; cite Mariotti et al., Jamais Vu, NeurIPS 2025",
+            terms="no terms are stated; cite Mariotti et al., Jamais Vu, NeurIPS 2025",
             most=GB,
         ),
         Source(
