@@ -32,7 +32,7 @@ COMMANDS = {
     "score": Command("sdcorr.cli.score:main", "score a finished run under other protocols"),
     "compare": Command("sdcorr.cli.compare:main", "is one run better than another, on the pairs that both have?"),
     "report": Command("sdcorr.cli.report:main", "make a run's report.html again, or a page that compares runs"),
-    "redo": Command("sdcorr.run.redo:main", "forget some of a run's predictions, so that they are made again"),
+    "redo": Command("sdcorr.cli.redo:main", "forget some of a run's predictions, so that they are made again"),
     "prepare": Command("sdcorr.cli.prepare:main", "download a benchmark, check it and unpack it"),
     "inspect": Command(
         "sdcorr.cli.inspect:main",
