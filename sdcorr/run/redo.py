@@ -1,24 +1,14 @@
-"""Forgets predictions, so that the next evaluation makes them again.
-
-    sdcorr redo RUN --method unet_features           all that the run has of a method, and what made it
-    sdcorr redo RUN --source cat/0 --source cat/1    all pairs of two source images, by every method
-    sdcorr redo RUN --pair cat/0-3 --method prompt   one pair, by one method
-    sdcorr redo RUN --all                            everything
-
-Scores and pages that are in the run folder stay as they are until the next evaluation writes them anew.
-"""
+"""Forgets predictions of a run, so that the next evaluation makes them again."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
-from sdcorr.cli.command import Arguments, answer
 from sdcorr.errors import UserError
 from sdcorr.run.folder import NOT_WHOLE
 from sdcorr.run.records import UnitRecord, read_record
 from sdcorr.run.store import PredictionStore
 
-DESCRIPTION = "Forgets predictions, so that the next evaluation makes them again."
 SHOWN = 12  # names that are listed
 
 
@@ -75,24 +65,6 @@ def redo(
     return counts
 
 
-def main(given: Sequence[str] | None = None) -> None:
-    """The command, see the top of this file.
-
-    Raises:
-        UserError: if an argument is not legal, or what is named is not there.
-    """
-    parser = Arguments(prog="sdcorr redo", description=DESCRIPTION)
-    parser.add_argument("run", metavar="RUN", help="folder of an evaluation")
-    parser.add_argument("--method", action="extend", nargs="+", default=[], metavar="NAME", help="of this method only")
-    parser.add_argument("--source", action="extend", nargs="+", default=[], metavar="KEY", help="of this source image")
-    parser.add_argument("--pair", action="extend", nargs="+", default=[], metavar="ID", help="of this pair")
-    parser.add_argument("--all", action="store_true", help="all predictions of all methods")
-    chosen = parser.parse_args(given)
-    counts = redo(PredictionStore(chosen.run), chosen.method, chosen.source, chosen.pair, chosen.all)
-    told = ", ".join(f"{_records(count)} of {name}" for name, count in counts.items() if count)
-    print(f"{told} forgotten in {chosen.run}: the evaluation that made them makes them again.")
-
-
 def _readable(store: PredictionStore, method: str) -> list[UnitRecord]:
     """A method's records that are whole, whether they are true or not."""
     found = []
@@ -119,11 +91,3 @@ def _check_there(what: str, names: Iterable[str], there: Collection[str], store:
                 f"{store.run_dir} has no predictions of a {what} {name!r}: choose from "
                 f"{', '.join(listed[:SHOWN]) or 'none'}{more}."
             )
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count:,} records"
-
-
-if __name__ == "__main__":
-    answer(main)

@@ -5,7 +5,7 @@ import pytest
 
 from sdcorr.datasets import AttentionMaps
 from sdcorr.errors import UserError
-from sdcorr.run.redo import main, redo
+from sdcorr.run.redo import redo
 from sdcorr.run.store import PredictionStore
 from tests.run.fakes import FakeBenchmark, FakeMethod, evaluate
 
@@ -114,19 +114,3 @@ def test_many_names_are_not_all_listed(tmp_path) -> None:
     evaluate(FakeBenchmark("abcdefghijklmnop"), FakeMethod(), store)
     with pytest.raises(UserError, match=r"choose from a, b, .*, l and 4 more\."):
         redo(store, sources=["z"])
-
-
-def test_the_command(store, capsys, tmp_path) -> None:
-    main([str(store.run_dir), "--method", "fake", "--source", "a", "--source", "b"])
-    assert capsys.readouterr().out == (
-        f"2 records of fake forgotten in {store.run_dir}: the evaluation that made them makes them again.\n"
-    )
-    main([str(store.run_dir), "--pair", "d-a", "d-b"])
-    assert "1 record of fake, 1 record of other forgotten" in capsys.readouterr().out
-    main([str(store.run_dir), "--all"])
-    assert "2 records of fake, 4 records of other forgotten" in capsys.readouterr().out
-    for arguments in ([str(store.run_dir), "--all"], [str(tmp_path / "nowhere"), "--all"]):
-        with pytest.raises(UserError, match="There are no predictions in"):
-            main(arguments)
-    with pytest.raises(UserError, match="--methods"):
-        main([str(store.run_dir), "--methods=fake"])

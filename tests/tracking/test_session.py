@@ -64,9 +64,12 @@ def test_a_sweep_names_its_runs_itself(monkeypatch: pytest.MonkeyPatch, tmp_path
         logger.experiment.finish()
 
 
-def test_no_logger_and_none_that_there_is(tmp_path) -> None:
+def test_modes_that_there_are_not(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     with pytest.raises(UserError, match="no logger.mode=cloud: choose one of auto, online, offline"):
         tracking.make_logger(compose("eval", "logger.mode=cloud"), tmp_path, group="g", job_type="test")
+    monkeypatch.setenv("WANDB_MODE", "cloud")
+    with pytest.raises(UserError, match="WANDB_MODE=cloud is no mode of W&B: give online, offline or disabled"):
+        tracking.make_logger(compose("eval"), tmp_path, group="g", job_type="test")
     assert wandb.run is None and not list(tmp_path.iterdir())
 
 

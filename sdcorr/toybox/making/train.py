@@ -13,7 +13,7 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,137 +22,14 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from transformers import CLIPTokenizer
 
 from sdcorr.errors import UserError
 from sdcorr.toybox import anatomy
+from sdcorr.toybox.making.batches import Batches, CaptionedLatents
 from sdcorr.toybox.making.model_card import TRAINING, merge
+from sdcorr.toybox.making.objectives import AutoencoderTraining, DiffusionTraining
 from sdcorr.toybox.making.pool import drawing_pool, to_unit_range
-
-EMPTY_CAPTION = 0.1  # fraction of training captions left empty
-MIN_SNR = 5.0  # gamma of the min-SNR loss weighting
-
-
-def trapezoid(step: int, steps: int, warm_up: int = 200, cool_down: float = 0.25) -> float:
-    """Learning-rate factor: up over `warm_up` steps, level, linearly down to 0 over the last fraction `cool_down`."""
-    return max(0.0, min(1.0, (step + 1) / warm_up, (steps - step) / (cool_down * steps)))
-
-
-class AutoencoderTraining(L.LightningModule):
-    """Trains the autoencoder: L1 on pixels, L1 on the differences of neighbors (for sharp edges), and a very small KL.
-
-    Args:
-        steps: how many there will be, which sets the learning rate's schedule.
-        learning_rate: its highest.
-    """
-
-    def __init__(self, steps: int, learning_rate: float = 2e-3) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        self.vae = anatomy.build_vae()
-
-    def training_step(self, batch: tuple[torch.Tensor]) -> torch.Tensor:
-        """Return the loss of `(B, S, S, 3)` uint8 images."""
-        images = to_unit_range(batch[0])  # (B, 3, S, S)
-        posterior = self.vae.encode(images, return_dict=False)[0]
-        latents: Any = posterior.sample()  # (B, 4, S / 4, S / 4)
-        error = self.vae.decode(latents, return_dict=False)[0].float() - images
-        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-        self.log("l1", error.abs().mean(), prog_bar=True)
-        return error.abs().mean() + edges + 1e-6 * posterior.kl().mean()
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW whose learning rate follows `trapezoid`."""
-        return _adam_with_trapezoid(self, self.hparams)
-
-
-class DiffusionTraining(L.LightningModule):
-    """Trains UNet and text encoder together: v-prediction of noised latents given their captions, min-SNR weights.
-
-    Args:
-        steps: how many there will be, which sets the learning rate's schedule.
-        tokenizer: of the captions.
-        learning_rate: its highest.
-    """
-
-    alphas: torch.Tensor  # (1000,) the scheduler's cumulative products
-
-    def __init__(self, steps: int, tokenizer: CLIPTokenizer, learning_rate: float = 1.5e-3) -> None:
-        super().__init__()
-        self.save_hyperparameters(ignore="tokenizer")
-        self.unet = anatomy.build_unet()
-        self.text_encoder = anatomy.build_text_encoder(tokenizer)
-        self.register_buffer("alphas", anatomy.build_scheduler().alphas_cumprod, persistent=False)
-
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """Return the loss of `(B, 4, 16, 16)` latents and their `(B, T)` tokens."""
-        latents, tokens = batch  # (B, 4, 16, 16), (B, T)
-        latents = latents.float()
-        t = torch.randint(0, len(self.alphas), latents.shape[:1], device=latents.device)
-        alpha = self.alphas[t][:, None, None, None]  # (B, 1, 1, 1)
-        noise = torch.randn_like(latents)
-        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
-        velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
-        context = self.text_encoder(tokens.long()).last_hidden_state  # (B, T, D)
-        error = (self.unet(noisy, t, context).sample.float() - velocity).square().mean((1, 2, 3))  # (B,)
-        snr = self.alphas[t] / (1 - self.alphas[t])
-        loss = (error * snr.clamp(max=MIN_SNR) / (snr + 1)).mean()
-        self.log("loss", loss, prog_bar=True)
-        return loss
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW whose learning rate follows `trapezoid`."""
-        return _adam_with_trapezoid(self, self.hparams)
-
-
-def _adam_with_trapezoid(module: L.LightningModule, hparams: Any) -> OptimizerLRSchedulerConfig:
-    optimizer = torch.optim.AdamW(module.parameters(), lr=hparams.learning_rate, weight_decay=1e-2, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: trapezoid(step, hparams.steps))
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-class Batches(torch.utils.data.IterableDataset):
-    """Endless shuffled batches. Rows are gathered at once, as loading item by item is slow for images this small.
-
-    Args:
-        columns: arrays of the same length.
-        batch: rows in a batch.
-        seed: of the order.
-    """
-
-    def __init__(self, *columns: np.ndarray | torch.Tensor, batch: int, seed: int) -> None:
-        self.columns, self.batch, self.seed = columns, batch, seed
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        rng = np.random.default_rng(self.seed)
-        while True:
-            order = rng.permutation(len(self.columns[0]))
-            for start in range(0, len(order) - self.batch + 1, self.batch):
-                rows = np.sort(order[start : start + self.batch])
-                yield tuple(torch.as_tensor(column[rows]) for column in self.columns)
-
-
-class CaptionedLatents(Batches):
-    """Batches of latents and tokens, with one caption in ten replaced by the empty one.
-
-    Args:
-        latents: `(N, 4, 16, 16)` float16.
-        tokens: `(N, T)` of the captions.
-        empty: `(T,)` tokens of the empty caption.
-        batch: rows in a batch.
-        seed: of the order and of which captions are replaced.
-    """
-
-    def __init__(self, latents: np.ndarray, tokens: torch.Tensor, empty: torch.Tensor, batch: int, seed: int) -> None:
-        super().__init__(latents, tokens, batch=batch, seed=seed)
-        self.empty = empty
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        rng = np.random.default_rng(self.seed + 1)
-        for latents, tokens in super().__iter__():
-            dropped = torch.as_tensor(rng.random(len(tokens)) < EMPTY_CAPTION)[:, None]
-            yield latents, torch.where(dropped, self.empty, tokens)
 
 
 class Keeper(Callback):

@@ -10,7 +10,8 @@ from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
 from sdcorr.toybox import anatomy
 from sdcorr.toybox.making import train
-from sdcorr.toybox.making.train import Batches, CaptionedLatents, trapezoid
+from sdcorr.toybox.making.batches import Batches, CaptionedLatents
+from sdcorr.toybox.making.objectives import trapezoid
 from sdcorr.toybox.world import SIZE
 
 LAYER = "up_blocks.2.attentions.1"
