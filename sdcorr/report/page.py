@@ -139,6 +139,7 @@ def confidence(found: Reliability) -> dict[str, Any]:
     half, whole = (found.kept[SHARES.index(share)].times(100) for share in (0.5, 1.0))
     return {
         "auroc": _said(found.auroc, 2) if found.auroc else None,
+        "precision": _said(found.precision.times(100), 1),
         "half": {"half": _said(half, 1), "all": _said(whole, 1)},
         "charts": charts.reliability(found),
         "at": pck_name(ALPHA).upper(),
