@@ -35,7 +35,7 @@ class Chart:
 def over_thresholds(curves: Mapping[str, Sequence[Estimate]], average: str) -> Chart:
     """PCK over its threshold, a line for each method; each curve is at GRID."""
     figure = visualize.curve(GRID, curves, f"threshold {SIGN}", f"PCK@{SIGN} {average_name(average)}, %")
-    return Chart("PCK over its threshold", figure, "Bands: 95 % bootstrap over pairs.")
+    return Chart(f"PCK over its threshold, {average_name(average)}", figure, "Bands: 95 % bootstrap over pairs.")
 
 
 def methods(scores: Scores) -> dict[str, Estimate]:

@@ -98,7 +98,7 @@ def headline(results: Results, scores: Scores) -> dict[str, Any]:
 
 def sections(results: Results, scores: Scores) -> dict[str, Any]:
     """Everything that needs the truth."""
-    average, several = scores.averages[0], [scores, *results.elsewhere]
+    several = [scores, *results.elsewhere]
     comparable, apart = tables.published(several, results.subject)
     runs = [(results.subject, each) for each in several]
     return {
@@ -107,7 +107,7 @@ def sections(results: Results, scores: Scores) -> dict[str, Any]:
         "apart": apart,
         "protocols": tables.protocols(runs) if len(several) > 1 else None,
         "rules": {each.protocol: PROTOCOLS[each.protocol].origin for each in several},
-        "curve": charts.over_thresholds(results.curves, average),
+        "curves": [charts.over_thresholds(lines, average) for average, lines in results.curves.items()],
         "kinds": kinds(scores),
         "reliability": confidence(results.reliability) if results.reliability else None,
         "variants": variants(results, scores) if results.variants else None,
@@ -139,6 +139,7 @@ def confidence(found: Reliability) -> dict[str, Any]:
     half, whole = (found.kept[SHARES.index(share)].times(100) for share in (0.5, 1.0))
     return {
         "auroc": _said(found.auroc, 2) if found.auroc else None,
+        "precision": _said(found.precision.times(100), 1),
         "half": {"half": _said(half, 1), "all": _said(whole, 1)},
         "charts": charts.reliability(found),
         "at": pck_name(ALPHA).upper(),

@@ -15,7 +15,7 @@ from sdcorr.scoring.arrays import Arrays, read
 from sdcorr.scoring.bootstrap import Estimate
 from sdcorr.scoring.confidence import Reliability, reliability
 from sdcorr.scoring.counts import count
-from sdcorr.scoring.curves import GRID, curve
+from sdcorr.scoring.curves import GRID, curves
 from sdcorr.scoring.pck import ALPHAS
 from sdcorr.scoring.protocols import Protocol
 from sdcorr.scoring.score import EVERY, protocols_for, score
@@ -23,6 +23,7 @@ from sdcorr.scoring.scores import Scores
 from sdcorr.visualize.charts import LINE_COLORS
 
 LINES = len(LINE_COLORS)  # curves in one chart at most
+Curves = Mapping[str, Sequence[Estimate]]  # method -> a value at each threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Results:
     claims: Mapping[str, Claim] = field(default_factory=dict)  # what made each method's predictions, where it is known
     scores: Scores | None = None  # None: nothing could be scored, and so there is nothing below
     elsewhere: Sequence[Scores] = ()  # the subject alone under all other protocols with a rule for the data set
-    curves: Mapping[str, Sequence[Estimate]] = field(default_factory=dict)  # method -> PCK in percent at GRID
+    curves: Mapping[str, Curves] = field(default_factory=dict)  # average -> method -> PCK in percent at GRID
     reliability: Reliability | None = None  # None also where the method has the same confidence for all points
     fractions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of others: -> pair -> correct at ALPHA
 
@@ -92,11 +93,12 @@ def gather(
     elsewhere = [each for each in protocols_for([EVERY], ours.dataset) if each.name != protocol.name]
     shown = [subject, *sorted(scores.others, key=lambda name: name in found.variants)][:LINES]
     counts = {name: count(arrays[name], protocol, GRID) for name in shown}
+    lines = {name: curves(each, scores.averages, samples=samples) for name, each in counts.items()}
     return replace(
         found,
         scores=scores,
         elsewhere=[score({subject: ours}, subject, each, alphas, samples=samples) for each in elsewhere],
-        curves={name: curve(each, scores.averages[0], samples=samples) for name, each in counts.items()},
+        curves={average: {name: found[average] for name, found in lines.items()} for average in scores.averages},
         reliability=_reliability(ours, protocol, samples),
         fractions={name: _fractions(arrays[name], protocol) for name in scores.others},
     )

@@ -39,10 +39,11 @@ def log_scores(logger: WandbLogger | None, results: Results, pictures: Mapping[s
     figures = dict(pictures)
     for name, what, title, rows in _bars(scores, results):
         logged[f"charts/{name}"], figures[name] = _bar_chart(rows, what, title), visualize.bars(rows, title)
-    curve = charts.over_thresholds(results.curves, scores.averages[0])
-    names, lines = list(results.curves), [[value for value, *_ in line] for line in results.curves.values()]
-    logged["charts/thresholds"] = wandb.plot.line_series(list(GRID), lines, names, curve.title, charts.SIGN)
-    figures["thresholds"] = curve.figure
+    for number, (average, found) in enumerate(results.curves.items()):
+        curve, name = charts.over_thresholds(found, average), f"thresholds{f'_{average}' if number else ''}"
+        lines = [[value for value, *_ in line] for line in found.values()]
+        logged[f"charts/{name}"] = wandb.plot.line_series(list(GRID), lines, list(found), curve.title, charts.SIGN)
+        figures[name] = curve.figure
     if results.reliability is not None:
         bins = results.reliability.bins
         title = "Does the confidence know? Points right at 0.1, %"

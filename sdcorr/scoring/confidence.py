@@ -1,8 +1,9 @@
-"""Does the confidence know when a match is wrong? Three answers, each with an interval from the bootstrap over pairs.
+"""Does the confidence know when a match is wrong? Four answers, each with an interval from the bootstrap over pairs.
 
 The share of right points among those of like confidence; the area under the ROC curve of the confidence as a judge of
-right and wrong (the chance that a right point has the higher one, 0.5 for a guess); and the PCK of what is kept when
-the least sure points are dropped. Points with the same confidence are never told apart.
+right and wrong (the chance that a right point has the higher one, 0.5 for a guess); the PCK of what is kept when the
+least sure points are dropped; and the average precision of the matches. Points with the same confidence are never told
+apart.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Reliability:
 
     bins: tuple[Bin, ...]  # the least sure first
     auroc: Estimate | None  # None where all points are right, or all wrong
+    precision: Estimate  # average precision of the matches
     kept: tuple[Estimate, ...]  # PCK of the surest SHARES of the points
 
 
@@ -56,17 +58,18 @@ def reliability(
     bins = deciles(confidence)
     weights = draws(int(rows.max()) + 1, samples, seed)  # (n, S)
     ones = np.ones((1, len(rows)))
-    found = [_all_three(confidence, right, bins, ones)]
+    found = [_all_four(confidence, right, bins, ones)]
     for start in range(0, samples, RESAMPLES_AT_ONCE):
         chunk = weights[:, start : start + RESAMPLES_AT_ONCE]
-        found.append(_all_three(confidence, right, bins, chunk[rows].T.astype(np.float64)))
-    shares, areas, kept = (np.concatenate(each) for each in zip(*found, strict=True))
+        found.append(_all_four(confidence, right, bins, chunk[rows].T.astype(np.float64)))
+    shares, areas, precisions, kept = (np.concatenate(each) for each in zip(*found, strict=True))
     return Reliability(
         tuple(
             Bin(float(confidence[bins == index].mean()), _estimate(shares[:, index]), int((bins == index).sum()))
             for index in range(shares.shape[1])
         ),
         None if np.isnan(areas[0]) else _estimate(areas),
+        _estimate(precisions),
         tuple(_estimate(kept[:, index]) for index in range(len(SHARES))),
     )
 
@@ -102,6 +105,37 @@ def auroc(confidence: np.ndarray, right: np.ndarray, weights: np.ndarray) -> np.
         return (good * below).sum(1) / (good.sum(1) * bad.sum(1))
 
 
+def average_precision(
+    confidence: np.ndarray, right: np.ndarray, weights: np.ndarray, hidden: np.ndarray | None = None
+) -> np.ndarray:
+    """The mean, over all points that the target shows, of the precision when a point is found; 0 if it never is.
+
+    Matches are taken from the surest to the least sure. Precision is the share of right ones among those taken so far,
+    so a wrong match, or any match of a point that is hidden in the target, lowers that of all less sure ones.
+    This is the keypoint average precision (KAP) of Mariotti et al. 2024 and 2025 as far as matches alone can tell:
+    their code also ranks, of every point, the best similarity away from its true place, which no record holds. It is
+    the PCK if the ranking is perfect, and its square if the confidence is the same for all.
+
+    Args:
+        confidence: (m,).
+        right: (m,) bool; of a hidden point False.
+        weights: (S, m), how often each point counts.
+        hidden: (m,) bool, the points that the target does not show; None if it shows all.
+
+    Returns:
+        (S,), NaN where no point that counts is shown.
+
+    >>> average_precision(np.array([0.9, 0.8, 0.3, 0.3]), np.array([True, False, True, False]), np.ones((1, 4)))
+    array([0.375])
+    """
+    good, bad = (part[:, ::-1] for part in _by_confidence(confidence, right, weights))  # surest first
+    found = good.cumsum(1)
+    shown = weights.sum(1) if hidden is None else (weights * ~hidden).sum(1)
+    with np.errstate(invalid="ignore"):
+        precision = found / (found + bad.cumsum(1))
+        return np.nansum(good * precision, 1) / shown  # where nothing was taken yet nothing was found
+
+
 def share_kept(confidence: np.ndarray, right: np.ndarray, weights: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     """The share of right points among the surest ones.
 
@@ -126,14 +160,15 @@ def share_kept(confidence: np.ndarray, right: np.ndarray, weights: np.ndarray, s
     return kept
 
 
-def _all_three(
+def _all_four(
     confidence: np.ndarray, right: np.ndarray, bins: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Share right of each bin (S, B), area (S,), share right of what is kept (S, K)."""
+) -> tuple[np.ndarray, ...]:
+    """Share right of each bin (S, B), area (S,), average precision (S,), share right of what is kept (S, K)."""
     members = np.eye(int(bins.max()) + 1)[bins]  # (m, B)
     with np.errstate(invalid="ignore"):
         shares = (weights @ (members * right[:, None])) / (weights @ members)
-    return shares, auroc(confidence, right, weights), share_kept(confidence, right, weights, SHARES)
+    ranked = (confidence, right, weights)
+    return shares, auroc(*ranked), average_precision(*ranked), share_kept(*ranked, SHARES)
 
 
 def _by_confidence(confidence: np.ndarray, right: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

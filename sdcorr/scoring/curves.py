@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sdcorr.scoring.bootstrap import Bootstrap, Estimate
@@ -20,6 +22,11 @@ def curve(counts: Counts, average: str, *, samples: int = 1000, seed: int = 0) -
         samples: bootstrap resamples; 0 for no intervals.
         seed: of the bootstrap, the same as of the scores.
     """
-    means = Bootstrap(samples, seed).means(counts.ungrouped())
-    found = (means.estimate(average, 0, index) for index in range(len(counts.measures)))
-    return [each.times(PERCENT.factor) for each in found if each is not None]
+    return curves(counts, [average], samples=samples, seed=seed)[average]
+
+
+def curves(counts: Counts, averages: Sequence[str], *, samples: int = 1000, seed: int = 0) -> dict[str, list[Estimate]]:
+    """The curve under each of several averages, all from one bootstrap; see `curve`."""
+    means, thresholds = Bootstrap(samples, seed).means(counts.ungrouped()), range(len(counts.measures))
+    found = {name: [means.estimate(name, 0, index) for index in thresholds] for name in averages}
+    return {name: [each.times(PERCENT.factor) for each in of if each is not None] for name, of in found.items()}

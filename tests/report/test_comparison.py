@@ -49,7 +49,7 @@ def test_runs_stand_beside_each_other_and_against_the_first(runs, tmp_path) -> N
     settings = text(page[page.index("What differs") :])
     assert "settings.restarts 5 1 3" in settings and "seed" not in settings
     assert 'aria-label="PCK@0.10 per point over settings.restarts"' in page  # one number is all that differs
-    assert 'aria-label="PCK over its threshold"' in page and 'aria-label="Better than five by"' in page
+    assert 'aria-label="PCK over its threshold, per point"' in page and 'aria-label="Better than five by"' in page
 
 
 def test_it_opens_in_a_browser(runs, tmp_path, opened) -> None:

@@ -19,7 +19,9 @@ STANDARD = PROTOCOLS["standard"]
 def test_curves_and_fractions_agree_with_the_scores(results) -> None:
     at, points = GRID.index(0.1), {each.pair.id: len(each.right) for each in results.pairs}
     for name in CLAIMS:
-        assert results.curves[name][at] == pytest.approx([100 * end for end in pck(results.scores.methods[name])])
+        for average in ("per_point", "per_image"):
+            score = pck(results.scores.methods[name], average)
+            assert results.curves[average][name][at] == pytest.approx([100 * end for end in score])
         fractions = results.fractions.get(name, {each.pair.id: each.fraction for each in results.pairs})
         correct = sum(fraction * points[id] for id, fraction in fractions.items())
         assert correct / sum(points.values()) == pytest.approx(pck(results.scores.methods[name]).value)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sdcorr.scoring.confidence import SHARES, auroc, deciles, reliability, share_kept
+from sdcorr.scoring.confidence import SHARES, auroc, average_precision, deciles, reliability, share_kept
 
 ONES = np.ones((1, 4))
 
@@ -24,6 +24,19 @@ def test_the_area_is_the_chance_to_tell_a_right_one_from_a_wrong_one() -> None:
     good, bad = (np.repeat(confidence[of], weights[0, of]) for of in (right, ~right))
     chances = (good[:, None] > bad).mean() + (good[:, None] == bad).mean() / 2
     assert auroc(confidence, right, weights.astype(float))[0] == pytest.approx(chances)
+
+
+def test_average_precision_by_hand() -> None:
+    confidence, right = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, False])
+    assert average_precision(confidence, right, ONES)[0] == pytest.approx((1 + 2 / 3) / 4)
+    assert average_precision(confidence, ~right, ONES)[0] == pytest.approx((1 / 2 + 2 / 4) / 4)
+    assert average_precision(confidence, np.array([True, True, False, False]), ONES)[0] == 1 / 2  # the PCK
+    assert average_precision(np.full(4, 0.3), right, ONES)[0] == 1 / 4  # its square
+    hidden = np.array([False, True, False, False])  # three are shown: found first and, behind the hidden one, third
+    assert average_precision(confidence, right, ONES, hidden)[0] == pytest.approx((1 + 2 / 3) / 3)
+    weights = np.array([[0.0, 1, 2, 1], [0, 0, 0, 0]])  # the first point out, the third twice
+    assert average_precision(confidence, right, weights)[0] == pytest.approx((2 * 2 / 3) / 4)
+    assert np.isnan(average_precision(confidence, right, weights)[1])
 
 
 def test_what_is_kept_is_the_surest() -> None:
@@ -53,6 +66,7 @@ def test_intervals_are_of_whole_pairs() -> None:
     confidence, right = np.array([0.9, 0.7, 0.4, 0.2]), np.array([True, False, True, False])
     once = reliability(confidence, right, np.arange(4), samples=200)
     often = reliability(*(np.repeat(each, 50) for each in (confidence, right, np.arange(4))), samples=200)
+    assert often.precision == pytest.approx(once.precision)
     assert often.auroc == once.auroc and often.auroc[1] < often.auroc[0] < often.auroc[2]
     assert [each.right for each in often.bins] == [each.right for each in once.bins]
     assert reliability(confidence, right, np.arange(4), samples=0).auroc == (once.auroc[0], None, None)
