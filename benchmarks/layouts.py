@@ -244,8 +244,8 @@ _PAGE = """# What is said of the models that people have
 {table}
 
 Given as `model.path` to `sdcorr eval`. Exit code 0: it runs to the end, and this is the line that it begins with; 2: it
-is refused. Seconds until it is said, in a process that has its imports. True structures, widths / 8, random weights; no
-network.
+is refused. Seconds until it is said, in a process that has its imports, on two CPU cores that others kept busy. True
+structures, widths / 8, random weights; no network.
 """
 
 
