@@ -85,6 +85,8 @@ KINDS: dict[str, Kind] = {
     "maps": (_is_cells, f"the cells a side of the maps to keep, 0 to {MOST_CELLS}"),
     "pictures": _whole(0),
     "report.pairs": _whole(0),
+    "logger.project": _or_null(TEXT),
+    "logger.group": _or_null(TEXT),
     "logger.watch": _whole(0),
     "logger.every": _whole(1),
     "logger.pairs": _whole(0),

@@ -24,7 +24,7 @@ def main(given: Sequence[str] | None = None) -> None:
     Raises:
         UserError: if an argument, a folder or a record is not what it should be, or the runs cannot be compared.
     """
-    parser = arguments("sdcorr.cli.compare", ABOUT)
+    parser = arguments("sdcorr compare", ABOUT)
     parser.add_argument("runs", nargs=2, metavar="RUN", help="folder of a finished evaluation")
     parser.add_argument("--protocol", default="standard", metavar="NAME", help=", ".join(PROTOCOLS))
     parser.add_argument("--other-method", metavar="METHOD", help="method of the second run, if it is another")

@@ -113,6 +113,7 @@ def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         chosen = [override for override in said if _is_choice(override)]
         first = hydra.compose(config_name, [str(each.input_line) for each in chosen], return_hydra_config=True)
+        overrides_of.check_sections(said, first)
         place = {str(each.key_or_group): each.value() for each in said if str(each.key_or_group).startswith("model.")}
         implied = list(_implied(first, {str(each.key_or_group) for each in chosen}, place))
         if added:
@@ -146,9 +147,13 @@ def explain(error: Exception) -> str:
     if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, Exception):
         return explain(error.__cause__)
     key = getattr(error, "full_key", None)
-    if type(error).__name__ == "ConfigAttributeError" and key:
+    if type(error).__name__ in ("ConfigAttributeError", "ConfigKeyError") and key:
         parent = getattr(error, "parent_node", None)
-        names = [str(name) for name in parent if name != "_target_"] if isinstance(parent, DictConfig) else []
+        names = (
+            [str(name) for name in parent if name not in ("_target_", "hydra")]
+            if isinstance(parent, DictConfig)
+            else []
+        )
         known = f": there is {', '.join(names)}" if names else ""
         return f"There is no setting '{key}'{known}."
     if type(error).__name__ == "MissingMandatoryValue" and key:

@@ -70,15 +70,16 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         watchers: list[Callable[[str], list[Callback]]] = []  # of the optimization on a source image
         entries = build.methods(cfg, benchmark, lambda source: [each for watch in watchers for each in watch(source)])
         subject = entries[0]
-        store = PredictionStore(build.run_folder(cfg, benchmark, subject))
-        store.claim_run(origin.run_identity(cfg, benchmark), benchmark)
-        for entry in entries:
-            store.claim(entry.name, entry.claim())
+        # Before the claims, for which all weights and pictures are read.
         readers = [entry for entry in entries if entry.kind.reads_model]
         if readers and (what := readers[0].resources.describe_model()):
             console.print(what, markup=False, highlight=False, soft_wrap=True)
         if notice := build.ahead(cfg, benchmark, entries):
             console.print(notice, markup=False, highlight=False, soft_wrap=True)
+        store = PredictionStore(build.run_folder(cfg, benchmark, subject))
+        store.claim_run(origin.run_identity(cfg, benchmark), benchmark)
+        for entry in entries:
+            store.claim(entry.name, entry.claim())
         logger = None
         if ranks.first and cfg.logger.name:
             from sdcorr import tracking  # which needs W&B

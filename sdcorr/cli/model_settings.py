@@ -27,7 +27,7 @@ def _family_settings(name: str, side: int | None) -> DictConfig:
 
 
 def implied_by_path(place: Mapping[str, Any], named: str | None) -> Iterator[str]:
-    """What is said by the model that lies at `model.path`: its family, and its side where that is not the family's.
+    """What is said by the model that lies at `model.path`: its family, and its side and layers where they are its own.
 
     Args:
         place: `model.path` and what else the user says of the model, by its key.
@@ -49,6 +49,8 @@ def implied_by_path(place: Mapping[str, Any], named: str | None) -> Iterator[str
         return  # it is said again when the model is needed, which some methods never do
     if named is None:
         yield f"model={what.family}"
+    if not what.exact and "model.layers" not in place:  # the family's may not be there
+        yield f"model.layers=[{','.join(layer.name for layer in what.layers)}]"
     if size is None and what.side != FAMILIES[what.family].side:
         yield f"model.image_size={what.side}"
 

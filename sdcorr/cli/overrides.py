@@ -45,6 +45,15 @@ def is_group(key: str) -> bool:
     return bool(key) and (CONFIGS / key).is_dir()
 
 
+def check_sections(said: Sequence[Override], plain: DictConfig) -> None:
+    """Raises UserError if a setting is looked for inside a plain value or a list."""
+    for each in said:
+        section = name(each).rpartition(".")[0]
+        there = OmegaConf.select(plain, section) if section else None
+        if there is not None and not isinstance(there, DictConfig):
+            raise UserError(f"{each.input_line} looks for a setting inside {section}, which is a value: give it whole.")
+
+
 def additions(said: Sequence[Override]) -> list[Override]:
     """Those that add a key with `+` or `++`, in a section of which all keys are known."""
     return [each for each in said if (each.is_add() or each.is_force_add()) and not name(each).startswith(OPEN)]

@@ -37,7 +37,7 @@ def main(given: Sequence[str] | None = None) -> None:
     Raises:
         UserError: if an argument, a folder or a record is not what it should be, or the page cannot be written.
     """
-    parser = arguments("sdcorr.cli.report", ABOUT)
+    parser = arguments("sdcorr report", ABOUT)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of an evaluation")
     parser.add_argument("--protocol", metavar="NAME", help=f"as the first run was scored, or {', '.join(PROTOCOLS)}")
     parser.add_argument("--pairs", type=int, default=1000, help="the most that are shown (%(default)s)")

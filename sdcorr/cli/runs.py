@@ -12,9 +12,9 @@ from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.pck import ALPHAS
 
 
-def arguments(module: str, description: str) -> Arguments:
+def arguments(command: str, description: str) -> Arguments:
     """A parser with the options that scoring and comparing have in common."""
-    parser = Arguments(prog=f"python -m {module}", description=description)
+    parser = Arguments(prog=command, description=description)
     parser.add_argument("--alphas", nargs="+", type=float, default=ALPHAS, help="thresholds (%(default)s)")
     parser.add_argument("--method", help="method of the run; the evaluation's first unless given")
     parser.add_argument("--bootstrap", type=int, default=1000, help="resamples for the intervals (%(default)s)")

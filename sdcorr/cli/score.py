@@ -28,7 +28,7 @@ def main(given: Sequence[str] | None = None) -> None:
     Raises:
         UserError: if an argument, a folder or a record is not what it should be.
     """
-    parser = arguments("sdcorr.cli.score", ABOUT)
+    parser = arguments("sdcorr score", ABOUT)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a finished evaluation")
     parser.add_argument(
         "--protocol", nargs="+", default=[EVERY], metavar="NAME", help=f"{EVERY}, {', '.join(PROTOCOLS)}"

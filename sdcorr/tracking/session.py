@@ -12,10 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
+from pydantic import ValidationError
 from wandb.errors import Error as WandbError
 
 import sdcorr
@@ -26,6 +28,7 @@ REACHED_IN = 5.0  # seconds; W&B itself tries for a minute and a half
 DATA_DIR = "WANDB_DATA_DIR"
 MODES = ("auto", "online", "offline")
 Mode = Literal["online", "offline", "shared", "disabled", "dryrun", "run"]  # W&B's own
+NOT_LEGAL = (WandbError, ValueError)  # what W&B raises of a setting; the latter by way of pydantic
 LIBRARIES = ("torch", "diffusers", "transformers", "lightning", "numpy", "wandb")
 LONGEST_TAG, LONGEST_NAME = 64, 128  # characters that W&B takes
 
@@ -71,8 +74,8 @@ def make_logger(
             config=config,
             settings=wandb.Settings(mode=mode, console="off", x_disable_stats=True),
         )
-    except WandbError as error:
-        raise UserError(f"W&B cannot be used ({error}): give logger.mode=offline or logger=none.") from None
+    except NOT_LEGAL as error:
+        raise UserError(f"W&B cannot be used ({_reason(error)}): give logger.mode=offline or logger=none.") from None
     # Lightning's logger would start the run itself, but make the Trainer's step the x axis of all that is logged.
     return WandbLogger(experiment=run, save_dir=folder, project=cfg.logger.project)
 
@@ -81,13 +84,15 @@ def _mode(asked: str) -> Mode:
     """The mode that W&B is to work in, if a configuration has asked for one of MODES.
 
     Raises:
-        UserError: if the environment asks for one that W&B has not.
+        UserError: if the environment asks for one that W&B has not, or for `online` and W&B cannot be reached.
     """
     said = os.environ.get("WANDB_MODE") or asked
     if said == "auto":
         return _mode_that_works()
     if said not in ("online", "offline", "shared", "disabled", "dryrun", "run"):
         raise UserError(f"WANDB_MODE={said} is no mode of W&B: give online, offline or disabled.")
+    if said == "online":
+        _check_reachable()
     return said
 
 
@@ -96,20 +101,56 @@ def _mode_that_works() -> Mode:
     try:
         if not wandb.login(prompt=False, verify=False):
             return "offline"
-    except WandbError as error:  # of a key that cannot be one
-        warnings.warn(f"W&B is used offline, for its login is not valid ({error}).", stacklevel=4)
+        address = _address()
+    except NOT_LEGAL as error:  # of a key or an address that cannot be one
+        warnings.warn(f"W&B is used offline, for its login is not valid ({_reason(error)}).", stacklevel=4)
         return "offline"
-    server = urlsplit(wandb.setup().settings.base_url)
-    port = server.port or {"http": 80}.get(server.scheme, 443)
-    try:
-        socket.create_connection((server.hostname or "", port), timeout=REACHED_IN).close()
-    except OSError:
+    if not _is_reachable(address):
         warnings.warn(
-            f"W&B is used offline, for {server.hostname} cannot be reached; `wandb sync` uploads the run later.",
+            f"W&B is used offline, for {urlsplit(address).hostname} cannot be reached; `wandb sync` uploads the run "
+            "later.",
             stacklevel=4,
         )
         return "offline"
     return "online"
+
+
+def _check_reachable() -> None:
+    """Raises UserError if W&B is asked for and cannot be reached, which it would try itself for a minute and a half."""
+    try:
+        address = _address()
+    except NOT_LEGAL as error:
+        raise UserError(f"W&B cannot be used ({_reason(error)}): give logger.mode=offline or logger=none.") from None
+    if not _is_reachable(address):
+        raise UserError(
+            f"W&B cannot be used ({urlsplit(address).hostname} cannot be reached): give logger.mode=offline or "
+            "logger=none."
+        )
+
+
+def _address() -> str:
+    """Of W&B's server. Raises what NOT_LEGAL names if it cannot be one."""
+    return str(wandb.setup().settings.base_url)
+
+
+def _is_reachable(address: str) -> bool:
+    """Whether somebody answers at W&B's address, or at the proxy through which it is reached."""
+    server = urlsplit(address)
+    if (proxy := getproxies().get(server.scheme)) and not proxy_bypass(server.hostname or ""):
+        server = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    port = server.port or {"http": 80}.get(server.scheme, 443)
+    try:
+        socket.create_connection((server.hostname or "", port), timeout=REACHED_IN).close()
+    except OSError:
+        return False
+    return True
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a setting of W&B, on one line."""
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    return " ".join(str(error).split())
 
 
 @contextmanager

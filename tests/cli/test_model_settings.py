@@ -62,6 +62,13 @@ class TestPath:
         with pytest.raises(UserError, match="There is no model ./nowhere"):
             compose("eval", "model.path=./nowhere")
 
+    def test_layers_of_a_structure_of_its_own(self, two_level_folder):
+        cfg = compose("eval", f"model.path={two_level_folder}")
+        by_rule = [f"up_blocks.0.attentions.{number}" for number in range(3)] + ["up_blocks.1.attentions.0"]
+        assert (cfg.model.name, list(cfg.model.layers)) == ("sd14", by_rule)  # which has no up_blocks.2
+        said = compose("eval", f"model.path={two_level_folder}", "model.layers=[up_blocks.1.attentions.2]")
+        assert list(said.model.layers) == ["up_blocks.1.attentions.2"]
+
     def test_no_weights_are_read(self, folder):
         for weights in folder.glob("*/*.safetensors"):
             weights.unlink()

@@ -1,5 +1,6 @@
 """A run folder is one W&B run with all that is known about it."""
 
+import socket
 from importlib.metadata import version
 
 import pytest
@@ -9,6 +10,7 @@ from sdcorr import tracking
 from sdcorr.cli import build
 from sdcorr.cli.compose import compose
 from sdcorr.errors import UserError
+from sdcorr.tracking import session
 from tests.tracking.conftest import evaluate, runs
 
 
@@ -44,8 +46,6 @@ def test_gone_on_with_it_is_the_same_run(evaluated) -> None:
 
 
 def test_commit(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    from sdcorr.tracking import session
-
     here = session._commit()
     assert here is None or len(here.removesuffix("-dirty")) == 40
     monkeypatch.setattr(session.sdcorr, "__file__", str(tmp_path / "__init__.py"))
@@ -93,3 +93,41 @@ class TestAuto:
     def test_a_server_that_cannot_be_reached(self, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
         with pytest.warns(UserWarning, match="127.0.0.1 cannot be reached"):
             assert self.mode(monkeypatch, tmp_path, "a" * 40) == "offline"
+
+    def test_an_address_that_cannot_be_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(wandb, "login", lambda **_: wandb.Settings(base_url="foo"))
+        with pytest.warns(UserWarning, match="login is not valid .base_url: Input should be a valid URL"):
+            assert session._mode_that_works() == "offline"
+
+    def test_through_a_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as proxy:
+            address = f"127.0.0.1:{proxy.getsockname()[1]}"
+            monkeypatch.delenv("no_proxy", raising=False)
+            for name in ("https_proxy", "HTTPS_PROXY"):
+                monkeypatch.setenv(name, f"http://{address}")
+            assert session._is_reachable("https://api.wandb.invalid")
+        assert not session._is_reachable("https://api.wandb.invalid")
+
+
+def test_a_group_is_a_word() -> None:
+    with pytest.raises(UserError, match=r"logger.group=\['/bold'\] is not legal: give a word, or null"):
+        compose("eval", "logger.group=[/bold]")
+
+
+class TestOnline:
+    """`logger.mode=online` is what the user wants: where it cannot be had, that is said at once."""
+
+    def said(self, tmp_path) -> str:
+        with pytest.raises(UserError, match="give logger.mode=offline or logger=none") as caught:
+            tracking.make_logger(compose("eval", "logger.mode=online"), tmp_path, group="g", job_type="test")
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    def test_out_of_reach(self, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+        monkeypatch.setattr(session, "_address", lambda: "http://127.0.0.1:9")
+        assert "127.0.0.1 cannot be reached" in self.said(tmp_path)
+
+    def test_settings_that_are_not_legal(self, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+        monkeypatch.setattr(session, "_is_reachable", lambda address: True)
+        monkeypatch.setattr(wandb, "init", lambda **_: wandb.Settings(base_url="foo"))
+        assert "base_url: Input should be a valid URL" in self.said(tmp_path)
