@@ -17,7 +17,7 @@ from lightning import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from sdcorr.cli.compose import compose
-from sdcorr.datasets import Benchmark, group_by_source
+from sdcorr.datasets import Benchmark
 from sdcorr.datasets.opening import open_benchmark
 from sdcorr.datasets.subset import Part
 from sdcorr.errors import UserError
@@ -215,28 +215,6 @@ def run_folder(cfg: DictConfig, of: Benchmark, subject: Entry) -> Path:
     split = str(identity["dataset"].get("split", "all"))
     made_with = cfg.model.name if subject.kind.reads_model else subject.name
     return Path("outputs") / "-".join([of.name, split, made_with, digest])
-
-
-def ahead(cfg: DictConfig, of: Benchmark, entries: Sequence[Entry]) -> str | None:
-    """What to know before hours of work begin, as a sentence or two; None if there is nothing to say.
-
-    Args:
-        cfg: of the evaluation.
-        of: what is evaluated on.
-        entries: its methods.
-    """
-    if not any(entry.kind.reads_model for entry in entries):
-        return None
-    if cfg.model.path == "toybox":
-        drawings = of.name == "toybox"
-        return None if drawings else "The toybox's model knows only drawings: photographs need model=sd14."
-    if device(cfg).type != "cpu":
-        return None
-    points = sum(len(unit.points) for unit in group_by_source(of.pairs))
-    return (
-        f"{cfg.model.name} runs on a CPU here, where the paper's settings take about an hour for one query point, and "
-        f"{points:,} are ahead. Quicker: a GPU, method=read_once, fewer method.steps and method.restarts, or limit=10."
-    )
 
 
 def logged(cfg: DictConfig, of: Benchmark, entries: Sequence[Entry], processes: int) -> dict[str, Any]:

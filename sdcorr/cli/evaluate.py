@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from sdcorr.cli import build
+from sdcorr.cli.ahead import notice
 from sdcorr.cli.command import command
 from sdcorr.datasets import Benchmark
 from sdcorr.report import tables
@@ -77,8 +78,8 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         readers = [entry for entry in entries if entry.kind.reads_model]
         if readers and (what := readers[0].resources.describe_model()):
             console.print(what, markup=False, highlight=False, soft_wrap=True)
-        if notice := build.ahead(cfg, benchmark, entries):
-            console.print(notice, markup=False, highlight=False, soft_wrap=True)
+        if ranks.first and (said := notice(cfg, benchmark, store, entries, ranks.world_size)):
+            console.print(said, markup=False, highlight=False, soft_wrap=True)
         logger = None
         if ranks.first and cfg.logger.name:
             from sdcorr import tracking  # which needs W&B

@@ -8,13 +8,15 @@ zeros, since no text encoder is loaded and no category is told.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
 
-from sdcorr.datasets import ImageReader
+from sdcorr.datasets import ImageReader, SourceUnit
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.features import find_block
+from sdcorr.diffusion.flops import encode_flops, feature_flops
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
 from sdcorr.methods.features import FeatureMethod, Features
@@ -77,6 +79,12 @@ class UNetFeatures(FeatureMethod):
                 f"{len(self.backbone.alphas_cumprod) - 1}."
             )
         find_block(self.backbone.unet, self.block, (), self.backbone.layers[-1])
+
+    def flops(self, units: Sequence[SourceUnit]) -> float:
+        """As for every method: a picture is read once, for all draws of the noise."""
+        backbone = self.resources.blueprint(truncate=False)
+        pictures = {unit.source for unit in units} | {pair.target for unit in units for pair in unit.pairs}
+        return len(pictures) * (encode_flops(backbone) + self.draws * feature_flops(backbone, self.block))
 
     def read(self, key: str, image: ImageReader) -> Features:
         """The features of a picture, averaged over the draws."""
