@@ -89,7 +89,7 @@ def test_what_a_run_says_beforehand_is_what_it_does(across):
     said, matches = work_of(units, settings, 512), len(units) * 30
     done = library_calls(case, settings, across=across)
     assert (said.steps, said.crops) == (done["steps"] * matches, done["crops"] * matches)
-    assert said.encodes == pytest.approx(done["encodes"] * matches, rel=0.1)
+    assert said.encodes == pytest.approx(done["encodes"] * matches, rel=0.15)
 
 
 def test_a_step_is_counted_alike_by_a_run(parts):

@@ -1,11 +1,11 @@
 """How often the network runs for some source images, before it does: what is ahead of a run.
 
 Steps and crops follow from the settings. How many crops are encoded follows from chance, for a crop that comes again is
-not: its expected number is taken, which is within 5 % of what `benchmarks/flops.py` counts.
+not: its expected number is taken, which is within a tenth of what `benchmarks/flops.py` counts.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sdcorr.datasets import SourceUnit
@@ -35,12 +35,12 @@ def work_of(units: Sequence[SourceUnit], settings: PromptSettings, size: int, so
         source_maps: whether maps of the source images are kept too.
     """
     queries = {unit.source: settings.restarts * len(unit.points) for unit in units}
-    asked: Counter[str] = Counter()  # points that a target is asked for, by all sources
+    asked: dict[str, list[int]] = defaultdict(list)  # the points that a target is asked for by each of its sources
     for unit in units:
         for target in unit.targets:
-            asked[target.pair.target] += len(target.points)
-    asked = +asked
-    crops = settings.restarts * settings.transfer_crops * asked.total()
+            if target.points:
+                asked[target.pair.target].append(len(target.points))
+    crops = settings.restarts * settings.transfer_crops * sum(map(sum, asked.values()))
     return Work(
         steps=settings.steps * sum(queries.values()),
         crops=crops + (sum(queries.values()) if source_maps else 0),
@@ -54,24 +54,27 @@ def pool_size(side: int, size: int, settings: PromptSettings) -> int:
     return len(crop_positions(size, side, settings.crop_pool)) ** 2
 
 
-def _encodes(sources: dict[str, int], targets: Counter[str], settings: PromptSettings, size: int) -> float:
+def _encodes(
+    sources: Mapping[str, int], targets: Mapping[str, Sequence[int]], settings: PromptSettings, size: int
+) -> float:
     """Expected number of distinct crops, given the points of each source and those that each target is asked for."""
     source_side, target_side = settings.optimize_side(size), settings.transfer_side(size)
     total = 0.0
     for key in sources.keys() | targets.keys():
-        points, asked = sources.get(key, 0), targets[key]
+        points, asked = sources.get(key, 0), targets.get(key, ())
         drawn = settings.steps * settings.restarts * (points > 0)
-        transferred = settings.transfer_crops * (asked > 0)
+        transferred = settings.transfer_crops * bool(asked)
+        found = max(asked, default=0)  # places where the target's maps have maxima: sources ask for the same parts
         if settings.adaptive_crops:
             transferred = max(0, transferred - _CORNERS) * settings.restarts + min(transferred, _CORNERS)
         if not settings.shared_draws:
             drawn *= points
-            transferred *= asked if settings.adaptive_crops else 1
+            transferred *= sum(asked) if settings.adaptive_crops else 1
         if source_side == target_side:
-            total += _distinct(drawn + transferred, max(points, asked), source_side, settings, size)
+            total += _distinct(drawn + transferred, max(points, found), source_side, settings, size)
         else:
             total += _distinct(drawn, points, source_side, settings, size)
-            total += _distinct(transferred, asked, target_side, settings, size)
+            total += _distinct(transferred, found, target_side, settings, size)
     return total
 
 
