@@ -20,6 +20,7 @@ from sdcorr.cli.compose import compose
 from sdcorr.datasets import Benchmark
 from sdcorr.datasets.opening import open_benchmark
 from sdcorr.datasets.subset import Part
+from sdcorr.diffusion.files import look_at
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim, Method
 from sdcorr.methods.prompt import read_settings
@@ -151,6 +152,18 @@ def methods(
         _ = made.method  # its settings are checked
         entries.append(made)
     return entries
+
+
+def model_lacking(cfg: DictConfig) -> str | None:
+    """Why the model cannot be had, told from its small files alone; None if it can, or no method reads it."""
+    kinds = [get_class(entry["settings"]["_target_"]) for entry in cfg.methods]
+    if cfg.model.path == "toybox" or "family" not in cfg.model or not any(kind.reads_model for kind in kinds):
+        return None
+    try:
+        look_at(cfg.model.path, revision=cfg.model.revision, unet=cfg.model.unet, family=cfg.model.family)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def prompt_settings(cfg: DictConfig) -> PromptSettings:

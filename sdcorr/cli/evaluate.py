@@ -23,6 +23,7 @@ from sdcorr.cli import build
 from sdcorr.cli.ahead import notice
 from sdcorr.cli.command import command
 from sdcorr.datasets import Benchmark
+from sdcorr.errors import UserError
 from sdcorr.report import tables
 from sdcorr.report.page import write_report
 from sdcorr.report.pairs import best_and_worst
@@ -64,7 +65,7 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
     Raises:
         UserError: if something is wrong with what was asked for.
     """
-    benchmark = build.benchmark(cfg)
+    benchmark = opened(cfg)
     protocol = protocol_named(cfg.protocol, benchmark.name)
     with launch(cfg.trainer, overrides) as ranks:
         console = Console(quiet=not ranks.first)
@@ -99,6 +100,20 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
     return report(cfg, benchmark, protocol, store, subject.name, list(methods), logger, console)
 
 
+def opened(cfg: DictConfig) -> Benchmark:
+    """The data set; if it is not there, what is wrong with the model is said as well.
+
+    Raises:
+        UserError: if either is not there.
+    """
+    try:
+        return build.benchmark(cfg)
+    except UserError as error:
+        if also := build.model_lacking(cfg):
+            raise UserError(f"{error}\nAnd there is more: {also}") from error
+        raise
+
+
 def report(
     cfg: DictConfig,
     benchmark: Benchmark,
@@ -124,7 +139,7 @@ def report(
             from sdcorr.report.wandb import log_scores  # which needs W&B
 
             log_scores(logger, results, figures)
-        show(tables.overview(results.scores, results.variants), console)
+        show(tables.overview(results.scores, results.variants, results.unlike), console)
     page = write_report(results, image=benchmark.image, pairs=cfg.report.pairs, console=console)
     if logger:
         from sdcorr.report.wandb_pairs import log_pairs

@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from sdcorr.methods.base import Claim
+from sdcorr.prompt.settings import PromptSettings
+
+PROMPT = "sdcorr.methods.prompt.Prompt"
+LENGTHS = ("sigma", "window")  # pixels of the image that the model sees
+SIDE = 512  # of that image in the released code
+UNSEEN = ("seed", "queries_per_batch")  # settings that make no other method
 
 LEAST = 3  # values of a setting, the method's own among them, that make a curve
+
+
+def unlike_released(name: str, claim: Claim | None) -> str:
+    """How the settings of the paper's method differ from those of its released code, as a sentence.
+
+    Lengths in pixels are compared as shares of the side of the image. Empty if nothing differs, or for another method.
+
+    Args:
+        name: of the method.
+        claim: what made its predictions, if that is known.
+    """
+    if claim is None or claim.kind != PROMPT:
+        return ""
+    side = int((claim.model or {}).get("image_size", SIDE))
+    found = [f"an image of {side} instead of {SIDE} pixels"] if side != SIDE else []
+    for field in fields(PromptSettings):
+        own, released = claim.settings.get(field.name, field.default), field.default
+        if field.name in LENGTHS:
+            released = released * side / SIDE
+        slack = 0.5 if field.name == "window" else 0.0  # it is rounded
+        same = math.isclose(own, released, abs_tol=slack) if is_number(own) else own == released
+        if field.name not in UNSEEN and not same:
+            found.append(f"{field.name} {own} instead of {released}")
+    return f"{name} has other settings than the paper's released code: {', '.join(found)}." if found else ""
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[Any]]]:

@@ -49,7 +49,8 @@ def progress(console: Console | None, name: str, costs: Sequence[float]) -> Iter
         bar.update(task, advance=cost, units=units)
         if not console.is_terminal and (now - spoken > LINE_EVERY or count == len(costs)):
             spoken, left = now, (now - start) * (sum(costs) - work) / max(work, 1)
-            console.print(f"{name}: {units}, about {duration(left)} left", highlight=False)
+            time_left = f"about {duration(left)} left" if count < len(costs) else f"in {duration(now - start)}"
+            console.print(f"{name}: {units}, {time_left}", highlight=False, soft_wrap=True)
 
     # the speed is averaged over the whole run: a unit of Stable Diffusion takes longer than the usual window
     with Progress(

@@ -8,6 +8,7 @@ import torch
 from sdcorr.cli import build
 from sdcorr.cli.ahead import Ahead, notice
 from sdcorr.cli.compose import compose
+from sdcorr.cli.evaluate import main
 from sdcorr.run.predict import predict
 from sdcorr.run.store import PredictionStore
 from tests import models
@@ -82,3 +83,14 @@ class TestSentence:
     def test_processes_share_the_time(self) -> None:
         found = str(Ahead(9, 90, {"prompt": 1e15}, 8 * 7200, GPU, processes=8))
         assert "1,000 TFLOP: about 2.0 h on this GPU with 8 processes," in found and "On a CPU" not in found
+
+
+def test_what_the_model_lacks_is_said_with_what_the_data_lack(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["dataset=pfwillow", f"dataset.root={tmp_path}", "model=sd14", "model.path=./nowhere", "logger=none"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.index("PF-Willow") < said.index("There is no model ./nowhere")
+    assert main([*words, "methods=[same_pixel]"]) == 2
+    assert "nowhere" not in capsys.readouterr().err

@@ -12,7 +12,7 @@ class TestProgress:
     def test_lines_where_there_is_no_terminal(self, tmp_path):
         text = io.StringIO()
         evaluate(FakeBenchmark(), FakeMethod(), PredictionStore(tmp_path), "fake", console=Console(file=text))
-        assert "fake: 4/4 source images, about 0 min left" in text.getvalue()
+        assert "fake: 4/4 source images, in 0 min" in text.getvalue()
 
     def test_nothing_visible_is_no_work(self, tmp_path):
         text, benchmark = io.StringIO(), FakeBenchmark()
