@@ -20,7 +20,8 @@ from omegaconf import DictConfig
 from sdcorr.cli.compose import compose, method_entries
 from sdcorr.cli.origin import run_identity
 from sdcorr.configuration import plain
-from sdcorr.datasets import Benchmark, group_by_source
+from sdcorr.datasets import Benchmark
+from sdcorr.diffusion.files import look_at
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim, Method
 from sdcorr.methods.prompt import Prompt, read_settings
@@ -148,6 +149,18 @@ def methods(
     return entries
 
 
+def model_lacking(cfg: DictConfig) -> str | None:
+    """Why the model cannot be had, told from its small files alone; None if it can, or no method reads it."""
+    kinds = [get_class(entry["settings"]["_target_"]) for entry in cfg.methods]
+    if cfg.model.path == "toybox" or "family" not in cfg.model or not any(kind.reads_model for kind in kinds):
+        return None
+    try:
+        look_at(cfg.model.path, revision=cfg.model.revision, unet=cfg.model.unet, family=cfg.model.family)
+    except UserError as error:
+        return str(error)
+    return None
+
+
 def prompt_settings(cfg: DictConfig) -> PromptSettings:
     """The settings of the prompt method that a configuration gives; its subject must be that.
 
@@ -202,28 +215,6 @@ def run_folder(cfg: DictConfig, of: Benchmark, subject: Entry) -> Path:
     split = str(identity["dataset"].get("split", "all"))
     made_with = cfg.model.name if subject.kind.reads_model else subject.name
     return Path("outputs") / "-".join([of.name, split, made_with, digest])
-
-
-def ahead(cfg: DictConfig, of: Benchmark, entries: Sequence[Entry]) -> str | None:
-    """What to know before hours of work begin, as a sentence or two; None if there is nothing to say.
-
-    Args:
-        cfg: of the evaluation.
-        of: what is evaluated on.
-        entries: its methods.
-    """
-    if not any(entry.kind.reads_model for entry in entries):
-        return None
-    if cfg.model.path == "toybox":
-        drawings = of.name == "toybox"
-        return None if drawings else "The toybox's model knows only drawings: photographs need model=sd14."
-    if device(cfg).type != "cpu":
-        return None
-    points = sum(len(unit.points) for unit in group_by_source(of.pairs))
-    return (
-        f"{cfg.model.name} runs on a CPU here, where the paper's settings take about an hour for one query point, and "
-        f"{points:,} are ahead. Quicker: a GPU, method=read_once, fewer method.steps and method.restarts, or limit=10."
-    )
 
 
 def logged(cfg: DictConfig, of: Benchmark, entries: Sequence[Entry], processes: int) -> dict[str, Any]:

@@ -20,8 +20,10 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from sdcorr.cli import build, origin
+from sdcorr.cli.ahead import notice
 from sdcorr.cli.command import command
 from sdcorr.datasets import Benchmark
+from sdcorr.errors import UserError
 from sdcorr.report import tables
 from sdcorr.report.page import write_report
 from sdcorr.report.pairs import best_and_worst
@@ -63,7 +65,7 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
     Raises:
         UserError: if something is wrong with what was asked for.
     """
-    benchmark = origin.benchmark(cfg)
+    benchmark = opened(cfg)
     protocol = protocol_named(cfg.protocol, benchmark.name)
     with launch(cfg.trainer, overrides) as ranks:
         console = Console(quiet=not ranks.first)
@@ -74,12 +76,12 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         readers = [entry for entry in entries if entry.kind.reads_model]
         if readers and (what := readers[0].resources.describe_model()):
             console.print(what, markup=False, highlight=False, soft_wrap=True)
-        if notice := build.ahead(cfg, benchmark, entries):
-            console.print(notice, markup=False, highlight=False, soft_wrap=True)
         store = PredictionStore(build.run_folder(cfg, benchmark, subject))
         store.claim_run(origin.run_identity(cfg, benchmark), benchmark)
         for entry in entries:
             store.claim(entry.name, entry.claim())
+        if ranks.first and (said := notice(cfg, benchmark, store, entries, ranks.world_size)):
+            console.print(said, markup=False, highlight=False, soft_wrap=True)
         logger = None
         if ranks.first and cfg.logger.name:
             from sdcorr import tracking  # which needs W&B
@@ -99,6 +101,20 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         if ranks.world_size > 1:
             finish(benchmark, methods, store, alone=ranks.alone, console=console)
     return report(cfg, benchmark, protocol, store, subject.name, compared, logger, console)
+
+
+def opened(cfg: DictConfig) -> Benchmark:
+    """The data set; if it is not there, what is wrong with the model is said as well.
+
+    Raises:
+        UserError: if either is not there.
+    """
+    try:
+        return origin.benchmark(cfg)
+    except UserError as error:
+        if also := build.model_lacking(cfg):
+            raise UserError(f"{error}\nAnd there is more: {also}") from error
+        raise
 
 
 def report(
@@ -134,7 +150,7 @@ def report(
     if results.scores is None:
         say(results.unscored)
     else:
-        show(tables.overview(results.scores, results.variants), console)
+        show(tables.overview(results.scores, results.variants, results.unlike), console)
     missing.tell(console, store, gaps)
     say(f"report: {page}")
     print(store.run_dir)

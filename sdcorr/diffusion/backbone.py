@@ -26,7 +26,7 @@ from sdcorr.diffusion.conditioning import Conditioning
 from sdcorr.diffusion.features import find_block, read_outputs
 from sdcorr.diffusion.files import ModelFiles, find_model
 from sdcorr.diffusion.fingerprint import identity_in_memory, identity_of_files
-from sdcorr.diffusion.loading import load_parts
+from sdcorr.diffusion.loading import describe_parts, load_parts
 from sdcorr.diffusion.model import FrozenModel
 from sdcorr.diffusion.parts import config_of, drop_decoder, pixels_per_latent
 from sdcorr.diffusion.precision import Float32Mode, Precision, settle
@@ -66,7 +66,7 @@ class FrozenDiffusion(FrozenModel):
         self._files: ModelFiles | None = None  # which it was loaded from
         self.image_size = image_size or config_of(unet).sample_size * pixels_per_latent(vae)
         self.latent_size = self.image_size // pixels_per_latent(vae)
-        self.register_buffer("alphas_cumprod", alphas_cumprod.float(), persistent=False)
+        self.register_buffer("alphas_cumprod", alphas_cumprod.float().to(unet.device), persistent=False)
         drop_decoder(vae)
         self.vae, self.unet = vae, unet
         self._conditioning = Conditioning(unet, self.image_size).to(unet.device)
@@ -104,7 +104,7 @@ class FrozenDiffusion(FrozenModel):
         Args:
             name: hub id, a folder in the diffusers layout, or a single file (.safetensors or .ckpt).
             layers: cross-attention layers to read, as `up_blocks.1.attentions.0`, or patterns; default: the family's.
-            device: where the model will live.
+            device: where the model will live; on "meta" it has shapes and no numbers, and no weights are read.
             precision: of the network: "fp32", "bf16" (weights and activations), "tf32" (float32 whose products a GPU
                 rounds to TensorFloat-32), or "auto". Latents, embeddings, the softmax and maps are float32 proper.
             family: of sdcorr/diffusion/families.py, which a single file does not always say.
@@ -130,7 +130,9 @@ class FrozenDiffusion(FrozenModel):
             image_size=image_size,
             tokens=tokens,
         )
-        parts = load_parts(found, settle(precision, torch.device(device), found.recognized.large))
+        device = torch.device(device)
+        read = describe_parts if device.type == "meta" else load_parts
+        parts = read(found, settle(precision, device, found.recognized.large))
         model = cls(**parts, truncate=truncate, channels_last=channels_last, compile=compile)
         model._files = found
         return model.to(device)

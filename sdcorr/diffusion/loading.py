@@ -41,13 +41,21 @@ def load_parts(found: ModelFiles, precision: Precision) -> Parts:
     Raises:
         UserError: if the weights cannot be read, or do not fit the configurations.
     """
-    dtype, what = weights_dtype(precision), found.recognized
+    parts, dtype = describe_parts(found, precision), weights_dtype(precision)
+    parts["vae"] = _filled(parts["vae"], found, "vae", dtype)
+    parts["unet"] = _filled(parts["unet"], found, "unet", dtype)
+    return parts
+
+
+def describe_parts(found: ModelFiles, precision: Precision) -> Parts:
+    """As `load_parts`, without weights: the networks are on the meta device."""
+    what = found.recognized
     vae = build(AutoencoderKL, found.configs["vae"], f"The vae/config.json of {found.name}")
     drop_decoder(vae)
     unet = build(UNet2DConditionModel, found.configs["unet"], f"The unet/config.json of {found.name}")
     return Parts(
-        vae=_filled(vae, found, "vae", dtype),
-        unet=_filled(unet, found, "unet", dtype),
+        vae=vae,
+        unet=unet,
         alphas_cumprod=noise_schedule(found.configs["scheduler"], found.name),
         prediction_type=what.prediction,
         layers=[layer.name for layer in what.layers],

@@ -71,6 +71,16 @@ class Method(ABC):
         """
         return
 
+    def flops(self, units: Sequence[SourceUnit]) -> float:
+        """What matching some units will cost, as nearly as can be said before a network is loaded.
+
+        A run says it before it begins; counting may take a second or two. 0 if it is next to nothing.
+
+        Raises:
+            UserError: if a network cannot be had, or has not what the settings ask for.
+        """
+        return 0.0
+
     @abstractmethod
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match, in any order.

@@ -57,6 +57,7 @@ class Fused(MapMethod):
         self.peaks = Peaks(localization, window, temperature)
         self.peaks.check("fused")
         self.weight, self.grid = weight, grid
+        self.resources = resources
         self.parts = [_made(resources, part) for part in parts]
 
     def prepare(self) -> None:
@@ -67,6 +68,10 @@ class Fused(MapMethod):
     def model_identity(self) -> Mapping[str, Any] | None:
         """What decides the part that networks have in either."""
         return {name: part.model_identity() for name, part in zip(("first", "second"), self.parts, strict=True)}
+
+    def flops(self, units: Sequence[SourceUnit]) -> float:
+        """Of both."""
+        return sum(part.flops(units) for part in self.parts)
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match.

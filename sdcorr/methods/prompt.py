@@ -17,6 +17,7 @@ from lightning import Callback
 from torch import Tensor
 
 from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.diffusion.flops import encode_flops, map_flops
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
 from sdcorr.methods.layout import Layout
@@ -25,6 +26,7 @@ from sdcorr.prompt.localize import combine_layers
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import FastMatcher
 from sdcorr.prompt.speed.fast import Wanted
+from sdcorr.prompt.speed.work import work_of
 
 if TYPE_CHECKING:
     from sdcorr.methods.resources import Resources
@@ -69,6 +71,13 @@ class Prompt(MapMethod):
             UserError: if it cannot be had, or a setting does not fit it.
         """
         _ = self.matcher
+
+    def flops(self, units: Sequence[SourceUnit]) -> float:
+        """As for every method, if no embedding is stored yet."""
+        backbone, reader = self.resources.blueprint(), self.resources.blueprint(transfer=True)
+        work = work_of(units, self.settings, backbone.image_size, source_maps=self.resources.map_cells > 0)
+        steps, crops = work.steps * map_flops(backbone).step, work.crops * map_flops(reader).forward
+        return steps + crops + work.encodes * encode_flops(backbone)
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match; pairs without a visible point come first.

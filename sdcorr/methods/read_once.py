@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sdcorr.datasets import SourceUnit
+from sdcorr.diffusion.flops import attend_flops, encode_flops, map_flops
 from sdcorr.methods.prompt import Prompt, read_settings
 from sdcorr.prompt.speed import ReadOnceMatcher, ReadOnceSettings
+from sdcorr.prompt.speed.work import pool_size, work_of
 
 if TYPE_CHECKING:
     from sdcorr.methods.resources import Resources
@@ -29,6 +33,21 @@ class ReadOnce(Prompt):
         """
         self.resources = resources
         self.settings: ReadOnceSettings = read_settings(ReadOnceSettings, settings)
+
+    def flops(self, units: Sequence[SourceUnit]) -> float:
+        """As for every method: pictures are read once, and then only keys are made and met."""
+        settings, resources = self.settings, self.resources
+        backbone, reader = resources.blueprint(), resources.blueprint(transfer=True)
+        size = backbone.image_size
+        at_source = pool_size(settings.optimize_side(size), size, settings)
+        at_target = pool_size(settings.transfer_side(size), size, settings)
+        targets = {target.pair.target for unit in units for target in unit.targets if target.points}
+        work = work_of(units, settings, size)
+        readings = len(units) * at_source * map_flops(backbone).forward
+        readings += len(targets) * at_target * map_flops(reader).forward
+        asked = work.crops // settings.transfer_crops  # embeddings that targets are asked for
+        meetings = work.steps * attend_flops(backbone).step + asked * at_target * attend_flops(reader).forward
+        return readings + meetings + work.encodes * encode_flops(backbone)
 
     @cached_property
     def matcher(self) -> ReadOnceMatcher:

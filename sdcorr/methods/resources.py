@@ -14,7 +14,7 @@ from sdcorr.diffusion import FrozenDiffusion, FrozenModel
 from sdcorr.diffusion.files import ModelFiles, find_model
 from sdcorr.diffusion.fingerprint import identity_of, identity_of_files, snapshot_of
 from sdcorr.diffusion.joint import JointDiffusion
-from sdcorr.diffusion.precision import settle
+from sdcorr.diffusion.precision import Precision, settle
 from sdcorr.diffusion.recognize import describe
 from sdcorr.prompt.speed.embedding_store import EmbeddingStore
 
@@ -94,6 +94,24 @@ class Resources:
         layers = self._model.get("transfer_layers")
         return self._load(layers, truncate=True) if layers else None
 
+    def blueprint(self, truncate: bool = True, *, transfer: bool = False) -> FrozenModel:
+        """The model on the meta device, where it has shapes and no numbers, to count what it costs.
+
+        Args:
+            truncate: as for `backbone`.
+            transfer: whether it has the layers that are read at a target.
+
+        Raises:
+            UserError: as for `backbone`.
+        """
+        layers = self._model.get("transfer_layers") if transfer else None
+        return self._load(layers or self._model["layers"], truncate, torch.device("meta"))
+
+    @property
+    def precision(self) -> Precision:
+        """In which the model computes."""
+        return settle(self._model["precision"], self.device, bool(self._files and self._files.recognized.large))
+
     def model_settings(self) -> dict[str, Any]:
         """What is asked of the model, as far as it decides a result: its name or path, its layers and so on."""
         return {name: value for name, value in self._model.items() if name not in WITHOUT_EFFECT}
@@ -107,8 +125,7 @@ class Resources:
         told: dict[str, Any] = {name: self._model.get(name) for name in PLACE}
         settings = {name: value for name, value in self.model_settings().items() if name not in PLACE}
         if found := self._files:
-            precision = settle(self._model["precision"], self.device, found.recognized.large)
-            told = found.decided | {"precision": precision}
+            told = found.decided | {"precision": self.precision}
             return settings | told | identity_of_files(found.files, found.commit)
         path, revision = told["path"], told["revision"]
         if not Path(path).expanduser().is_dir() and snapshot_of(path, revision, JOINT) is None:
@@ -141,8 +158,8 @@ class Resources:
         model = {name: value for name, value in self.model_identity().items() if name != "transfer_layers"}
         return EmbeddingStore(self._embeddings, {"dataset": self.dataset, "model": model, "method": dict(settings)})
 
-    def _load(self, layers: Sequence[str], truncate: bool) -> FrozenModel:
+    def _load(self, layers: Sequence[str], truncate: bool, device: torch.device | None = None) -> FrozenModel:
         unread = ("name", "methods", "transfer_layers")
         told = {name: value for name, value in self._model.items() if name not in unread}
-        told |= {"layers": tuple(layers), "device": self.device, "truncate": truncate}
-        return self._models.load(**told)
+        told |= {"layers": tuple(layers), "truncate": truncate}
+        return self._models.load(**told, device=device or self.device)

@@ -8,12 +8,14 @@ zeros, since no text encoder is loaded and no category is told.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
 
-from sdcorr.datasets import ImageReader
+from sdcorr.datasets import ImageReader, SourceUnit
 from sdcorr.diffusion import FrozenModel
+from sdcorr.diffusion.flops import encode_flops, feature_flops
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
 from sdcorr.methods.features import FeatureMethod, Features
@@ -76,6 +78,12 @@ class UNetFeatures(FeatureMethod):
                 f"{len(self.backbone.alphas_cumprod) - 1}."
             )
         _ = self.backbone.block(self.block)  # complains if there is none
+
+    def flops(self, units: Sequence[SourceUnit]) -> float:
+        """As for every method: a picture is read once, for all draws of the noise."""
+        backbone = self.resources.blueprint(truncate=False)
+        pictures = {unit.source for unit in units} | {pair.target for unit in units for pair in unit.pairs}
+        return len(pictures) * (encode_flops(backbone) + self.draws * feature_flops(backbone, self.block))
 
     def read(self, key: str, image: ImageReader) -> Features:
         """The features of a picture, averaged over the draws."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sdcorr.scoring.bootstrap import Estimate
 from sdcorr.scoring.confidence import SHARES, Reliability
 from sdcorr.scoring.pck import pck_name
 from sdcorr.scoring.protocols import PROTOCOLS
+from sdcorr.scoring.published import lacks
 from sdcorr.scoring.scores import Scores
 
 FILE = "report.html"
@@ -59,9 +61,9 @@ def head(results: Results) -> dict[str, Any]:
     failures = sum(len(record.failures) for record in records)
     facts = {
         "protocol": results.protocol.name,
-        "model": str(model.get("name", model.get("path"))) if isinstance(model, dict) else "not known",
+        **({"model": model_in_short(model)} if isinstance(model, dict) else {}),
         "method": results.subject,
-        "pairs": f"{len(results.pairs):,}",
+        "pairs": f"{len(results.pairs):,}" + (" (limit)" if "limit" in config.get("dataset", {}) else ""),
         "points": f"{sum(len(each.right) for each in results.pairs):,}",
     }
     return {
@@ -75,6 +77,13 @@ def head(results: Results) -> dict[str, Any]:
         "unscored": results.unscored,
         "truth": results.has_truth or not results.pairs,
     }
+
+
+def model_in_short(model: Mapping[str, Any]) -> str:
+    """What the claim says of a model, in a few words: `512 px, bf16, 4 layers`."""
+    side = [f"{model['image_size']} px"] if model.get("image_size") else []
+    layers = len(model.get("layers", ()))
+    return ", ".join([*side, str(model.get("precision", "fp32")), f"{layers} layer{'s' * (layers != 1)}"])
 
 
 def headline(results: Results, scores: Scores) -> dict[str, Any]:
@@ -99,11 +108,12 @@ def headline(results: Results, scores: Scores) -> dict[str, Any]:
 def sections(results: Results, scores: Scores) -> dict[str, Any]:
     """Everything that needs the truth."""
     several = [scores, *results.elsewhere]
-    comparable, apart = tables.published(several, results.subject)
+    comparable, apart = tables.published(several, results.subject, results.unlike)
     runs = [(results.subject, each) for each in several]
     return {
         "methods": tables.methods(scores, results.variants),
         "published": comparable,
+        "lacks": " and ".join(lacks(scores)),
         "apart": apart,
         "protocols": tables.protocols(runs) if len(several) > 1 else None,
         "rules": {each.protocol: PROTOCOLS[each.protocol].origin for each in several},

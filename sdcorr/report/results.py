@@ -9,7 +9,7 @@ import numpy as np
 
 from sdcorr.methods.base import Claim
 from sdcorr.report.pairs import ALPHA, Judged, judged
-from sdcorr.report.settings import variants_of
+from sdcorr.report.settings import unlike_released, variants_of
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import Arrays, read
 from sdcorr.scoring.bootstrap import Estimate
@@ -50,6 +50,11 @@ class Results:
     def has_truth(self) -> bool:
         """Whether the truth of any predicted point is known."""
         return any(each.fraction is not None for each in self.pairs)
+
+    @property
+    def unlike(self) -> str:
+        """How the subject's settings differ from the paper's, see `unlike_released`."""
+        return unlike_released(self.subject, self.claims.get(self.subject))
 
     @property
     def unscored(self) -> str | None:

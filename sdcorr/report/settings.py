@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sdcorr.methods.base import Claim
+from sdcorr.prompt.settings import PromptSettings
 from sdcorr.run.claims import IMPORTED
 
+PROMPT = "sdcorr.methods.prompt.Prompt"
+LENGTHS = ("sigma", "window")  # pixels of the image that the model sees
+SIDE = 512  # of that image in the released code
+UNSEEN = ("seed", "queries_per_batch")  # settings that make no other method
+
 LEAST = 3  # values of a setting, the method's own among them, that make a curve
+
+
+def unlike_released(name: str, claim: Claim | None) -> str:
+    """How the settings of the paper's method differ from those of its released code, as a sentence.
+
+    Lengths in pixels are compared as shares of the side of the image. Empty if nothing differs, or for another method.
+
+    Args:
+        name: of the method.
+        claim: what made its predictions, if that is known.
+    """
+    if claim is None or claim.kind != PROMPT:
+        return ""
+    side = int((claim.model or {}).get("image_size", SIDE))
+    found = [f"an image of {side} instead of {SIDE} pixels"] if side != SIDE else []
+    for setting, released in asdict(PromptSettings()).items():
+        own = claim.settings.get(setting, released)
+        if setting in LENGTHS:
+            released = released * side / SIDE
+        slack = 0.5 if setting == "window" else 0.0  # it is rounded
+        same = math.isclose(own, released, abs_tol=slack) if is_number(own) else own == released
+        if setting not in UNSEEN and not same:
+            found.append(f"{setting} {own} instead of {released}")
+    return f"{name} has other settings than the paper's released code: {', '.join(found)}." if found else ""
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[Any]]]:

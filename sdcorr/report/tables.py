@@ -14,19 +14,20 @@ from sdcorr.scoring.scores import Comparison, Measured, Scores
 SUPERVISION = {"none": "no labels", "weak": "weak labels", "strong": "keypoints"}  # that a published method has seen
 
 
-def overview(scores: Scores, variants: Collection[str] = ()) -> Iterator[Table]:
+def overview(scores: Scores, variants: Collection[str] = (), unlike: str = "") -> Iterator[Table]:
     """All tables about one run under one protocol.
 
     Args:
         scores: of the run.
         variants: the methods that are the subject with other settings; they come before the others.
+        unlike: how the subject's settings differ from the paper's, as a sentence; empty if they do not.
     """
     yield from methods(scores, variants)
     if scores.others:
         yield differences(scores, variants)
     if scores.ours.parts:
         yield parts(scores)
-    together, apart = published([scores], scores.subject)
+    together, apart = published([scores], scores.subject, unlike)
     yield from together
     if apart is not None:
         yield apart
@@ -143,19 +144,24 @@ def comparison(found: Comparison, first: str, second: str) -> list[Table]:
     return [table, parts_of(found.difference, "A - B, per point", signed=True)] if found.difference.parts else [table]
 
 
-def published(several: Sequence[Scores], ours: str) -> tuple[list[Table], Table | None]:
+def published(several: Sequence[Scores], ours: str, unlike: str = "") -> tuple[list[Table], Table | None]:
     """Published results beside ours, and those that may not stand there.
 
     Args:
         several: scores of one run, each under another protocol.
         ours: what to call its subject.
+        unlike: how its settings differ from the paper's, as a sentence; empty if they do not.
 
     Returns:
         A table for each protocol with comparable results, and one of all others with what differs; None if all are
         comparable, or nothing has been published on the data set.
     """
     together, apart = side_by_side(several)
-    return [_together(scores, rows, ours) for scores, rows in together], _apart(several[0], apart) if apart else None
+    beside = [_together(scores, rows, ours) for scores, rows in together]
+    others = _apart(several[0], apart) if apart else None
+    for table in [*beside, *([others] if others else [])]:
+        table.notes = [unlike] if unlike else []
+    return beside, others
 
 
 def _together(scores: Scores, rows: Sequence[Published], ours: str) -> Table:

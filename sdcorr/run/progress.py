@@ -12,6 +12,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 LINE_EVERY = 60.0  # seconds between lines of progress where there is no terminal to draw a bar in
 
 
+def duration(seconds: float) -> str:
+    """A rough time in words: `0 min`, `45 min`, `3.5 h`, `12 days`."""
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    if hours < 72:
+        return f"{hours:.1f} h" if hours < 10 else f"{hours:.0f} h"
+    return f"{hours / 24:,.0f} days"
+
+
 @contextmanager
 def progress(console: Console | None, name: str, costs: Sequence[float]) -> Iterator[Callable[[float, str], None]]:
     """Shows how far a loop over source images is, and the time that is left.
@@ -38,8 +48,9 @@ def progress(console: Console | None, name: str, costs: Sequence[float]) -> Iter
         units = f"{count}/{len(costs)} source images" + (f", {words}" if words else "")
         bar.update(task, advance=cost, units=units)
         if not console.is_terminal and (now - spoken > LINE_EVERY or count == len(costs)):
-            spoken, minutes = now, (now - start) * (sum(costs) - work) / max(work, 1) / 60
-            console.print(f"{name}: {units}, about {minutes:.0f} min left", highlight=False)
+            spoken, left = now, (now - start) * (sum(costs) - work) / max(work, 1)
+            time_left = f"about {duration(left)} left" if count < len(costs) else f"in {duration(now - start)}"
+            console.print(f"{name}: {units}, {time_left}", highlight=False, soft_wrap=True)
 
     # the speed is averaged over the whole run: a unit of Stable Diffusion takes longer than the usual window
     with Progress(

@@ -77,10 +77,12 @@ class Bootstrap:
         The draws are those of all pairs, so the number of pairs in a part varies as it would if pairs were chosen anew.
         """
         part = counts.ungrouped().rows(rows)
-        return Means(estimate(part), weighted(part, self._draws(counts)[rows]))
+        draws = self._draws(counts)[rows]
+        return Means(estimate(part), weighted(part, draws if len(draws) > 1 else draws[:, :0]))
 
     def _draws(self, counts: Counts) -> np.ndarray:
-        return draws(len(counts.ids), self.samples, self.seed)
+        """How often each pair is drawn; no resample of a single pair, which would vary by nothing."""
+        return draws(len(counts.ids), self.samples if len(counts.ids) > 1 else 0, self.seed)
 
 
 def estimate(counts: Counts) -> np.ndarray:

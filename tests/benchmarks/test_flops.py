@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 from flops import Case, PartFlops, hours, library_calls, part_flops, released_calls, report, units_of
-from shapes import model_named
+from shapes import load, model_named
 
+from sdcorr.diffusion.flops import encode_flops, map_flops
 from sdcorr.prompt.settings import PromptSettings
+from sdcorr.prompt.speed.work import work_of
 
 SMALL = Case("small", images=3, targets=2, points=2, total=12)
 SETTINGS = PromptSettings(steps=6, restarts=2, transfer_crops=6)
@@ -76,3 +78,22 @@ def test_the_report_names_every_case():
     flops = [row["flops"] for row in plain["results"]]
     assert flops[0] > flops[1] > flops[2]
     assert f"{flops[0] / 1e12:,.1f}" in page and "estimate" in page
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_what_a_run_says_beforehand_is_what_it_does(across):
+    case = Case("ten points", images=4, targets=3, points=10, total=120)
+    settings = PromptSettings(steps=20, restarts=2, transfer_crops=8)
+    units, _ = units_of(case, size=512)
+    units = units if across else units[:1]
+    said, matches = work_of(units, settings, 512), len(units) * 30
+    done = library_calls(case, settings, across=across)
+    assert (said.steps, said.crops) == (done["steps"] * matches, done["crops"] * matches)
+    assert said.encodes == pytest.approx(done["encodes"] * matches, rel=0.15)
+
+
+def test_a_step_is_counted_alike_by_a_run(parts):
+    blueprint = load(model_named("sd14"), "meta")
+    counted = map_flops(blueprint)
+    assert [counted.forward, counted.backward] == pytest.approx([parts.forward, parts.backward], rel=1e-3)
+    assert encode_flops(blueprint) == parts.encode

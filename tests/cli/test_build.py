@@ -159,23 +159,3 @@ class TestLimit:
 
     def test_none_is_all(self) -> None:
         assert [pair.id for pair in origin.benchmark(compose("eval")).pairs] == [pair.id for pair in DEMO.pairs]
-
-
-class TestAhead:
-    def ahead(self, *overrides: str) -> str | None:
-        cfg = compose("eval", *overrides)
-        benchmark = origin.benchmark(cfg)
-        return build.ahead(cfg, benchmark, build.methods(cfg, benchmark))
-
-    def test_drawings_with_their_own_model(self) -> None:
-        assert self.ahead() is None and self.ahead("methods=[same_pixel]", "model=sd14") is None
-
-    def test_stable_diffusion_on_a_cpu(self) -> None:
-        said = self.ahead("model=sd14", "trainer.accelerator=cpu", "methods=[prompt]")
-        points = {(pair.source, *point) for pair in DEMO.pairs for point in pair.query_points.tolist()}
-        assert said and said.startswith("sd14 runs on a CPU") and f" {len(points)} are ahead" in said
-
-    def test_pictures_of_ones_own_with_the_toyboxs_model(self, tmp_path: Path) -> None:
-        write_csv(own_folder(tmp_path), "source,target,x,y\na.png,sub/b.png,1,2\n")
-        said = self.ahead("dataset=folder", f"dataset.root={tmp_path}", "methods=[prompt]")
-        assert said == "The toybox's model knows only drawings: photographs need model=sd14."

@@ -1,5 +1,8 @@
+from dataclasses import asdict
+
 from sdcorr.methods.base import Claim
-from sdcorr.report.settings import variants_of, varied
+from sdcorr.prompt.settings import PromptSettings
+from sdcorr.report.settings import unlike_released, variants_of, varied
 
 KIND = "sdcorr.methods.prompt.Prompt"
 
@@ -29,3 +32,22 @@ def test_numbers_that_are_all_that_variants_change() -> None:
         "restarts": {1.0: "one", 3.0: "three", 5.0: "mine"},
         "model.image_size": {256.0: "small", 512.0: "mine"},
     }
+
+
+class TestUnlikeReleased:
+    def claim(self, side: int = 512, **settings) -> Claim:
+        return Claim(KIND, 1, asdict(PromptSettings()) | settings, {"image_size": side})
+
+    def test_the_released_code_itself(self) -> None:
+        assert unlike_released("prompt", self.claim(seed=3)) == ""
+
+    def test_lengths_follow_the_side(self) -> None:
+        """27.98 and 28 pixels of 512 are 6.99 and 7 of 128."""
+        small = self.claim(128, sigma=27.97853316316864 / 4, window=7, steps=2)
+        assert unlike_released("mine", small) == (
+            "mine has other settings than the paper's released code: an image of 128 instead of 512 pixels, steps 2 "
+            "instead of 129."
+        )
+
+    def test_only_the_method_of_the_paper_has_a_released_code(self) -> None:
+        assert unlike_released("x", Claim("other", 1, {"steps": 2})) == "" and unlike_released("x", None) == ""

@@ -68,6 +68,23 @@ def load_joint_parts(name: str, revision: str | None, dtype: torch.dtype) -> Joi
     )
 
 
+def describe_joint_parts(name: str, revision: str | None) -> JointParts:
+    """As `load_joint_parts`, without weights: the networks are on the meta device, and nothing else is read or fetched.
+
+    Raises:
+        UserError: if the model has no such parts.
+    """
+    transformer = _read_config(SD3Transformer2DModel, name, "transformer", revision)
+    vae = _read_config(AutoencoderKL, name, "vae", revision)
+    schedule: Any = FlowMatchEulerDiscreteScheduler.from_config(
+        _read_config(FlowMatchEulerDiscreteScheduler, name, "scheduler", revision)
+    )
+    with torch.device("meta"):
+        network: Any = _TRANSFORMERS[transformer["_class_name"]].from_config(transformer)
+        encoder: Any = AutoencoderKL.from_config(vae)
+    return JointParts(network, encoder, schedule)
+
+
 def _refuse_others(name: str, transformer: dict[str, Any], vae: dict[str, Any], scheduler: dict[str, Any]) -> None:
     """Raise UserError if the configurations are of a model that cannot be read, whatever its weights."""
     kind = transformer.get("_class_name")

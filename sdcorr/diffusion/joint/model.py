@@ -18,7 +18,7 @@ from sdcorr.diffusion.joint.attention import (
     resolve_joint_layers,
     square,
 )
-from sdcorr.diffusion.joint.loading import JointTransformer, load_joint_parts
+from sdcorr.diffusion.joint.loading import JointTransformer, describe_joint_parts, load_joint_parts
 from sdcorr.diffusion.joint.networks import joint_network
 from sdcorr.diffusion.joint.noise import flow_sigmas
 from sdcorr.diffusion.joint.passes import ImagePass, MapPass, TextPass
@@ -112,7 +112,7 @@ class JointDiffusion(FrozenModel):
             name: path of a folder with transformer/, vae/ and scheduler/, or hub id. Text encoders are not looked at.
             layers: joint attention layers to read, by module path ("transformer_blocks.7.attn") or pattern
                 ("transformer_blocks.[789].attn").
-            device: where the model will live.
+            device: where the model will live; on "meta" it has shapes and no numbers, and no weights are read.
             precision: of the network, see `FrozenDiffusion.load`.
             revision: branch, tag or commit on the hub.
             tokens: length of a prompt embedding, 77 if not said.
@@ -127,7 +127,8 @@ class JointDiffusion(FrozenModel):
         """
         if compile:
             raise UserError("model.compile=true works for UNets only: give model.compile=false for this transformer.")
-        parts = load_joint_parts(name, revision, weights_dtype(precision))
+        dtype, blank = weights_dtype(precision), torch.device(device).type == "meta"
+        parts = describe_joint_parts(name, revision) if blank else load_joint_parts(name, revision, dtype)
         model = cls(
             parts.vae,
             parts.transformer,
