@@ -8,15 +8,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
-from torch import Tensor
 
 from sdcorr.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GivenPicture: TypeAlias = str | Path | Image.Image | np.ndarray  # what `read_picture` takes
 SIDEWAYS = (5, 6, 7, 8)  # what EXIF calls a picture that lies on its side
@@ -152,6 +153,8 @@ def image_to_tensor(image: Image.Image, size: int) -> Tensor:
 
 def to_tensor(image: Image.Image) -> Tensor:
     """The pixels of an RGB image, (3, H, W) float32 in [0, 1]."""
+    import torch  # not at the top: who reads a data set need not wait for it
+
     pixels = torch.from_numpy(np.array(image, dtype=np.uint8))  # (H, W, 3)
     return pixels.permute(2, 0, 1).float().div_(255)
 

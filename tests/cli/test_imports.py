@@ -3,9 +3,12 @@
 import csv
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from sdcorr.cli.main import main
 from sdcorr.run.store import PredictionStore
@@ -84,6 +87,27 @@ def test_a_mistake_is_one_sentence(words, said, tmp_path, monkeypatch, capsys):
     answer = capsys.readouterr().err
     assert said in answer and answer.startswith("error: ") and len(answer.splitlines()) == 1
     assert not (tmp_path / "outputs").exists()
+
+
+def test_neither_command_waits_for_torch(tmp_path):
+    """What takes seconds to import is not needed to read a file and a data set."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in "ab":
+        Image.new("RGB", (40, 30)).save(folder / f"{name}.png")
+    (folder / "pairs.csv").write_text("source,target,x,y,target_x,target_y\na.png,b.png,5,6,7,8\n")
+    (tmp_path / "mine.csv").write_text("index,x,y\n0,9,8\n")
+    words = ["import", "mine.csv", "--dataset", "folder", "--method", "mine", "--run", "run", f"dataset.root={folder}"]
+    code = f"""
+import sys
+from sdcorr.cli.main import main
+assert main({words}) == main(["export", "run", "--to", "again.csv"]) == 0
+slow = {{"torch", "matplotlib", "wandb", "diffusers", "lightning"}} & set(sys.modules)
+assert not slow, slow
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again.csv").read_text().splitlines()[1].endswith(",1,9.0,8.0,1.0,7.0,8.0")
 
 
 @pytest.mark.skipif(not PEER.is_file(), reason="real data: set SDCORR_REAL to their folder")
