@@ -11,7 +11,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args, load_sweep_config
 
-from sdcorr.cli import build
+from sdcorr.cli import build, origin
 from sdcorr.cli.compose import compose
 from sdcorr.cli.configs import CONFIGS
 
@@ -53,7 +53,7 @@ def test_sweep(path: Path) -> None:
     found = {}
     for name, jobs in (("agent", by_agent(path)), ("hydra", by_hydra(path))):
         configs = [compose("eval", *job) for job in jobs]
-        benchmark = build.benchmark(configs[0])
+        benchmark = origin.benchmark(configs[0])
         assert benchmark.split == "val"
         found[name] = {build.run_folder(cfg, benchmark, build.methods(cfg, benchmark)[0]) for cfg in configs}
         assert len(found[name]) == len(jobs) > 1, "two runs would share a folder"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdcorr.cli import build
+from sdcorr.cli import build, origin
 from sdcorr.cli.ahead import Ahead, notice
 from sdcorr.cli.compose import compose
 from sdcorr.cli.evaluate import main
@@ -21,9 +21,9 @@ WORK = {"prompt": 1.2e15, "unet_features": 2.5e11}  # 1,200 and 0.25 TFLOP
 def said(tmp_path: Path, *overrides: str, predicted: str | None = None) -> str | None:
     """The notice of a run; of one that a method has done already, if that is named."""
     cfg = compose("eval", *overrides)
-    benchmark, store = build.benchmark(cfg), PredictionStore(tmp_path / "run")
+    benchmark, store = origin.benchmark(cfg), PredictionStore(tmp_path / "run")
     entries = build.methods(cfg, benchmark)
-    store.claim_run(build.run_identity(cfg, benchmark), benchmark)
+    store.claim_run(origin.run_identity(cfg, benchmark), benchmark)
     for entry in entries:
         if entry.kind.reads_model or entry.name == predicted:
             store.claim(entry.name, entry.claim())
