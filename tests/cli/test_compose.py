@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from sdcorr.cli import compose as room
 from sdcorr.cli import configs as places
-from sdcorr.cli.compose import MISTAKES, compose, explain, jobs
+from sdcorr.cli.compose import compose, explain, jobs
 from sdcorr.cli.configs import CONFIGS, choices
 from sdcorr.errors import UserError
 
@@ -141,7 +141,7 @@ def test_every_method_says_its_class() -> None:
 
 
 def test_a_hub_id_is_no_name_of_a_model() -> None:
-    with pytest.raises(MISTAKES) as mistake:
+    with pytest.raises(room.MISTAKES) as mistake:
         compose("eval", "model=CompVis/stable-diffusion-v1-4")
     said = explain(mistake.value)
     assert said.startswith("There is no model 'CompVis/stable-diffusion-v1-4': choose model= one of ")
