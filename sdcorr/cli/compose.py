@@ -139,9 +139,10 @@ def method_entries(cfg: DictConfig) -> list[MethodEntry]:
 def explain(error: Exception) -> str:
     """One sentence for an exception of ours, of Hydra or of OmegaConf."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        group, _, choice = str(error.missing_cfg_file).partition("/")
         known = ", ".join(sorted(error.options or ())) or "nothing"
-        return f"There is no {group} '{choice}': choose {group}= one of {known}."
+        place = ", or give a folder, a file or a hub id as model.path" if group == "model" else ""
+        return f"There is no {group} '{choice}': choose {group}= one of {known}{place}."
     if isinstance(error, InstantiationException) and isinstance(error.__cause__, UserError):
         return explain(error.__cause__)
     if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, Exception):

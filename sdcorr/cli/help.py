@@ -15,15 +15,16 @@ its report.html shows everything. A run that was stopped goes on where it was: g
 
 examples:
   sdcorr eval                                                 28 pairs of drawings; minutes on two CPU cores
-  sdcorr eval dataset=spair dataset.root=FOLDER model=sd14    SPair-71k with Stable Diffusion 1.4
+  sdcorr eval dataset=spair dataset.root=FOLDER limit=10      ten pairs of SPair-71k; photographs bring model=sd14
   sdcorr eval --multirun method.restarts=1,5                  two runs, one after the other
 """
 _EVALUATION_SETTINGS = {
     "dataset.root=FOLDER": "where a data set is, if it is not in data/",
     "dataset.split=SPLIT": "which part of it; the toybox has demo, val and test",
-    "model.path=PATH": "another Stable Diffusion 1.x or 2.x: a folder in the diffusers layout, or a hub id",
+    "model.path=PATH": "a folder in the diffusers layout, a single file or a hub id, of any family that model= names",
     "methods=[a,b]": "what is run; the first is compared with the others, e.g. [same_pixel] or [prompt,{restarts: 1}]",
     "method.restarts=N": "settings of the first of them; here: embeddings for each point",
+    "limit=N": "the first N pairs of an even spread over the categories: for a first look",
     "run_dir=FOLDER": "of the run; by default below outputs/, named by what decides it",
     "protocol=NAME": "how it is scored; `sdcorr score` can do that later, under all of them",
     "logger=none": "no run of Weights & Biases",
@@ -49,7 +50,7 @@ examples:
 MATCH_SETTINGS = {
     "model=sd14": "Stable Diffusion 1.4, which photographs need; the default knows nothing but drawings",
     "method=read_once": "much faster, a little less accurate",
-    "model.path=PATH": "another Stable Diffusion 1.x or 2.x: a folder in the diffusers layout, or a hub id",
+    "model.path=PATH": "a folder in the diffusers layout, a single file or a hub id, of any family that model= names",
     "method.restarts=N": "embeddings for each point; fewer are faster, more are better",
     "embeddings=null": "keep no embeddings, by which the same points need no optimization for other targets",
     "logger=wandb": "log the optimization to Weights & Biases",

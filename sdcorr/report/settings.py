@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Any
 
 from sdcorr.methods.base import Claim
-from sdcorr.prompt.settings import PromptSettings
 from sdcorr.run.claims import IMPORTED
 
 PROMPT = "sdcorr.methods.prompt.Prompt"
@@ -30,16 +29,16 @@ def unlike_released(name: str, claim: Claim | None) -> str:
     """
     if claim is None or claim.kind != PROMPT:
         return ""
+    from sdcorr.prompt.settings import PromptSettings  # not at the top: it imports torch, which scoring does without
+
     side = int((claim.model or {}).get("image_size", SIDE))
     found = [f"an image of {side} instead of {SIDE} pixels"] if side != SIDE else []
-    for setting, released in asdict(PromptSettings()).items():
-        own = claim.settings.get(setting, released)
-        if setting in LENGTHS:
-            released = released * side / SIDE
-        slack = 0.5 if setting == "window" else 0.0  # it is rounded
+    for key, value in asdict(PromptSettings()).items():
+        own, released = claim.settings.get(key, value), value * side / SIDE if key in LENGTHS else value
+        slack = 0.5 if key == "window" else 0.0  # it is rounded
         same = math.isclose(own, released, abs_tol=slack) if is_number(own) else own == released
-        if setting not in UNSEEN and not same:
-            found.append(f"{setting} {own} instead of {released}")
+        if key not in UNSEEN and not same:
+            found.append(f"{key} {own} instead of {released}")
     return f"{name} has other settings than the paper's released code: {', '.join(found)}." if found else ""
 
 

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from sdcorr.cli import compose as room
 from sdcorr.cli import configs as places
-from sdcorr.cli.compose import compose, jobs
+from sdcorr.cli.compose import compose, explain, jobs
 from sdcorr.cli.configs import CONFIGS, choices
 from sdcorr.errors import UserError
 
@@ -138,3 +138,11 @@ def test_every_method_says_its_class() -> None:
         target = compose("eval", f"method={name}").method._target_
         assert target.startswith("sdcorr.methods."), target
     assert OmegaConf.load(CONFIGS / "method" / "prompt.yaml")._target_ == "sdcorr.methods.prompt.Prompt"
+
+
+def test_a_hub_id_is_no_name_of_a_model() -> None:
+    with pytest.raises(room.MISTAKES) as mistake:
+        compose("eval", "model=CompVis/stable-diffusion-v1-4")
+    said = explain(mistake.value)
+    assert said.startswith("There is no model 'CompVis/stable-diffusion-v1-4': choose model= one of ")
+    assert said.endswith("or give a folder, a file or a hub id as model.path.")
