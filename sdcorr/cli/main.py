@@ -85,6 +85,9 @@ def _main(name: str, *rest: str) -> int:
     if command is None:
         print(f"error: {_unknown(name)}", file=sys.stderr)
         return 2
+    if undecoded := next((word for word in rest if any("\udc80" <= letter <= "\udcff" for letter in word)), None):
+        print(f"error: {_not_decoded(undecoded)}", file=sys.stderr)
+        return 2
     if command.help and set(rest) & set(HELP):
         print(_function(command.help)(), end="")
         return 0
@@ -96,6 +99,15 @@ def _main(name: str, *rest: str) -> int:
 def _function(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
     return getattr(import_module(module), function)
+
+
+def _not_decoded(word: str) -> str:
+    """The sentence about a word of the command line that is not in this system's encoding."""
+    shown = word.encode("ascii", "backslashreplace").decode()
+    return (
+        f"{shown} has bytes that are no letters in this system's encoding, {sys.getfilesystemencoding()}: set "
+        "PYTHONUTF8=1, or rename what it names in UTF-8."
+    )
 
 
 def _unknown(name: str) -> str:

@@ -8,6 +8,7 @@ a path can start at the folder or at the root of the disk. All of these find the
 from __future__ import annotations
 
 import os
+import sys
 import unicodedata
 from pathlib import Path, PurePath
 
@@ -49,6 +50,11 @@ class Pictures:
         if key in self.sizes or key in self.damaged:
             return ""
         if not os.path.isfile(self.path(key)):
+            if not _can_be_asked_for(key):
+                return (
+                    f"{key} cannot be looked for, since this system's encoding is {sys.getfilesystemencoding()} (set "
+                    "PYTHONUTF8=1)"
+                )
             like = self._like(key)
             return f"there is no picture {key} in the folder" + (f", but {like}" if like else "")
         try:
@@ -97,6 +103,15 @@ class Pictures:
         place = self.path(key)
         names = set(self._listed[place.parent].values()) - {place.name}  # a folder, or a link to nothing
         return next((name for name in sorted(names) if name.casefold() == place.name.casefold()), "")
+
+
+def _can_be_asked_for(name: str) -> bool:
+    """Whether the system's encoding has all letters of a name."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _listing(folder: Path) -> dict[str, str]:

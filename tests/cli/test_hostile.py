@@ -1,6 +1,9 @@
 """Hostile tables, words and consoles: every case ends with its exit code and one sentence, and nothing is lost."""
 
 import json
+import os
+import shlex
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -234,6 +237,35 @@ def test_the_report_and_wandb_come_before_what_is_printed(
     words = [word for word in QUICK if word != "logger=none"]
     assert call("eval", "dataset=folder", "dataset.root=own", *words, "run_dir=run").code == 0
     assert happened == ["W&B is finished", "tables are printed"]
+
+
+def test_a_name_that_is_not_in_the_system_s_encoding(call: Call) -> None:
+    word = os.fsdecode(b"run_dir=b\xff")
+    one_sentence(call("eval", word), "run_dir=b\\udcff has bytes that are no letters", "PYTHONUTF8=1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("environment", "pipe", "code"),
+    [
+        ({"PYTHONIOENCODING": "cp1252"}, "| cat", 0),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0"}, "| cat", 0),
+        ({}, "| head -n 1", 141),
+        ({}, ">&-", 0),
+    ],
+)
+def test_a_real_console(environment: dict[str, str], pipe: str, code: int, tmp_path: Path) -> None:
+    folder(tmp_path / "own", HEADER + "a.png,b.png,5,6,7,8,かな,猫 [/bold] é,1\n")
+    command = shlex.join([sys.executable, "-m", "sdcorr", "eval", "dataset=folder", "dataset.root=own", *QUICK])
+    ended = subprocess.run(
+        ["bash", "-c", f"{command} run_dir=run {pipe}; echo ${{PIPESTATUS[0]}} >&2"],
+        cwd=tmp_path,
+        env=os.environ | environment,
+        capture_output=True,
+        check=False,
+    )
+    assert ended.stderr.decode().strip() == str(code)  # and nothing else is said there
+    assert (tmp_path / "run/report.html").exists()
 
 
 def test_what_systems_put_beside_records_is_none(tmp_path: Path, call: Call) -> None:

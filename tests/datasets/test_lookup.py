@@ -76,3 +76,9 @@ def test_a_picture_is_looked_at_once_and_folders_only_if_need_be(folder, monkeyp
     for number in range(50):
         pictures.look(pictures.key(f"sub/none-{number}.png"))
     assert len(listed) == 2  # the folder and sub, once each
+
+
+def test_letters_that_the_system_s_encoding_lacks(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("os.fsencode", lambda name: name.encode("ascii"))
+    assert "猫.png cannot be looked for" in (said := Pictures(tmp_path).look("猫.png")) and "PYTHONUTF8=1" in said
+    assert Pictures(tmp_path).look("cat.png") == "there is no picture cat.png in the folder"

@@ -1,5 +1,6 @@
 """Networks of every kind in their true structure, at widths that cost nothing: maps equal to transformers' own."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,12 @@ class TestRefused:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         with pytest.raises(UserError, match="'nobody/nothing' is not on this machine"):
             load_network("nobody/nothing")
+
+    def test_a_hub_out_of_reach_is_asked_once(self, monkeypatch, tmp_path) -> None:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        start = time.monotonic()
+        with pytest.raises(UserError, match="'nobody/nothing' is not on this machine"):
+            load_network("nobody/nothing")
+        assert time.monotonic() - start < 5  # transformers tries for 24
