@@ -39,6 +39,7 @@ PHOTOGRAPHS_NEED = "sd14"  # the model that a data set of photographs brings wit
 WITH_THE_DEFAULT_MODEL = ("toybox", "folder")  # data sets that bring no model: drawings, and nobody knows what
 ENTRY_KEYS = ("method", "name", "model")  # of an entry of `methods`, beside settings
 LONGEST_NAME = 60
+JOINT = "joint"  # the consensus for which a point's match depends on what else is asked for
 
 
 def _one_each(name: str, values: Sequence[Any] | None) -> ListConfig:
@@ -248,8 +249,11 @@ def _entry(cfg: DictConfig, entry: Any, subject: str) -> dict[str, Any]:
     settings |= changes
     if "parts" in settings:  # of a method that is made of others
         settings["parts"] = [_entry(cfg, part, subject)["settings"] for part in settings["parts"]]
+    name = str(entry.get("name") or _name(method, changes | model))
+    if settings.get("consensus") == JOINT and JOINT not in name:
+        name += f"_{JOINT}"  # another task: the word stands wherever the method's numbers do
     return {
-        "name": str(entry.get("name") or _name(method, changes | model)),
+        "name": name,
         "method": method,
         "settings": settings,
         "model": dict(model),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
-from sdcorr.methods.prompt import Prompt, read_settings
+from sdcorr.methods.prompt import Prompt
+from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import ReadOnceMatcher, ReadOnceSettings
-
-if TYPE_CHECKING:
-    from sdcorr.methods.resources import Resources
 
 
 class ReadOnce(Prompt):
@@ -18,17 +16,8 @@ class ReadOnce(Prompt):
     version: ClassVar[int] = 1
     without_effect: ClassVar[frozenset[str]] = Prompt.without_effect | {"adaptive_crops"}
 
-    def __init__(self, resources: Resources, **settings: Any) -> None:
-        """
-        Args:
-            resources: what the method works with.
-            settings: fields of `ReadOnceSettings`.
-
-        Raises:
-            UserError: if there is no such setting, or its value is not legal.
-        """
-        self.resources = resources
-        self.settings: ReadOnceSettings = read_settings(ReadOnceSettings, settings)
+    kind_of_settings: ClassVar[type[PromptSettings]] = ReadOnceSettings
+    settings: ReadOnceSettings
 
     @cached_property
     def matcher(self) -> ReadOnceMatcher:

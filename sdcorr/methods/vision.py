@@ -13,8 +13,10 @@ from torch import Tensor
 from sdcorr.datasets import ImageReader
 from sdcorr.errors import UserError
 from sdcorr.images import to_tensor
-from sdcorr.methods.features import FeatureMethod, Features
+from sdcorr.methods.consensus import Consensus
+from sdcorr.methods.features import FeatureMethod
 from sdcorr.methods.layout import Fit, check_fit, lay_out
+from sdcorr.methods.maps import Features
 from sdcorr.methods.peaks import Localization, Peaks
 from sdcorr.methods.resources import Resources
 from sdcorr.vision import Network, load_network
@@ -33,6 +35,7 @@ class Vision(FeatureMethod):
         grid: cells of the longer side of the grid that all layers are brought to; None: the finest layer's own.
         mean, std: of the pixels, for each channel; None: the model's own.
         localization, window, temperature: see `Peaks`; cells of the grid.
+        consensus: none, dense or joint; see `sdcorr.methods.consensus`.
 
     Raises:
         UserError: if a setting is not legal.
@@ -52,6 +55,7 @@ class Vision(FeatureMethod):
         localization: Localization = "argmax",
         window: int = 7,
         temperature: float = 0.05,
+        consensus: Consensus = "none",
     ) -> None:
         for name, value in (("side", side), ("grid", grid)):
             if not (value is None and name == "grid") and (type(value) is not int or value < 1):
@@ -61,9 +65,7 @@ class Vision(FeatureMethod):
         if not layers or any(type(layer) is not int for layer in layers):
             raise UserError(f"layers={layers} of vision is not legal: give numbers of hidden states, such as [-1].")
         check_fit("vision", fit)
-        peaks = Peaks(localization, window, temperature)
-        peaks.check("vision")
-        super().__init__(peaks)
+        super().__init__("vision", Peaks(localization, window, temperature), consensus)
         self.device = resources.device
         self.layers, self.side, self.fit, self.grid = tuple(layers), side, fit, grid
         self._asked: dict[str, Any] = {"name": network, "revision": revision, "mean": mean, "std": std}

@@ -138,3 +138,10 @@ def test_every_method_says_its_class() -> None:
         target = compose("eval", f"method={name}").method._target_
         assert target.startswith("sdcorr.methods."), target
     assert OmegaConf.load(CONFIGS / "method" / "prompt.yaml")._target_ == "sdcorr.methods.prompt.Prompt"
+
+
+@pytest.mark.parametrize("words", [["methods=[prompt]", "method.consensus=joint"], ["methods=[{consensus: joint}]"]])
+def test_joint_stands_in_the_name(words):
+    """Whose matches depend on what else is asked for is another task, and every table says the method's name."""
+    (entry,) = compose("eval", *words).methods
+    assert entry.settings.consensus == "joint" and entry.name in ("prompt_joint", "prompt_consensus_joint")
