@@ -17,7 +17,8 @@ from hydra.utils import get_class
 from lightning import Callback
 from omegaconf import DictConfig
 
-from sdcorr.cli.compose import compose, method_entries
+from sdcorr.cli.compose import compose
+from sdcorr.cli.entries import method_entries
 from sdcorr.cli.origin import run_identity
 from sdcorr.configuration import plain
 from sdcorr.datasets import Benchmark
@@ -62,7 +63,7 @@ class Entry:
         return Claim(
             kind=f"{self.kind.__module__}.{self.kind.__qualname__}",
             version=self.kind.version,
-            settings={name: value for name, value in self.settings.items() if name not in self.kind.without_effect},
+            settings=self.kind.claimed(self.settings),
             model=self.method.model_identity(),
         )
 
@@ -186,6 +187,8 @@ def matcher(cfg: DictConfig, dataset: str = "pictures") -> PromptMatcher:
     method = kind(resources(cfg, dataset), **settings)
     if not isinstance(method, Prompt):
         raise UserError("Only prompt embeddings can be matched here: give method=prompt or method=read_once.")
+    if settings.get("consensus", "none") != "none":
+        raise UserError("method.consensus is for evaluations, and not heeded here: leave it away.")
     return method.matcher
 
 
@@ -207,8 +210,7 @@ def run_folder(cfg: DictConfig, of: Benchmark, subject: Entry) -> Path:
     if cfg.run_dir:
         return Path(cfg.run_dir).expanduser()
     identity = run_identity(cfg, of)
-    claim: dict[str, Any] = {"kind": subject.kind.__qualname__, "settings": dict(subject.settings)}
-    claim["settings"] = {k: v for k, v in claim["settings"].items() if k not in subject.kind.without_effect}
+    claim: dict[str, Any] = {"kind": subject.kind.__qualname__, "settings": subject.kind.claimed(subject.settings)}
     if subject.kind.reads_model:
         claim["model"] = subject.resources.model_settings()
     digest = hashlib.sha256(json.dumps(identity | claim, sort_keys=True).encode()).hexdigest()[:8]

@@ -157,4 +157,8 @@ def family_defaults(name: str, side: int | None = None) -> dict[str, dict[str, A
     side = side or family.side
     lengths = {"sigma": family.sigma * side, "window": round(family.window * side)}
     block, timestep = family.features
-    return {"prompt": {**family.prompt, **lengths}, "unet_features": {"block": block, "timestep": timestep}}
+    consensus = {"consensus_block": block, "consensus_timestep": timestep}
+    return {
+        "prompt": {**family.prompt, **lengths, **consensus},
+        "unet_features": {"block": block, "timestep": timestep},
+    }

@@ -55,6 +55,11 @@ class Method(ABC):
             UserError: if the value of a setting is not legal.
         """
 
+    @classmethod
+    def claimed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Of all its settings those that have an effect, as a claim names them."""
+        return {name: value for name, value in settings.items() if name not in cls.without_effect}
+
     def model_identity(self) -> Mapping[str, Any] | None:
         """What decides the part that networks have in the result: digests and settings; None if there are none.
 

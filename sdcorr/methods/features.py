@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -12,20 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.errors import UserError
+from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.layout import Layout
-from sdcorr.methods.maps import MapMethod, ScoreMaps
+from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
 from sdcorr.methods.peaks import Peaks, returning
 
 CHANNELS_AT_ONCE = 64  # bounds the memory of features at full image size: 64 MB at 512 x 512 pixels
 KEPT = 64  # pictures whose features are kept, since a picture is the target of many sources
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """A picture's features on a grid that covers the canvas of its layout."""
-
-    values: Tensor  # (C, h, w) float32
-    layout: Layout
 
 
 class FeatureMethod(MapMethod):
@@ -34,13 +27,22 @@ class FeatureMethod(MapMethod):
     A subclass reads the features of a picture. The confidence is the cosine, 0 if negative.
     """
 
-    def __init__(self, peaks: Peaks, enlarged: int | None = None) -> None:
+    def __init__(self, name: str, peaks: Peaks, consensus: Consensus = "none", enlarged: int | None = None) -> None:
         """
         Args:
+            name: of the method, for what is said of its settings.
             peaks: how a point is read from a map.
+            consensus: what else has a say; see `sdcorr.methods.consensus`.
             enlarged: side of the square, in pixels, that maps are enlarged to before; None: the features' own grid.
+
+        Raises:
+            UserError: if a setting is not legal.
         """
-        self.peaks, self.enlarged = peaks, enlarged
+        peaks.check(name)
+        check_consensus(name, consensus)
+        if consensus != "none" and peaks.localization == "mutual":
+            raise UserError(f"localization=mutual of {name} leaves a consensus no peaks to choose from: give one.")
+        self.peaks, self.consensus, self.enlarged = peaks, consensus, enlarged
         self._kept = lru_cache(maxsize=KEPT)(self.read)
 
     @abstractmethod
@@ -51,9 +53,13 @@ class FeatureMethod(MapMethod):
         """Yields every pair of the unit with its match."""
         for target, maps in self.maps(unit, image):
             inside = None if _covers(maps.layout) else maps.layout.inside(maps.values.shape)
-            cells, scores = self.peaks.find(maps.values, inside)
+            cells, scores = self.peaks.find(maps.values, inside, self.agreed(unit, target, maps, image))
             points = maps.layout.from_grid(cells, maps.values.shape)
             yield target.pair, Match(points, scores.clip(0, 1))
+
+    def features(self, key: str, image: ImageReader) -> Features:
+        """The features of the picture of that key."""
+        return self._kept(key, image)
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target of the unit with the cosines of its query points all over it."""

@@ -16,8 +16,9 @@ from torch import Tensor
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
+from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.layout import Layout
-from sdcorr.methods.maps import MapMethod, ScoreMaps
+from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
 from sdcorr.methods.peaks import Localization, Peaks
 from sdcorr.methods.resources import Resources
 
@@ -31,6 +32,8 @@ class Fused(MapMethod):
         weight: of the second one's score.
         grid: cells a side of the grid, stretched over the picture, that both are brought to.
         localization, window, temperature: see `Peaks`; cells of that grid.
+        consensus: none, dense or joint, on the features of the second; see `sdcorr.methods.consensus`. Those of the
+            parts are none.
 
     Raises:
         UserError: if a setting is not legal, or a part gives no maps.
@@ -45,6 +48,7 @@ class Fused(MapMethod):
         localization: Localization = "argmax",
         window: int = 7,
         temperature: float = 0.05,
+        consensus: Consensus = "none",
     ) -> None:
         if len(parts) != 2:
             raise UserError(f"fused joins two methods, not {len(parts)}: give parts=[prompt,unet_features], say.")
@@ -56,9 +60,19 @@ class Fused(MapMethod):
             raise UserError("localization=mutual of fused is not legal: it needs one network's features.")
         self.peaks = Peaks(localization, window, temperature)
         self.peaks.check("fused")
-        self.weight, self.grid = weight, grid
+        check_consensus("fused", consensus)
+        self.weight, self.grid, self.consensus = weight, grid, consensus
         self.resources = resources
         self.parts = [_made(resources, part) for part in parts]
+        if any(part.consensus != "none" for part in self.parts):
+            raise UserError("The consensus of fused is its own: give consensus=dense beside parts, not in one of them.")
+
+    @classmethod
+    def claimed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings with an effect, those of the parts as well."""
+        told = super().claimed(settings)
+        parts = [(part, get_class(part["_target_"])) for part in told["parts"]]
+        return told | {"parts": [kind.claimed(part) if issubclass(kind, MapMethod) else part for part, kind in parts]}
 
     def prepare(self) -> None:
         """Prepares both."""
@@ -79,7 +93,7 @@ class Fused(MapMethod):
         The confidence is the share of the scores' softmax that lies within an eighth of the picture of the match.
         """
         for target, maps in self.maps(unit, image):
-            cells, _ = self.peaks.find(maps.values)
+            cells, _ = self.peaks.find(maps.values, near=self.agreed(unit, target, maps, image))
             share = maps.values.flatten(1).softmax(1).view_as(maps.values)
             sure = near(share, torch.from_numpy(cells), self.grid / 8).sum((1, 2)).clamp(0, 1)
             yield target.pair, Match(maps.layout.from_grid(cells, maps.values.shape), sure.cpu().double().numpy())
@@ -92,7 +106,11 @@ class Fused(MapMethod):
         for target, maps in first:
             total = maps.log_scores(shape) + self.weight * waiting.pop(target.pair.id).log_scores(shape)
             size = target.pair.target_size
-            yield target, ScoreMaps(total, Layout(size, size, (0, 0, *size)), "cosine")
+            yield target, ScoreMaps(total, Layout(size, size, (0, 0, *size)), "logarithm")
+
+    def features(self, key: str, image: ImageReader) -> Features:
+        """Those of the second part."""
+        return self.parts[1].features(key, image)
 
 
 def near(maps: Tensor, cells: Tensor, radius: float) -> Tensor:

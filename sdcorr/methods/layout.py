@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -48,6 +49,25 @@ class Layout:
         y = (np.arange(shape[-2]) + 0.5) * self.canvas[1] / shape[-2]
         x0, y0, x1, y1 = self.box
         return torch.from_numpy(((y0 <= y) & (y <= y1))[:, None] & ((x0 <= x) & (x <= x1)))
+
+    def over_picture(self, values: Tensor, shape: tuple[int, int]) -> Tensor:
+        """What covers the canvas, stretched over the picture and nothing else: padding falls away.
+
+        Args:
+            values: (C, h, w) on a grid that covers the canvas.
+            shape: (height, width) of the grid over the picture.
+
+        Returns:
+            (C, *shape), bilinear.
+        """
+        height, width = shape
+        x = (torch.arange(width) + 0.5) / width
+        y = (torch.arange(height) + 0.5) / height
+        x0, y0, x1, y1 = self.box
+        x = (x0 + x * (x1 - x0)) / self.canvas[0] * 2 - 1
+        y = (y0 + y * (y1 - y0)) / self.canvas[1] * 2 - 1
+        grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None].to(values)  # (1, h, w, 2)
+        return F.grid_sample(values[None], grid, padding_mode="border", align_corners=False)[0]
 
     def _to_canvas(self) -> tuple[np.ndarray, np.ndarray]:
         x0, y0, x1, y1 = self.box

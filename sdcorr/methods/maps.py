@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, SourceUnit, Target
+from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
+from sdcorr.methods.consensus import GRID, PEAK_GRID, Consensus, chosen_peaks, match_cells
 from sdcorr.methods.layout import Layout
+
+COSINE_TEMPERATURE = 0.15  # a cosine that is so much greater is e times as likely, where the consensus weighs them
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """A picture's features on a grid that covers the canvas of its layout."""
+
+    values: Tensor  # (C, h, w) float32
+    layout: Layout
+
+    def pooled(self, side: int) -> Tensor:
+        """The features over the picture alone, on at most `side` x `side` cells, (C, h, w)."""
+        height, width = (side * -(-each // side) for each in self.values.shape[-2:])  # multiples of `side`
+        return F.adaptive_avg_pool2d(self.layout.over_picture(self.values, (height, width)), side)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,31 +39,85 @@ class ScoreMaps:
 
     values: Tensor  # (V, h, w), on a grid that covers the canvas of the layout
     layout: Layout  # of the target
-    kind: Literal["cosine", "attention"]  # cosines in [-1, 1]; or attention, not negative
+    kind: Literal["cosine", "attention", "logarithm"]  # in [-1, 1]; not negative; one more is e times as likely
 
     def over_picture(self, shape: tuple[int, int]) -> Tensor:
         """The maps stretched over the whole picture and nothing else, (V, *shape), bilinear; padding falls away."""
-        height, width = shape
-        x = (torch.arange(width) + 0.5) / width
-        y = (torch.arange(height) + 0.5) / height
-        x0, y0, x1, y1 = self.layout.box
-        x = (x0 + x * (x1 - x0)) / self.layout.canvas[0] * 2 - 1
-        y = (y0 + y * (y1 - y0)) / self.layout.canvas[1] * 2 - 1
-        grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None].to(self.values)  # (1, h, w, 2)
-        return F.grid_sample(self.values[None], grid, padding_mode="border", align_corners=False)[0]
+        return self.layout.over_picture(self.values, shape)
 
     def log_scores(self, shape: tuple[int, int]) -> Tensor:
-        """Scores over the picture that can be added to others, (V, *shape): cosines; the log of attention's share."""
+        """Scores over the picture that can be added to others, (V, *shape): attention as the log of its share."""
         values = self.over_picture(shape)
-        if self.kind == "cosine":
+        if self.kind != "attention":
             return values
         share = values.clamp(min=0) / values.clamp(min=0).sum((1, 2), keepdim=True).clamp(min=torch.finfo().tiny)
         return share.clamp(min=1e-12).log()
 
+    def near(self, places: Tensor, radius: float) -> Tensor:
+        """Which cells are within `radius` of given places, (V, h, w) bool; the nearest cell at least.
+
+        Args:
+            places: (V, 2) xy, shares of the target's width and height.
+            radius: share of the target's width and height.
+        """
+        height, width = self.values.shape[-2:]
+        size = self.layout.size
+        cells = self.layout.to_grid(places.cpu().double().numpy() * size, self.values.shape)
+        x0, y0, x1, y1 = self.layout.box
+        across = max(radius * (x1 - x0) / self.layout.canvas[0] * width, 0.5)
+        down = max(radius * (y1 - y0) / self.layout.canvas[1] * height, 0.5)
+        center = torch.from_numpy(cells).to(self.values)
+        x = torch.arange(width, device=center.device) + 0.5
+        y = torch.arange(height, device=center.device) + 0.5
+        near_x = (x - center[:, :1]).abs() <= across  # (V, w)
+        near_y = (y - center[:, 1:]).abs() <= down  # (V, h)
+        return near_y[:, :, None] & near_x[:, None, :]
+
 
 class MapMethod(Method):
-    """A method whose matches are read from maps over the target."""
+    """A method whose matches are read from maps over the target.
+
+    Attributes:
+        consensus: what else has a say in which peak of a map is the match; see `sdcorr.methods.consensus`.
+    """
+
+    consensus: Consensus = "none"
+    of_consensus: ClassVar[tuple[str, ...]] = ("consensus",)  # settings without an effect where there is none
+
+    @classmethod
+    def claimed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings with an effect; of the consensus there are none where it is `none`."""
+        told = super().claimed(settings)
+        if told.get("consensus", "none") == "none":
+            return {name: value for name, value in told.items() if name not in cls.of_consensus}
+        return told
 
     @abstractmethod
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target of the unit that asks for a point, with the maps of its points."""
+
+    def features(self, key: str, image: ImageReader) -> Features:
+        """Features of the picture of that key, on which the consensus stands.
+
+        Raises:
+            UserError: if the method has none, which it may unless it is asked for a consensus.
+        """
+        raise UserError(f"{type(self).__name__} has no features that a consensus could stand on: give consensus=none.")
+
+    def agreed(self, unit: SourceUnit, target: Target, maps: ScoreMaps, image: ImageReader) -> Tensor | None:
+        """Where the points of a target may be found as far as the consensus goes.
+
+        Returns:
+            (V, h, w) bool, on the grid of the maps: the surroundings of the peak that was chosen of each; None where
+            there is no consensus.
+        """
+        if self.consensus == "none":
+            return None
+        source, found = (self.features(key, image) for key in (unit.source, target.pair.target))
+        sizes = target.pair.source_size, target.pair.target_size
+        cells = match_cells(source.pooled(GRID), found.pooled(GRID), *sizes)
+        scores = maps.log_scores((PEAK_GRID, PEAK_GRID))
+        scores = scores / COSINE_TEMPERATURE if maps.kind == "cosine" else scores
+        points = torch.from_numpy(unit.points[list(target.points)] / max(sizes[0])).to(scores)
+        places = chosen_peaks(scores, points, cells, sizes[1], joint=self.consensus == "joint")
+        return maps.near(places, 1.5 / PEAK_GRID)

@@ -44,21 +44,24 @@ class Peaks:
         if not self.temperature > 0:
             raise UserError(f"temperature={self.temperature} of {method} is not legal: give a number above 0.")
 
-    def find(self, maps: Tensor, inside: Tensor | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def find(
+        self, maps: Tensor, inside: Tensor | None = None, near: Tensor | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The points of maps, with the score of the cell that each was found at.
 
         Args:
             maps: (V, h, w).
             inside: (h, w) bool, the cells that may be found; all by default.
+            near: (V, h, w) bool, the cells among which each map's greatest is looked for; all by default.
 
         Returns:
             (V, 2) float64 xy in cells, the center of the first being (0.5, 0.5); (V,) float64 scores.
         """
         if inside is not None:
             maps = maps.masked_fill(~inside.to(maps.device), -torch.inf)
-        cells, scores = argmax(maps)
+        cells, scores = argmax(maps if near is None else _within(maps, near))
         if self.localization == "window_soft_argmax":
-            cells = window_soft_argmax(maps, self.window, self.temperature)
+            cells = window_soft_argmax(maps, self.window, self.temperature, cells)
         return cells.cpu().double().numpy(), scores.cpu().double().numpy()
 
 
@@ -69,18 +72,25 @@ def argmax(maps: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack((index % width, index // width), -1) + 0.5, scores
 
 
-def window_soft_argmax(maps: Tensor, window: int, temperature: float) -> Tensor:
-    """The softmax-weighted mean of the cells in a square window round each map's greatest cell.
+def _within(maps: Tensor, near: Tensor) -> Tensor:
+    """Maps with -inf elsewhere; as they are where that would leave nothing."""
+    masked = maps.masked_fill(~near.to(maps.device), -torch.inf)
+    return torch.where(masked.isneginf().all(-1).all(-1)[:, None, None], maps, masked)
+
+
+def window_soft_argmax(maps: Tensor, window: int, temperature: float, peak: Tensor | None = None) -> Tensor:
+    """The softmax-weighted mean of the cells in a square window round each map's peak.
 
     Args:
         maps: (V, h, w); -inf where nothing may be found.
         window: cells from the peak to the window's edge.
         temperature: of the softmax.
+        peak: (V, 2) xy in cells, the centers of the windows; by default the greatest cells.
 
     Returns:
         (V, 2) xy in cells.
     """
-    peak, _ = argmax(maps)
+    peak = argmax(maps)[0] if peak is None else peak
     x = torch.arange(maps.shape[-1], device=maps.device) + 0.5
     y = torch.arange(maps.shape[-2], device=maps.device) + 0.5
     near_x = (x - peak[:, :1]).abs() <= window  # (V, w)

@@ -5,9 +5,9 @@ Hedlin et al. 2023, "Unsupervised Semantic Correspondence Using Stable Diffusion
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -20,8 +20,10 @@ from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit,
 from sdcorr.diffusion.flops import encode_flops, map_flops
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
+from sdcorr.methods.features import KEPT
 from sdcorr.methods.layout import Layout
-from sdcorr.methods.maps import MapMethod, ScoreMaps
+from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
+from sdcorr.methods.unet_features import read_features
 from sdcorr.prompt.localize import combine_layers
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import FastMatcher
@@ -44,18 +46,22 @@ class Prompt(MapMethod):
     version: ClassVar[int] = 1
     reads_model: ClassVar[bool] = True
     without_effect: ClassVar[frozenset[str]] = frozenset({"queries_per_batch"})
+    of_consensus: ClassVar[tuple[str, ...]] = ("consensus", "consensus_block", "consensus_timestep")
+    kind_of_settings: ClassVar[type[PromptSettings]] = PromptSettings
 
     def __init__(self, resources: Resources, **settings: Any) -> None:
         """
         Args:
             resources: what the method works with.
-            settings: fields of `PromptSettings`.
+            settings: fields of `kind_of_settings`.
 
         Raises:
             UserError: if there is no such setting, or its value is not legal.
         """
         self.resources = resources
-        self.settings = read_settings(PromptSettings, settings)
+        self.settings = read_settings(self.kind_of_settings, settings)
+        self.consensus = self.settings.consensus
+        self._kept = lru_cache(maxsize=KEPT)(self._read)
 
     @cached_property
     def matcher(self) -> FastMatcher:
@@ -86,7 +92,12 @@ class Prompt(MapMethod):
             UserError: if an image cannot be read, or the model gives NaN.
         """
         callbacks = self.resources.callbacks(unit.source)
-        return match_unit(self.matcher, unit, image, callbacks=callbacks, map_cells=self.resources.map_cells)
+
+        def near(target: Target, maps: Tensor) -> Tensor | None:
+            return self.agreed(unit, target, self._scores(target, maps), image)
+
+        kept = self.resources.map_cells
+        return match_unit(self.matcher, unit, image, callbacks=callbacks, map_cells=kept, near=near)
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target that asks for a point, with the mean over the layers of its points' attention maps.
@@ -94,10 +105,23 @@ class Prompt(MapMethod):
         Raises:
             UserError: if an image cannot be read, or the model gives NaN.
         """
-        side = self.matcher.backbone.image_size
         for target, maps, _ in transferred(self.matcher, unit, image, self.resources.callbacks(unit.source)):
-            layout = Layout(target.pair.target_size, (side, side), (0, 0, side, side))
-            yield target, ScoreMaps(maps.mean(1), layout, "attention")
+            yield target, self._scores(target, maps)
+
+    def features(self, key: str, image: ImageReader) -> Features:
+        """The UNet's features of a picture, of one draw of the noise: one forward pass, kept for its other pairs."""
+        return self._kept(key, image)
+
+    def _read(self, key: str, image: ImageReader) -> Features:
+        settings = self.settings
+        return read_features(
+            self.matcher.backbone, key, image, settings.consensus_block, settings.consensus_timestep, seed=settings.seed
+        )
+
+    def _scores(self, target: Target, maps: Tensor) -> ScoreMaps:
+        """Maps (V, L, S, S) as scores."""
+        side = self.matcher.backbone.image_size
+        return ScoreMaps(maps.mean(1), Layout(target.pair.target_size, (side, side), (0, 0, side, side)), "attention")
 
 
 def match_unit(
@@ -107,6 +131,7 @@ def match_unit(
     *,
     callbacks: Sequence[Callback] = (),
     map_cells: int = 0,
+    near: Callable[[Target, Tensor], Tensor | None] | None = None,
 ) -> Iterator[tuple[Pair, Match]]:
     """Matches a source image's points in all its targets; the embeddings are optimized once.
 
@@ -116,6 +141,7 @@ def match_unit(
         image: reads an image by its key.
         callbacks: Lightning callbacks that look on at the optimization.
         map_cells: cells a side of the small attention maps that a match brings; 0 for none.
+        near: takes a target and the maps of its points, (V, L, S, S), and says where they may be found, (V, S, S).
 
     Yields:
         Each pair with the matches of its visible points, in their order; pairs without any come first.
@@ -125,7 +151,7 @@ def match_unit(
             yield target.pair, Match(np.empty((0, 2)), np.empty(0))
     seen: np.ndarray | None = None
     for target, maps, embeddings in transferred(matcher, unit, image, callbacks):
-        match = matcher.localize(maps, target.pair.target_size)
+        match = matcher.localize(maps, target.pair.target_size, near(target, maps) if near else None)
         if map_cells:
             if seen is None:
                 on_source = matcher.source_maps(image(unit.source), embeddings, unit.points, unit.source)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from sdcorr.datasets import SourceUnit
 from sdcorr.diffusion.flops import attend_flops, encode_flops, map_flops
-from sdcorr.methods.prompt import Prompt, read_settings
+from sdcorr.methods.prompt import Prompt
+from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import ReadOnceMatcher, ReadOnceSettings
 from sdcorr.prompt.speed.work import pool_size, work_of
-
-if TYPE_CHECKING:
-    from sdcorr.methods.resources import Resources
 
 
 class ReadOnce(Prompt):
@@ -22,17 +20,8 @@ class ReadOnce(Prompt):
     version: ClassVar[int] = 1
     without_effect: ClassVar[frozenset[str]] = Prompt.without_effect | {"adaptive_crops"}
 
-    def __init__(self, resources: Resources, **settings: Any) -> None:
-        """
-        Args:
-            resources: what the method works with.
-            settings: fields of `ReadOnceSettings`.
-
-        Raises:
-            UserError: if there is no such setting, or its value is not legal.
-        """
-        self.resources = resources
-        self.settings: ReadOnceSettings = read_settings(ReadOnceSettings, settings)
+    kind_of_settings: ClassVar[type[PromptSettings]] = ReadOnceSettings
+    settings: ReadOnceSettings
 
     def flops(self, units: Sequence[SourceUnit]) -> float:
         """As for every method: pictures are read once, and then only keys are made and met."""

@@ -18,8 +18,10 @@ from sdcorr.diffusion import FrozenModel
 from sdcorr.diffusion.flops import encode_flops, feature_flops
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
-from sdcorr.methods.features import FeatureMethod, Features
+from sdcorr.methods.consensus import Consensus
+from sdcorr.methods.features import FeatureMethod
 from sdcorr.methods.layout import lay_out
+from sdcorr.methods.maps import Features
 from sdcorr.methods.peaks import Localization, Peaks
 from sdcorr.methods.resources import Resources
 
@@ -34,6 +36,7 @@ class UNetFeatures(FeatureMethod):
         draws: how many draws of the noise are averaged.
         seed: of the noise; every picture has draws of its own, whatever the order.
         localization, window, temperature: see `Peaks`; cells are pixels of the picture that the model sees.
+        consensus: none, dense or joint; see `sdcorr.methods.consensus`.
 
     Raises:
         UserError: if a setting is not legal.
@@ -51,13 +54,12 @@ class UNetFeatures(FeatureMethod):
         localization: Localization = "argmax",
         window: int = 7,
         temperature: float = 0.05,
+        consensus: Consensus = "none",
     ) -> None:
         for name, value, least in (("timestep", timestep, 0), ("draws", draws, 1), ("seed", seed, 0)):
             if type(value) is not int or value < least:
                 raise UserError(f"{name}={value} of unet_features is not legal: give a whole number from {least}.")
-        peaks = Peaks(localization, window, temperature)
-        peaks.check("unet_features")
-        super().__init__(peaks)
+        super().__init__("unet_features", Peaks(localization, window, temperature), consensus)
         self.resources, self.block, self.timestep = resources, block, timestep
         self.draws, self.seed = draws, seed
 
@@ -87,15 +89,31 @@ class UNetFeatures(FeatureMethod):
 
     def read(self, key: str, image: ImageReader) -> Features:
         """The features of a picture, averaged over the draws."""
-        backbone = self.backbone
-        self.enlarged = backbone.image_size
-        canvas, layout = lay_out(image(key), backbone.image_size, "squash")
-        latents = backbone.encode(image_to_tensor(canvas, backbone.image_size)[None].to(backbone.device))
-        latents = latents.expand(self.draws, -1, -1, -1)
-        name = f"{self.seed}/{key}".encode()
-        generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(name).digest()[:7]))
-        noise = torch.randn(latents.shape, generator=generator).to(latents)
-        prompt = torch.zeros(self.draws, backbone.tokens, backbone.width, device=backbone.device)
-        noisy = backbone.add_noise(latents, noise, self.timestep)
-        features = backbone.features(noisy, self.timestep, prompt, [self.block])[self.block]  # (draws, C, h, w)
-        return Features(features.float().mean(0), layout)
+        self.enlarged = self.backbone.image_size
+        return read_features(self.backbone, key, image, self.block, self.timestep, self.draws, self.seed)
+
+
+def read_features(
+    backbone: FrozenModel, key: str, image: ImageReader, block: str, timestep: int, draws: int = 1, seed: int = 0
+) -> Features:
+    """What a block of the UNet makes of a squashed picture, averaged over draws of the noise.
+
+    Args:
+        backbone: the frozen model, with that block.
+        key: of the picture; the draws belong to it.
+        image: reads a picture by its key.
+        block, timestep, draws, seed: as of `UNetFeatures`.
+
+    Raises:
+        UserError: if the model has no such block any more.
+    """
+    canvas, layout = lay_out(image(key), backbone.image_size, "squash")
+    latents = backbone.encode(image_to_tensor(canvas, backbone.image_size)[None].to(backbone.device))
+    latents = latents.expand(draws, -1, -1, -1)
+    name = f"{seed}/{key}".encode()
+    generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(name).digest()[:7]))
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    prompt = torch.zeros(draws, backbone.tokens, backbone.width, device=backbone.device)
+    noisy = backbone.add_noise(latents, noise, timestep)
+    features = backbone.features(noisy, timestep, prompt, [block])[block]  # (draws, C, h, w)
+    return Features(features.float().mean(0), layout)

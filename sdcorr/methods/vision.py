@@ -14,8 +14,10 @@ from torch import Tensor
 from sdcorr.datasets import ImageReader
 from sdcorr.errors import UserError
 from sdcorr.images import to_tensor
-from sdcorr.methods.features import FeatureMethod, Features
+from sdcorr.methods.consensus import Consensus
+from sdcorr.methods.features import FeatureMethod
 from sdcorr.methods.layout import Fit, check_fit, lay_out
+from sdcorr.methods.maps import Features
 from sdcorr.methods.peaks import Localization, Peaks
 from sdcorr.methods.resources import Resources
 from sdcorr.vision import Network, load_network
@@ -34,6 +36,7 @@ class Vision(FeatureMethod):
         grid: cells of the longer side of the grid that all layers are brought to; None: the finest layer's own.
         mean, std: of the pixels, for each channel; None: the model's own.
         localization, window, temperature: see `Peaks`; cells of the grid.
+        consensus: none, dense or joint; see `sdcorr.methods.consensus`.
 
     Raises:
         UserError: if a setting is not legal.
@@ -53,6 +56,7 @@ class Vision(FeatureMethod):
         localization: Localization = "argmax",
         window: int = 7,
         temperature: float = 0.05,
+        consensus: Consensus = "none",
     ) -> None:
         for name, value in (("side", side), ("grid", grid)):
             if not (value is None and name == "grid") and (type(value) is not int or value < 1):
@@ -67,9 +71,7 @@ class Vision(FeatureMethod):
             if value is not None and not (three and all(type(each) in (int, float) for each in value)):
                 raise UserError(f"{name}={value} of vision is not legal: give three numbers, or null.")
         check_fit("vision", fit)
-        peaks = Peaks(localization, window, temperature)
-        peaks.check("vision")
-        super().__init__(peaks)
+        super().__init__("vision", Peaks(localization, window, temperature), consensus)
         self.device = resources.device
         self.layers, self.side, self.grid = tuple(layers), side, grid
         self.fit: Fit = fit

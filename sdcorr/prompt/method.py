@@ -89,12 +89,13 @@ class PromptMatcher:
         queries = self.queries(points, source_key, embeddings.shape[1])
         return self._transfer(pixels, target_key, embeddings, queries, self.settings)
 
-    def localize(self, maps: Tensor, size: tuple[int, int]) -> Match:
+    def localize(self, maps: Tensor, size: tuple[int, int], near: Tensor | None = None) -> Match:
         """Points from maps.
 
         Args:
             maps: (P, L, S, S), as `transfer` gives them.
             size: (W, H) of the original target image.
+            near: (P, S, S) bool, the pixels among which each map's maximum is looked for; all by default.
 
         Returns:
             P points in pixels of the original target image; the confidence is the share of the map's mass above its
@@ -102,8 +103,9 @@ class PromptMatcher:
         """
         settings = self.settings
         combined = combine_layers(maps, settings.combination)  # (P, S, S)
-        hard = settings.localization == "argmax"
-        points = argmax(combined) if hard else soft_argmax(combined, settings.window)
+        points = argmax(combined if near is None else combined.masked_fill(~near, -torch.inf))
+        if settings.localization == "soft_argmax":
+            points = soft_argmax(combined, settings.window, points)
         scores = confidence(maps.mean(1), points, 2 * settings.sigma)
         scale = np.array(size) / self.backbone.image_size
         return Match(points.cpu().double().numpy() * scale, scores.cpu().double().numpy())

@@ -28,6 +28,8 @@ def flatten(scores: Scores) -> Summary:
     ours = scores.ours
     summary: Summary = {"protocol": scores.protocol, "headline": scores.headline}
     summary |= {"dataset": scores.dataset, "split": scores.split}
+    if "joint" in scores.subject:  # as every name of such a method says, see `sdcorr.cli.compose`
+        summary["note"] = "joint: a point's match also depends on the pair's other query points"
     summary |= {"failures": scores.failures, "seconds": scores.seconds[scores.subject]}
     summary |= {"pairs": ours.pairs, "points": ours.points}
     summary |= _values(ours.scores)

@@ -146,3 +146,10 @@ def test_a_hub_id_is_no_name_of_a_model() -> None:
     said = explain(mistake.value)
     assert said.startswith("There is no model 'CompVis/stable-diffusion-v1-4': choose model= one of ")
     assert said.endswith("or give a folder, a file or a hub id as model.path.")
+
+
+@pytest.mark.parametrize("words", [["methods=[prompt]", "method.consensus=joint"], ["methods=[{consensus: joint}]"]])
+def test_joint_stands_in_the_name(words):
+    """Whose matches depend on what else is asked for is another task, and every table says the method's name."""
+    (entry,) = compose("eval", *words).methods
+    assert entry.settings.consensus == "joint" and entry.name in ("prompt_joint", "prompt_consensus_joint")

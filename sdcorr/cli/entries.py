@@ -1,0 +1,151 @@
+"""The methods that an evaluation lists: each entry of `methods` as all of its settings.
+
+A method's settings are what its yaml in configs/method says, after those that it starts from (`defaults`) and those of
+configs/model that suit the model. An entry is a name of configs/method, or a mapping with what it changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from sdcorr.cli.configs import CONFIGS, choices
+from sdcorr.configuration import plain
+from sdcorr.digests import value_digest
+from sdcorr.errors import UserError
+
+ENTRY_KEYS = ("method", "name", "model")  # of an entry of `methods`, beside settings
+LEGAL_NAME = re.compile(r"\w[\w.+-]*")  # of a method in a run, where it is a folder
+LONGEST_NAME = 200  # characters
+JOINT = "joint"  # the consensus for which a point's match depends on what else is asked for
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """One of `methods` of an evaluation, spelled out."""
+
+    name: str  # unique, and a legal file name
+    method: str  # a name in configs/method
+    settings: Mapping[str, Any]  # all of them, with `_target_`
+    model: Mapping[str, Any]  # what it changes of `cfg.model`
+
+
+def method_entries(cfg: DictConfig) -> list[MethodEntry]:
+    """The methods of an evaluation that was composed, the subject first."""
+    return [MethodEntry(**plain(entry)) for entry in cfg.methods]
+
+
+def spelled_out(cfg: DictConfig, subject: str) -> ListConfig:
+    """The methods of an evaluation, spelled out.
+
+    Raises:
+        UserError: if an entry is not legal or names an unknown method or setting, or two have one name.
+    """
+    if not isinstance(cfg.methods, ListConfig) or not cfg.methods:
+        raise UserError(f"methods={cfg.methods} is not a list of methods: give for example [prompt,same_pixel].")
+    first, *others = (plain(each) if isinstance(each, DictConfig) else each for each in cfg.methods)
+    if isinstance(first, dict):
+        first = first | {"method": subject}
+    rest = [each for each in others if each != subject]  # `method=` may have moved one of the others to the front
+    entries = [_entry(cfg, each, subject) for each in (subject if isinstance(first, str) else first, *rest)]
+    names = [entry.name for entry in entries]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"Two of the methods are called {twice}: give one another name, as {{..., name: NAME}}.")
+    return OmegaConf.create([asdict(entry) for entry in entries])
+
+
+def _entry(cfg: DictConfig, entry: Any, subject: str) -> MethodEntry:
+    if not isinstance(entry, str | dict) or not entry:
+        raise UserError(
+            f"methods has the entry {entry!r}, which is not a method: give one of {', '.join(choices('method'))}, "
+            "or settings that differ from the first method's, such as {restarts: 1}."
+        )
+    entry = {"method": entry} if isinstance(entry, str) else entry
+    method = str(entry.get("method", subject))
+    _lineage(method)  # complains of a name that does not exist
+    settings = plain(cfg.method) if method == subject else _settings(cfg.model, method)
+    changes = {key: value for key, value in entry.items() if key not in ENTRY_KEYS}
+    if unknown := next((key for key in changes if key not in settings), None):
+        known = ", ".join(key for key in settings if key != "_target_")
+        raise UserError(f"There is no setting '{unknown}' of {method}: there is {known or 'none'}.")
+    model = entry.get("model") or {}
+    if not isinstance(model, dict):
+        raise UserError(f"A method changes its model by key, as in {{..., model: {{layers: [...]}}}}, not {model!r}.")
+    if unknown := next((key for key in model if key not in cfg.model or key in ("name", "path", "methods")), None):
+        raise UserError(f"A method cannot change model.{unknown}: it can change layers, transfer_layers and precision.")
+    settings |= changes
+    if "parts" in settings:  # of a method that is made of others
+        if not isinstance(settings["parts"], list):
+            raise UserError(
+                f"parts={settings['parts']} of {method} is no list of methods: give [prompt,unet_features]."
+            )
+        settings["parts"] = [_entry(cfg, part, subject).settings for part in settings["parts"]]
+    name = str(entry.get("name") or _name(method, changes | model))
+    if settings.get("consensus") == JOINT and JOINT not in name:
+        name += f"_{JOINT}"  # another task: the word stands wherever the method's numbers do
+    if not LEGAL_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise UserError(
+            f"A method cannot be called {name!r}: give it a name of letters, digits, dots, _, + and -, at most "
+            f"{LONGEST_NAME}, as {{..., name: NAME}}."
+        )
+    return MethodEntry(name, method, settings, dict(model))
+
+
+def _settings(model: DictConfig, method: str) -> dict[str, Any]:
+    """All settings of a method on a model."""
+    root, *presets = _lineage(method)
+    merged = OmegaConf.merge(_own(root), suiting(model, method), *(_own(preset) for preset in presets))
+    assert isinstance(merged, DictConfig)  # of mappings alone
+    return plain(merged)
+
+
+def _name(method: str, changes: Mapping[str, Any]) -> str:
+    """What an entry is called if it does not say: by its method and what it changes. Nobody reads it back.
+
+    >>> _name("prompt", {"restarts": 1})
+    'prompt_restarts_1'
+    """
+    words = [method]
+    for key, value in changes.items():
+        words += [key, "+".join(map(str, value)) if isinstance(value, list) else str(value)]
+    name = re.sub(r"[^A-Za-z0-9.+-]+", "_", "_".join(words))
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 9]}_{value_digest(name)[:8]}"
+
+
+def suiting(model: DictConfig, method: str) -> dict[str, Any]:
+    """The settings that suit a model, without those that a preset has its own opinion about."""
+    root, *presets = _lineage(method)
+    own = {key for preset in presets for key in _own(preset)}
+    found: dict[str, Any] = {}
+    for name in (root, *presets):
+        found |= {key: value for key, value in (model.get("methods") or {}).get(name, {}).items() if key not in own}
+    return found
+
+
+def _lineage(method: str) -> list[str]:
+    """A method of configs/method, after those whose settings it starts from: `read_once` -> prompt, read_once.
+
+    Raises:
+        UserError: if there is no such method.
+    """
+    known = choices("method")
+    if method not in known:
+        raise UserError(f"There is no method '{method}': choose methods from {', '.join(known)}.")
+    parents = [each for each in read_config("method", method).get("defaults", ()) if each != "_self_"]
+    return [*(name for parent in parents for name in _lineage(parent)), method]
+
+
+def _own(method: str) -> DictConfig:
+    """What the method's file says itself."""
+    read = read_config("method", method)
+    return OmegaConf.masked_copy(read, [str(key) for key in read if key != "defaults"])
+
+
+def read_config(group: str, name: str) -> DictConfig:
+    read = OmegaConf.load(CONFIGS / group / f"{name}.yaml")
+    assert isinstance(read, DictConfig)  # Hydra has composed of it
+    return read
