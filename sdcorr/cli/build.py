@@ -25,7 +25,6 @@ from sdcorr.methods.base import Claim, Method
 from sdcorr.methods.prompt import read_settings
 from sdcorr.methods.resources import Models, Resources, nobody_watches
 from sdcorr.prompt import PromptMatcher, PromptSettings
-from sdcorr.toybox.anatomy import MODEL_FOLDER
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +54,17 @@ class Entry:
         return Claim(
             kind=f"{self.kind.__module__}.{self.kind.__qualname__}",
             version=self.kind.version,
-            settings={name: value for name, value in self.settings.items() if name not in self.kind.without_effect},
+            settings=decisive(self.settings, self.kind),
             model=self.method.model_identity(),
         )
+
+
+def decisive(settings: Mapping[str, Any], kind: type[Method]) -> dict[str, Any]:
+    """The settings that decide what a method predicts; where the models of its parts lie does not."""
+    told = {name: value for name, value in settings.items() if name not in kind.without_effect}
+    if "parts" in told:
+        told["parts"] = [{name: value for name, value in part.items() if name != "model"} for part in told["parts"]]
+    return told
 
 
 def benchmark(cfg: DictConfig) -> Benchmark:
@@ -109,10 +116,7 @@ def resources(
     """
     model = OmegaConf.to_container(cfg.model, resolve=True)
     assert isinstance(model, dict)
-    model = model | dict(changes or {})
-    if model["path"] == "toybox":
-        model["path"] = str(MODEL_FOLDER)
-    return Resources(
+    made = Resources(
         model,
         dataset=dataset,
         device=device(cfg),
@@ -121,6 +125,7 @@ def resources(
         callbacks=callbacks,
         models=models,
     )
+    return made.on(changes) if changes else made
 
 
 def methods(
@@ -151,6 +156,25 @@ def methods(
         _ = made.method  # its settings are checked
         entries.append(made)
     return entries
+
+
+def at_hand(entries: Sequence[Entry]) -> list[Entry]:
+    """The methods whose networks can be had here; of each other, a warning says why it is left out.
+
+    Raises:
+        UserError: if none can be run.
+    """
+    found = []
+    for entry in entries:
+        try:
+            entry.claim()
+        except UserError as error:
+            warnings.warn(f"{entry.name} is left out. {error}", stacklevel=1)
+        else:
+            found.append(entry)
+    if not found:
+        raise UserError("None of the methods can be run here: the warnings above say what each lacks.")
+    return found
 
 
 def prompt_settings(cfg: DictConfig) -> PromptSettings:
@@ -207,8 +231,7 @@ def run_folder(cfg: DictConfig, of: Benchmark, subject: Entry) -> Path:
     if cfg.run_dir:
         return Path(cfg.run_dir).expanduser()
     identity = run_identity(cfg, of)
-    claim: dict[str, Any] = {"kind": subject.kind.__qualname__, "settings": dict(subject.settings)}
-    claim["settings"] = {k: v for k, v in claim["settings"].items() if k not in subject.kind.without_effect}
+    claim: dict[str, Any] = {"kind": subject.kind.__qualname__, "settings": decisive(subject.settings, subject.kind)}
     if subject.kind.reads_model:
         claim["model"] = subject.resources.model_settings()
     digest = hashlib.sha256(json.dumps(identity | claim, sort_keys=True).encode()).hexdigest()[:8]

@@ -84,6 +84,7 @@ KINDS: dict[str, Kind] = {
     "limit": _whole(0),
     "maps": (_is_cells, f"the cells a side of the maps to keep, 0 to {MOST_CELLS}"),
     "pictures": _whole(0),
+    "survey": SWITCH,
     "report.pairs": _whole(0),
     "logger.watch": _whole(0),
     "logger.every": _whole(1),

@@ -12,6 +12,9 @@ A data set of photographs brings `model=sd14` with it, and `model.path` the fami
 a model is named. `methods` lists what an evaluation runs:
 names of configs/method, or a method with other settings, `{method: prompt, restarts: 1, model: {layers: [...]}}`;
 without `method` these are changes of the first, the subject. `method.NAME=VALUE` sets the subject's settings.
+
+A method that was published with a model says so in its yaml, `model: sd21`. As the subject it brings that model, unless
+one is named; as another of `methods` it keeps to it, unless its entry says `model: NAME` or `model: {name: NAME, ...}`.
 """
 
 from __future__ import annotations
@@ -80,12 +83,13 @@ def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
         place = {str(each.key_or_group): each.value() for each in said if str(each.key_or_group).startswith("model.")}
         implied = list(_implied(plain, {str(each.key_or_group) for each in chosen}, place))
         cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
-    groups = dict(cfg.hydra.runtime.choices)
-    with open_dict(cfg):
-        del cfg["hydra"]
-        _apply_model(cfg, groups["method"], _said_of_the_method(said, groups))
-        if "methods" in cfg:
-            cfg.methods = _entries(cfg, groups["method"])
+        groups = dict(cfg.hydra.runtime.choices)
+        with open_dict(cfg):
+            del cfg["hydra"]
+            cfg.method.pop("model", None)  # that it was published with; `_implied` has brought it
+            _apply_model(cfg, groups["method"], _said_of_the_method(said, groups))
+            if "methods" in cfg:
+                cfg.methods = _entries(cfg, groups["method"])
     expand(cfg)
     check(cfg)
     return cfg
@@ -145,13 +149,20 @@ def _implied(cfg: DictConfig, named: set[str], place: Mapping[str, Any]) -> Iter
             for which size of image, which lengths in pixels follow.
     """
     chosen = cfg.hydra.runtime.choices
-    if "methods" in cfg and "method" not in named and (first := _method_of(cfg.methods, "")) not in ("", chosen.method):
+    subject = chosen.method
+    if "methods" in cfg and "method" not in named and (first := _method_of(cfg.methods, "")) not in ("", subject):
         yield f"method={first}"
-    dataset = chosen.get("dataset")
+        subject = first
+    dataset, published = chosen.get("dataset"), _published_with(subject)
+    of_its_own = {f"model.{key}": value for key, value in published.items() if key != "name"}
     if place.get("model.path") not in (None, "toybox"):
         yield from implied_by_path(place, chosen.model if "model" in named else None)
+    elif "model" not in named and published:
+        yield f"model={published['name']}"
     elif "model" not in named and dataset and dataset not in WITH_THE_DEFAULT_MODEL:
         yield f"model={PHOTOGRAPHS_NEED}"
+    if place.get("model.path") != "toybox" and ("model" not in named or chosen.model == published.get("name")):
+        yield from (f"{key}={value}" for key, value in of_its_own.items() if key not in place)
 
 
 def _method_of(methods: Any, default: str) -> str:
@@ -179,7 +190,21 @@ def _file(method: str) -> DictConfig:
 
 def _own(method: str) -> DictConfig:
     """What the method's file says itself."""
-    return OmegaConf.masked_copy(_file(method), [key for key in _file(method) if key != "defaults"])
+    return OmegaConf.masked_copy(_file(method), [key for key in _file(method) if key not in ("defaults", "model")])
+
+
+def _published_with(method: str) -> dict[str, Any]:
+    """The model that a method was published with, its name and what is changed of it; empty if none is said.
+
+    Its yaml says it, or that of a method which it starts from: `model: sd21` or `model: {name: sd15, image_size: 960}`.
+    """
+    said = next((found for name in reversed(_lineage(method)) if (found := _file(name).get("model"))), None)
+    return _model_changes(OmegaConf.to_container(said) if isinstance(said, DictConfig) else said)
+
+
+def _model_changes(said: Any) -> dict[str, Any]:
+    """`model` of an entry: a name, or a mapping."""
+    return {"name": said} if isinstance(said, str) else dict(said or {})
 
 
 def _said_of_the_method(said: Sequence[Override], chosen: Mapping[str, str | None]) -> set[str]:
@@ -236,24 +261,48 @@ def _entry(cfg: DictConfig, entry: Any, subject: str) -> dict[str, Any]:
     entry = {"method": entry} if isinstance(entry, str) else entry
     method = str(entry.get("method", subject))
     _lineage(method)  # complains of a name that does not exist
+    model = _model_changes(entry.get("model")) or ({} if method == subject else _published_with(method))
+    own = _own_model(cfg, model, method)
     settings = OmegaConf.to_container(cfg.method, resolve=True) if method == subject else _settings(cfg.model, method)
     assert isinstance(settings, dict)
+    if own:  # what was as it suits the evaluation's model is as it suits this one
+        usual, suiting = _settings(cfg.model, method), _settings(own, method)
+        settings = {key: suiting[key] if value == usual[key] else value for key, value in settings.items()}
     changes = {key: value for key, value in entry.items() if key not in ENTRY_KEYS}
     if unknown := next((key for key in changes if key not in settings), None):
         known = ", ".join(key for key in settings if key != "_target_")
         raise UserError(f"There is no setting '{unknown}' of {method}: there is {known or 'none'}.")
-    model = entry.get("model") or {}
-    if unknown := next((key for key in model if key not in cfg.model or key in ("name", "path", "methods")), None):
-        raise UserError(f"A method cannot change model.{unknown}: it can change layers, transfer_layers and precision.")
+    if unknown := next((key for key in model if key not in (own or cfg.model) or key == "methods"), None):
+        raise UserError(
+            f"There is no setting '{unknown}' of a model: there is {', '.join(map(str, own or cfg.model))}."
+        )
+    if "path" in model and not own:
+        raise UserError("A method cannot change model.path alone: give model: {name: NAME, path: FOLDER}.")
     settings |= changes
     if "parts" in settings:  # of a method that is made of others
-        settings["parts"] = [_entry(cfg, part, subject)["settings"] for part in settings["parts"]]
+        parts = [_entry(cfg, part, subject) for part in settings["parts"]]
+        settings["parts"] = [each["settings"] | ({"model": each["model"]} if each["model"] else {}) for each in parts]
+    whole: Any = OmegaConf.to_container(own, resolve=True) if own else {}
     return {
-        "name": str(entry.get("name") or _name(method, changes | model)),
+        "name": str(entry.get("name") or _name(method, changes | _model_changes(entry.get("model")))),
         "method": method,
         "settings": settings,
-        "model": dict(model),
+        "model": whole | {key: value for key, value in model.items() if own or key != "name"},
     }
+
+
+def _own_model(cfg: DictConfig, changes: Mapping[str, Any], method: str) -> DictConfig | None:
+    """The model that an entry names, if it is not the evaluation's as that is.
+
+    Raises:
+        UserError: if there is no such model.
+    """
+    name = changes.get("name")
+    if name is None or (name == cfg.model.name and "path" not in changes):
+        return None
+    if name not in choices("model"):
+        raise UserError(f"There is no model '{name}' for {method}: choose one of {', '.join(choices('model'))}.")
+    return hydra.compose("eval", [f"model={name}"]).model
 
 
 def _settings(model: DictConfig, method: str) -> dict[str, Any]:

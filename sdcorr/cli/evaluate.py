@@ -22,7 +22,9 @@ from rich.console import Console
 from sdcorr.cli import build
 from sdcorr.cli.command import command
 from sdcorr.datasets import Benchmark
+from sdcorr.files import write_whole
 from sdcorr.report import tables
+from sdcorr.report.markdown import markdown
 from sdcorr.report.page import write_report
 from sdcorr.report.pairs import best_and_worst
 from sdcorr.report.results import gather
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import WandbLogger
 
 INCOMPLETE = 3  # exit code
+TABLE = "table.md"  # of a survey
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,6 +72,8 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         console = Console(quiet=not ranks.first)
         watchers: list[Callable[[str], list[Callback]]] = []  # of the optimization on a source image
         entries = build.methods(cfg, benchmark, lambda source: [each for watch in watchers for each in watch(source)])
+        if cfg.survey:
+            entries = build.at_hand(entries)
         subject = entries[0]
         store = PredictionStore(build.run_folder(cfg, benchmark, subject))
         store.claim_run(build.run_identity(cfg, benchmark), benchmark)
@@ -123,7 +128,12 @@ def report(
             from sdcorr.report.wandb import log_scores  # which needs W&B
 
             log_scores(logger, results, figures)
-        show(tables.overview(results.scores, results.variants), console)
+        if cfg.survey:
+            table = tables.survey(results.scores, results.costs, results.variants)
+            write_whole(store.run_dir / TABLE, markdown(table))
+            show([table], console)
+        else:
+            show(tables.overview(results.scores, results.variants), console)
     page = write_report(results, image=benchmark.image, pairs=cfg.report.pairs, console=console)
     if logger:
         from sdcorr.report.wandb_pairs import log_pairs

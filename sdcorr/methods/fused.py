@@ -26,7 +26,8 @@ class Fused(MapMethod):
 
     Args:
         resources: what both may draw on.
-        parts: the settings of the two methods, each with `_target_`; in a configuration, two entries as in `methods`.
+        parts: the settings of the two methods, each with `_target_`, and `model` where that is another; in a
+            configuration, two entries as in `methods`.
         weight: of the second one's score.
         grid: cells a side of the grid, stretched over the picture, that both are brought to.
         localization, window, temperature: see `Peaks`; cells of that grid.
@@ -67,6 +68,11 @@ class Fused(MapMethod):
         """What decides the part that networks have in either."""
         return {name: part.model_identity() for name, part in zip(("first", "second"), self.parts, strict=True)}
 
+    @property
+    def found(self) -> int:
+        """How many results of earlier runs both have used."""
+        return sum(part.found for part in self.parts)
+
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match.
 
@@ -101,6 +107,8 @@ def near(maps: Tensor, cells: Tensor, radius: float) -> Tensor:
 def _made(resources: Resources, settings: Mapping[str, Any]) -> MapMethod:
     told = dict(settings)
     kind = get_class(told.pop("_target_"))
+    if model := told.pop("model", None):
+        resources = resources.on(model)
     if not issubclass(kind, MapMethod):
         raise UserError(f"{kind.__name__} gives no maps, so that it cannot be fused: choose another part.")
     return kind(resources, **told)

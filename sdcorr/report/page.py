@@ -103,6 +103,7 @@ def sections(results: Results, scores: Scores) -> dict[str, Any]:
     runs = [(results.subject, each) for each in several]
     return {
         "methods": tables.methods(scores, results.variants),
+        "survey": tables.survey(scores, results.costs, results.variants) if scores.others else None,
         "published": comparable,
         "apart": apart,
         "protocols": tables.protocols(runs) if len(several) > 1 else None,
