@@ -263,8 +263,8 @@ def _entry(cfg: DictConfig, entry: Any, subject: str) -> dict[str, Any]:
     _lineage(method)  # complains of a name that does not exist
     model = _model_changes(entry.get("model")) or ({} if method == subject else _published_with(method))
     own = _own_model(cfg, model, method)
-    settings = OmegaConf.to_container(cfg.method, resolve=True) if method == subject else _settings(cfg.model, method)
-    assert isinstance(settings, dict)
+    plain: Any = OmegaConf.to_container(cfg.method, resolve=True) if method == subject else None
+    settings: dict[str, Any] = plain if plain is not None else _settings(cfg.model, method)
     if own:  # what was as it suits the evaluation's model is as it suits this one
         usual, suiting = _settings(cfg.model, method), _settings(own, method)
         settings = {key: suiting[key] if value == usual[key] else value for key, value in settings.items()}

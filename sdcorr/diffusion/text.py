@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -44,9 +45,10 @@ def load_text_encoder(name: str, revision: str | None, device: torch.device) -> 
     Raises:
         UserError: if the model has none that can be read.
     """
+    place: dict[str, Any] = {"revision": revision}
     try:
-        tokenizer = CLIPTokenizer.from_pretrained(name, subfolder=FOLDERS[0], revision=revision)
-        model = CLIPTextModel.from_pretrained(name, subfolder=FOLDERS[1], revision=revision)
+        tokenizer = CLIPTokenizer.from_pretrained(name, subfolder=FOLDERS[0], **place)
+        model: Any = CLIPTextModel.from_pretrained(name, subfolder=FOLDERS[1], **place)
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"The text encoder of {name} cannot be read ({str(error).strip().splitlines()[0].rstrip('.')}): give as "
