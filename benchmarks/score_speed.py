@@ -2,7 +2,8 @@
 
 Writes a run with made-up predictions of the size of the test split of SPair-71k (12,234 pairs, 7 points each on
 average, four flags of difficulty) into a temporary folder, then times what `sdcorr score` does:
-reading the records, and scoring them with intervals under every protocol that has a rule for the data set.
+reading the records, and scoring them with intervals under every protocol that has a rule for the data set; and the
+report, its size and the memory of it all.
 """
 
 import argparse
@@ -18,6 +19,9 @@ from sdcorr.datasets import Match, Pair, group_by_source
 from sdcorr.digests import digest
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim
+from sdcorr.report.page import write_report
+from sdcorr.report.results import gather
+from sdcorr.run.predict import peak_bytes
 from sdcorr.run.records import UnitRecord
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import read
@@ -109,6 +113,12 @@ def main() -> None:
                 write_summary(folder, scores, f"summary-{protocol.name}.json")
                 print(f"{time.perf_counter() - lap:6.1f} s  {protocol.name}: {len(flatten(scores))} numbers")
         print(f"{time.perf_counter() - start:6.1f} s  in all")
+        lap = time.perf_counter()
+        results = gather(store, "method0", PROTOCOLS["standard"], samples=args.bootstrap)
+        page = write_report(results, image=None)
+        seconds = time.perf_counter() - lap
+        print(f"{seconds:6.1f} s  report.html of all of it, {page.stat().st_size / 1e6:.1f} MB, with no pictures")
+        print(f"{peak_bytes() / 1e6:,.0f} MB at the most")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ QUICK = [
 ]
 PICTURES = ["dataset=folder", "dataset.root=."]  # of the fixture
 SOURCES = 5
-COST = ("seconds", "peak_bytes")
+COST = ("seconds", "peak_bytes", "cost")
 PROCESSES = multiprocessing.get_context("forkserver")
 
 

@@ -28,7 +28,6 @@ from sdcorr.methods.base import Claim, Method
 from sdcorr.methods.prompt import Prompt, read_settings
 from sdcorr.methods.resources import Models, Resources, nobody_watches
 from sdcorr.prompt import PromptMatcher, PromptSettings
-from sdcorr.toybox.anatomy import MODEL_FOLDER
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +105,8 @@ def resources(
         map_cells: cells a side of the attention maps to keep.
         models: those that are loaded already.
     """
-    model = plain(cfg.model) | dict(changes or {})
-    if model["path"] == "toybox":
-        model["path"] = str(MODEL_FOLDER)
-    return Resources(
-        model,
+    made = Resources(
+        plain(cfg.model),
         dataset=dataset,
         device=device(cfg),
         embeddings=Path(cfg.embeddings) if cfg.embeddings else None,
@@ -118,6 +114,7 @@ def resources(
         callbacks=callbacks,
         models=models,
     )
+    return made.on(changes) if changes else made
 
 
 def methods(
@@ -160,6 +157,25 @@ def model_lacking(cfg: DictConfig) -> str | None:
     except UserError as error:
         return str(error)
     return None
+
+
+def at_hand(entries: Sequence[Entry]) -> list[Entry]:
+    """The methods whose networks can be had here; of each other, a warning says why it is left out.
+
+    Raises:
+        UserError: if none can be run.
+    """
+    found = []
+    for entry in entries:
+        try:
+            entry.claim()
+        except UserError as error:
+            warnings.warn(f"{entry.name} is left out. {error}", stacklevel=1)
+        else:
+            found.append(entry)
+    if not found:
+        raise UserError("None of the methods can be run here: the warnings above say what each lacks.")
+    return found
 
 
 def prompt_settings(cfg: DictConfig) -> PromptSettings:

@@ -84,6 +84,7 @@ KINDS: dict[str, Kind] = {
     "limit": _whole(0),
     "maps": (_is_cells, f"the cells a side of the maps to keep, 0 to {MOST_CELLS}"),
     "pictures": _whole(0),
+    "survey": SWITCH,
     "report.pairs": _whole(0),
     "logger.project": _or_null(TEXT),
     "logger.group": _or_null(TEXT),

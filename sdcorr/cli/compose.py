@@ -12,6 +12,9 @@ A data set of photographs brings `model=sd14` with it, and `model.path` the fami
 a model is named. `methods` lists what an evaluation runs:
 names of configs/method, or a method with other settings, `{method: prompt, restarts: 1, model: {layers: [...]}}`;
 without `method` these are changes of the first, the subject. `method.NAME=VALUE` sets the subject's settings.
+
+A method that was published with a model says so in its yaml, `model: sd21`. As the subject it brings that model, unless
+one is named; as another of `methods` it keeps to it, unless its entry says `model: NAME` or `model: {name: NAME, ...}`.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sdcorr.cli import overrides as overrides_of
 from sdcorr.cli.checks import check
 from sdcorr.cli.configs import CONFIGS, choices
-from sdcorr.cli.entries import read_config, spelled_out, suiting
+from sdcorr.cli.entries import published_with, read_config, spelled_out, suiting
 from sdcorr.cli.model_settings import implied_by_path  # its module registers what configs/model refers to
 from sdcorr.cli.paths import expand, spelled
 from sdcorr.errors import UserError
@@ -104,12 +107,13 @@ def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
             kept = [str(each.input_line) for each in said if each not in added]
             overrides_of.check_additions(added, hydra.compose(config_name, [*kept, *implied]))
         cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
-    groups = dict(cfg.hydra.runtime.choices)
-    with open_dict(cfg):
-        del cfg["hydra"]
-        _apply_model(cfg, groups["method"], _said_of_the_method(said, groups))
-        if "methods" in cfg:
-            cfg.methods = spelled_out(cfg, groups["method"])
+        groups = dict(cfg.hydra.runtime.choices)
+        with open_dict(cfg):
+            del cfg["hydra"]
+            cfg.method.pop("model", None)  # that it was published with; `_implied` has brought it
+            _apply_model(cfg, groups["method"], _said_of_the_method(said, groups))
+            if "methods" in cfg:
+                cfg.methods = spelled_out(cfg, groups["method"])
     expand(cfg)
     check(cfg)
     return cfg
@@ -164,13 +168,20 @@ def _implied(cfg: DictConfig, named: set[str], place: Mapping[str, Any]) -> Iter
             for which size of image, which lengths in pixels follow.
     """
     chosen = cfg.hydra.runtime.choices
-    if "methods" in cfg and "method" not in named and (first := _method_of(cfg.methods, "")) not in ("", chosen.method):
+    subject = chosen.method
+    if "methods" in cfg and "method" not in named and (first := _method_of(cfg.methods, "")) not in ("", subject):
         yield f"method={first}"
-    dataset = chosen.get("dataset")
+        subject = first
+    dataset, published = chosen.get("dataset"), published_with(subject)
+    of_its_own = {f"model.{key}": value for key, value in published.items() if key != "name"}
     if place.get("model.path") not in (None, "toybox"):
         yield from implied_by_path(place, chosen.model if "model" in named else None)
+    elif "model" not in named and published:
+        yield f"model={published['name']}"
     elif "model" not in named and dataset and dataset not in WITH_THE_DEFAULT_MODEL:
         yield f"model={PHOTOGRAPHS_NEED}"
+    if place.get("model.path") != "toybox" and ("model" not in named or chosen.model == published.get("name")):
+        yield from (f"{key}={value}" for key, value in of_its_own.items() if key not in place)
 
 
 def _method_of(methods: Any, default: str) -> str:

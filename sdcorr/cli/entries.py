@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import hydra
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sdcorr.cli.configs import CONFIGS, choices
@@ -67,24 +68,26 @@ def _entry(cfg: DictConfig, entry: Any, subject: str) -> MethodEntry:
     entry = {"method": entry} if isinstance(entry, str) else entry
     method = str(entry.get("method", subject))
     _lineage(method)  # complains of a name that does not exist
+    model = _model_changes(entry.get("model"), method) or ({} if method == subject else published_with(method))
+    own = _own_model(cfg, model, method)
     settings = plain(cfg.method) if method == subject else _settings(cfg.model, method)
+    if own is not None:  # what was as it suits the evaluation's model is as it suits this one
+        usual, here = _settings(cfg.model, method), _settings(own, method)
+        settings = {key: here[key] if value == usual[key] else value for key, value in settings.items()}
     changes = {key: value for key, value in entry.items() if key not in ENTRY_KEYS}
     if unknown := next((key for key in changes if key not in settings), None):
         known = ", ".join(key for key in settings if key != "_target_")
         raise UserError(f"There is no setting '{unknown}' of {method}: there is {known or 'none'}.")
-    model = entry.get("model") or {}
-    if not isinstance(model, dict):
-        raise UserError(f"A method changes its model by key, as in {{..., model: {{layers: [...]}}}}, not {model!r}.")
-    if unknown := next((key for key in model if key not in cfg.model or key in ("name", "path", "methods")), None):
-        raise UserError(f"A method cannot change model.{unknown}: it can change layers, transfer_layers and precision.")
+    of = cfg.model if own is None else own
+    if unknown := next((key for key in model if key not in of or key == "methods"), None):
+        known = ", ".join(str(key) for key in of if key != "methods")
+        raise UserError(f"There is no setting '{unknown}' of a model: there is {known}.")
+    if "path" in model and own is None:
+        raise UserError("A method cannot change model.path alone: give model: {name: NAME, path: FOLDER}.")
     settings |= changes
     if "parts" in settings:  # of a method that is made of others
-        if not isinstance(settings["parts"], list):
-            raise UserError(
-                f"parts={settings['parts']} of {method} is no list of methods: give [prompt,unet_features]."
-            )
-        settings["parts"] = [_entry(cfg, part, subject).settings for part in settings["parts"]]
-    name = str(entry.get("name") or _name(method, changes | model))
+        settings["parts"] = [_part(cfg, each, subject) for each in _list_of_parts(settings["parts"], method)]
+    name = str(entry.get("name") or _name(method, changes | _model_changes(entry.get("model"), method)))
     if settings.get("consensus") == JOINT and JOINT not in name:
         name += f"_{JOINT}"  # another task: the word stands wherever the method's numbers do
     if not LEGAL_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
@@ -92,7 +95,51 @@ def _entry(cfg: DictConfig, entry: Any, subject: str) -> MethodEntry:
             f"A method cannot be called {name!r}: give it a name of letters, digits, dots, _, + and -, at most "
             f"{LONGEST_NAME}, as {{..., name: NAME}}."
         )
-    return MethodEntry(name, method, settings, dict(model))
+    whole = {} if own is None else plain(own)
+    return MethodEntry(name, method, settings, whole | {k: v for k, v in model.items() if whole or k != "name"})
+
+
+def _list_of_parts(parts: Any, method: str) -> list[Any]:
+    if not isinstance(parts, list):
+        raise UserError(f"parts={parts} of {method} is no list of methods: give [prompt,unet_features].")
+    return parts
+
+
+def _part(cfg: DictConfig, entry: Any, subject: str) -> dict[str, Any]:
+    """The settings of a part of another method, with `model` where that is another."""
+    part = _entry(cfg, entry, subject)
+    return {**part.settings, **({"model": part.model} if part.model else {})}
+
+
+def published_with(method: str) -> dict[str, Any]:
+    """The model that a method was published with, its name and what is changed of it; empty if none is said.
+
+    Its yaml says it, or that of a method which it starts from: `model: sd21` or `model: {name: sd15, image_size: 960}`.
+    """
+    files = (read_config("method", name) for name in reversed(_lineage(method)))
+    said = next((found for each in files if (found := each.get("model"))), None)
+    return _model_changes(plain(said) if isinstance(said, DictConfig) else said, method)
+
+
+def _model_changes(said: Any, method: str) -> dict[str, Any]:
+    """`model` of an entry: a name, or a mapping."""
+    if said and not isinstance(said, str | dict):
+        raise UserError(f"The model of {method} is a name or changes by key, as {{layers: [...]}}, not {said!r}.")
+    return {"name": said} if isinstance(said, str) else dict(said or {})
+
+
+def _own_model(cfg: DictConfig, changes: Mapping[str, Any], method: str) -> DictConfig | None:
+    """The model that an entry names, if it is not the evaluation's as that is.
+
+    Raises:
+        UserError: if there is no such model.
+    """
+    name = changes.get("name")
+    if name is None or (name == cfg.model.name and "path" not in changes):
+        return None
+    if name not in choices("model"):
+        raise UserError(f"There is no model '{name}' for {method}: choose one of {', '.join(choices('model'))}.")
+    return hydra.compose("eval", [f"model={name}"]).model
 
 
 def _settings(model: DictConfig, method: str) -> dict[str, Any]:
@@ -142,7 +189,7 @@ def _lineage(method: str) -> list[str]:
 def _own(method: str) -> DictConfig:
     """What the method's file says itself."""
     read = read_config("method", method)
-    return OmegaConf.masked_copy(read, [str(key) for key in read if key != "defaults"])
+    return OmegaConf.masked_copy(read, [str(key) for key in read if key not in ("defaults", "model")])
 
 
 def read_config(group: str, name: str) -> DictConfig:

@@ -24,7 +24,9 @@ from sdcorr.cli.ahead import notice
 from sdcorr.cli.command import command
 from sdcorr.datasets import Benchmark
 from sdcorr.errors import UserError
+from sdcorr.files import write_whole
 from sdcorr.report import tables
+from sdcorr.report.markdown import markdown
 from sdcorr.report.page import write_report
 from sdcorr.report.pairs import best_and_worst
 from sdcorr.report.results import gather
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import WandbLogger
 
 INCOMPLETE = 3  # exit code
+TABLE = "table.md"  # of a survey
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,6 +74,8 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         console = Console(quiet=not ranks.first)
         watchers: list[Callable[[str], list[Callback]]] = []  # of the optimization on a source image
         entries = build.methods(cfg, benchmark, lambda source: [each for watch in watchers for each in watch(source)])
+        if cfg.survey:
+            entries = build.at_hand(entries)
         subject = entries[0]
         # Before the claims, for which all weights and pictures are read.
         readers = [entry for entry in entries if entry.kind.reads_model]
@@ -133,8 +138,11 @@ def report(
     missing.keep(store, gaps)
     left_out = store.left_out()
     results = gather(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap, methods=methods)
+    survey = tables.survey(results.scores, results.costs, results.variants) if cfg.survey and results.scores else None
     if results.scores is not None:
         write_summary(store.run_dir, results.scores)
+    if survey:
+        write_whole(store.run_dir / TABLE, markdown(survey))
     page = write_report(results, image=benchmark.image, pairs=cfg.report.pairs, console=console)
     figures = best_and_worst(results.pairs, benchmark, store.run_dir, cfg.pictures) if results.scores else {}
     if logger:
@@ -150,7 +158,7 @@ def report(
     if results.scores is None:
         say(results.unscored)
     else:
-        show(tables.overview(results.scores, results.variants, results.unlike), console)
+        show([survey] if survey else tables.overview(results.scores, results.variants, results.unlike), console)
     missing.tell(console, store, gaps)
     say(f"report: {page}")
     print(store.run_dir)

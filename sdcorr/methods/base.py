@@ -8,7 +8,7 @@ others are what it is compared with on the same pairs. A class of another packag
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -59,6 +59,14 @@ class Method(ABC):
     def claimed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Of all its settings those that have an effect, as a claim names them."""
         return {name: value for name, value in settings.items() if name not in cls.without_effect}
+
+    source_done: Callable[[], None] = staticmethod(lambda: None)
+    """Called by `match` between its work on the source image and that on the targets, if these are apart."""
+
+    @property
+    def found(self) -> int:
+        """How many results of earlier runs have been used so far, such as stored embeddings: their cost is unknown."""
+        return 0
 
     def model_identity(self) -> Mapping[str, Any] | None:
         """What decides the part that networks have in the result: digests and settings; None if there are none.

@@ -46,8 +46,8 @@ class FeatureMethod(MapMethod):
         self._kept = lru_cache(maxsize=KEPT)(self.read)
 
     @abstractmethod
-    def read(self, key: str, image: ImageReader) -> Features:
-        """The features of the picture of that key; its random draws belong to the key."""
+    def read(self, key: str, image: ImageReader, category: str) -> Features:
+        """The features of the picture of that key, in a pair of that category; its random draws belong to the key."""
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match."""
@@ -57,17 +57,18 @@ class FeatureMethod(MapMethod):
             points = maps.layout.from_grid(cells, maps.values.shape)
             yield target.pair, Match(points, scores.clip(0, 1))
 
-    def features(self, key: str, image: ImageReader) -> Features:
+    def features(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of the picture of that key."""
-        return self._kept(key, image)
+        return self._kept(key, image, category)
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target of the unit with the cosines of its query points all over it."""
-        source = self._kept(unit.source, image)
+        source = self._kept(unit.source, image, unit.pairs[0].category)
         cells = source.layout.to_grid(unit.points, source.values.shape)
         queries = features_at(source.values, torch.from_numpy(cells).float())  # (P, C)
+        self.source_done()
         for target in unit.targets:
-            features = self._kept(target.pair.target, image)
+            features = self._kept(target.pair.target, image, target.pair.category)
             shape = (self.enlarged, self.enlarged) if self.enlarged else tuple(features.values.shape[-2:])
             asked = list(target.points)
             maps = cosine_maps(queries[asked], features.values, shape)

@@ -28,7 +28,8 @@ class Fused(MapMethod):
 
     Args:
         resources: what both may draw on.
-        parts: the settings of the two methods, each with `_target_`; in a configuration, two entries as in `methods`.
+        parts: the settings of the two methods, each with `_target_`, and `model` where that is another; in a
+            configuration, two entries as in `methods`.
         weight: of the second one's score.
         grid: cells a side of the grid, stretched over the picture, that both are brought to.
         localization, window, temperature: see `Peaks`; cells of that grid.
@@ -69,10 +70,11 @@ class Fused(MapMethod):
 
     @classmethod
     def claimed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings with an effect, those of the parts as well."""
+        """The settings with an effect, those of the parts as well; `model_identity` has what their models are."""
         told = super().claimed(settings)
         parts = [(part, get_class(part["_target_"])) for part in told["parts"]]
-        return told | {"parts": [kind.claimed(part) if issubclass(kind, MapMethod) else part for part, kind in parts]}
+        claimed = [kind.claimed(part) if issubclass(kind, MapMethod) else part for part, kind in parts]
+        return told | {"parts": [{key: value for key, value in part.items() if key != "model"} for part in claimed]}
 
     def prepare(self) -> None:
         """Prepares both."""
@@ -86,6 +88,11 @@ class Fused(MapMethod):
     def flops(self, units: Sequence[SourceUnit]) -> float:
         """Of both."""
         return sum(part.flops(units) for part in self.parts)
+
+    @property
+    def found(self) -> int:
+        """How many results of earlier runs both have used."""
+        return sum(part.found for part in self.parts)
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match.
@@ -108,9 +115,9 @@ class Fused(MapMethod):
             size = target.pair.target_size
             yield target, ScoreMaps(total, Layout(size, size, (0, 0, *size)), "logarithm")
 
-    def features(self, key: str, image: ImageReader) -> Features:
+    def features(self, key: str, image: ImageReader, category: str) -> Features:
         """Those of the second part."""
-        return self.parts[1].features(key, image)
+        return self.parts[1].features(key, image, category)
 
 
 def near(maps: Tensor, cells: Tensor, radius: float) -> Tensor:
@@ -125,6 +132,8 @@ def near(maps: Tensor, cells: Tensor, radius: float) -> Tensor:
 def _made(resources: Resources, settings: Mapping[str, Any]) -> MapMethod:
     told = dict(settings)
     kind: type[Method] = get_class(told.pop("_target_"))
+    if model := told.pop("model", None):
+        resources = resources.on(model)
     if not issubclass(kind, MapMethod):
         raise UserError(f"{kind.__name__} gives no maps, so that it cannot be fused: choose another part.")
     return kind(resources, **told)

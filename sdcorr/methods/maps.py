@@ -96,8 +96,8 @@ class MapMethod(Method):
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target of the unit that asks for a point, with the maps of its points."""
 
-    def features(self, key: str, image: ImageReader) -> Features:
-        """Features of the picture of that key, on which the consensus stands.
+    def features(self, key: str, image: ImageReader, category: str) -> Features:
+        """Features of the picture of that key, in a pair of that category, on which the consensus stands.
 
         Raises:
             UserError: if the method has none, which it may unless it is asked for a consensus.
@@ -113,7 +113,8 @@ class MapMethod(Method):
         """
         if self.consensus == "none":
             return None
-        source, found = (self.features(key, image) for key in (unit.source, target.pair.target))
+        source = self.features(unit.source, image, unit.pairs[0].category)
+        found = self.features(target.pair.target, image, target.pair.category)
         sizes = target.pair.source_size, target.pair.target_size
         cells = match_cells(source.pooled(GRID), found.pooled(GRID), *sizes)
         scores = maps.log_scores((PEAK_GRID, PEAK_GRID))

@@ -70,6 +70,12 @@ class Prompt(MapMethod):
         store = resources.embedding_store(self.settings.of_optimization())
         return FastMatcher(resources.backbone(), self.settings, resources.dataset, resources.reader(), store)
 
+    @property
+    def found(self) -> int:
+        """How many stored embeddings have been used instead of optimizing."""
+        store = self.matcher.store
+        return store.found if store else 0
+
     def prepare(self) -> None:
         """Loads the model.
 
@@ -91,13 +97,19 @@ class Prompt(MapMethod):
         Raises:
             UserError: if an image cannot be read, or the model gives NaN.
         """
-        callbacks = self.resources.callbacks(unit.source)
 
         def near(target: Target, maps: Tensor) -> Tensor | None:
             return self.agreed(unit, target, self._scores(target, maps), image)
 
-        kept = self.resources.map_cells
-        return match_unit(self.matcher, unit, image, callbacks=callbacks, map_cells=kept, near=near)
+        return match_unit(
+            self.matcher,
+            unit,
+            image,
+            callbacks=self.resources.callbacks(unit.source),
+            map_cells=self.resources.map_cells,
+            near=near,
+            source_done=self.source_done,
+        )
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target that asks for a point, with the mean over the layers of its points' attention maps.
@@ -108,7 +120,7 @@ class Prompt(MapMethod):
         for target, maps, _ in transferred(self.matcher, unit, image, self.resources.callbacks(unit.source)):
             yield target, self._scores(target, maps)
 
-    def features(self, key: str, image: ImageReader) -> Features:
+    def features(self, key: str, image: ImageReader, category: str) -> Features:
         """The UNet's features of a picture, of one draw of the noise: one forward pass, kept for its other pairs."""
         return self._kept(key, image)
 
@@ -132,6 +144,7 @@ def match_unit(
     callbacks: Sequence[Callback] = (),
     map_cells: int = 0,
     near: Callable[[Target, Tensor], Tensor | None] | None = None,
+    source_done: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Pair, Match]]:
     """Matches a source image's points in all its targets; the embeddings are optimized once.
 
@@ -142,6 +155,7 @@ def match_unit(
         callbacks: Lightning callbacks that look on at the optimization.
         map_cells: cells a side of the small attention maps that a match brings; 0 for none.
         near: takes a target and the maps of its points, (V, L, S, S), and says where they may be found, (V, S, S).
+        source_done: called when the embeddings are optimized.
 
     Yields:
         Each pair with the matches of its visible points, in their order; pairs without any come first.
@@ -150,7 +164,7 @@ def match_unit(
         if not target.points:
             yield target.pair, Match(np.empty((0, 2)), np.empty(0))
     seen: np.ndarray | None = None
-    for target, maps, embeddings in transferred(matcher, unit, image, callbacks):
+    for target, maps, embeddings in transferred(matcher, unit, image, callbacks, source_done):
         match = matcher.localize(maps, target.pair.target_size, near(target, maps) if near else None)
         if map_cells:
             if seen is None:
@@ -162,7 +176,11 @@ def match_unit(
 
 
 def transferred(
-    matcher: FastMatcher, unit: SourceUnit, image: ImageReader, callbacks: Sequence[Callback] = ()
+    matcher: FastMatcher,
+    unit: SourceUnit,
+    image: ImageReader,
+    callbacks: Sequence[Callback] = (),
+    source_done: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Target, Tensor, Tensor]]:
     """Optimizes a source image's points, and transfers their embeddings to all its targets.
 
@@ -171,6 +189,7 @@ def transferred(
         unit: a source image, its query points, its targets.
         image: reads an image by its key.
         callbacks: Lightning callbacks that look on at the optimization.
+        source_done: called when the embeddings are optimized.
 
     Yields:
         Each target that asks for a point, with the maps of its points, (V, L, S, S), and all embeddings (P, R, T, D).
@@ -184,6 +203,7 @@ def transferred(
     pixels = {key: image_to_tensor(image(key), matcher.backbone.image_size) for key in dict.fromkeys(keys)}
     wanted = [Wanted(pixels[key], key, target.points) for key, target in zip(keys, asking, strict=True)]
     embeddings = matcher.optimize(source, unit.points, unit.source, callbacks, strict=False)
+    source_done()
     found = matcher.transfer_to_all(wanted, embeddings, unit.points, unit.source)
     for target, maps in zip(asking, found, strict=True):
         yield target, maps, embeddings

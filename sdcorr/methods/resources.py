@@ -17,6 +17,7 @@ from sdcorr.diffusion.joint import JointDiffusion
 from sdcorr.diffusion.precision import Precision, settle
 from sdcorr.diffusion.recognize import describe
 from sdcorr.prompt.speed.embedding_store import EmbeddingStore
+from sdcorr.toybox.anatomy import MODEL_FOLDER
 
 WITHOUT_EFFECT = ("name", "family", "methods", "channels_last", "compile")  # model settings that change no result
 
@@ -79,7 +80,25 @@ class Resources:
         self.dataset, self.device = dataset, torch.device(device)
         self.map_cells, self.callbacks = map_cells, callbacks
         self._model, self._embeddings = dict(model), embeddings
+        if self._model.get("path") == "toybox":
+            self._model["path"] = str(MODEL_FOLDER)
         self._models = models or Models()
+
+    def on(self, model: Mapping[str, Any]) -> Resources:
+        """The same with another model, or with changes of this one.
+
+        Args:
+            model: a whole `cfg.model` if it has a `path`, else what is to be changed of this one.
+        """
+        return Resources(
+            model if "path" in model else self._model | dict(model),
+            dataset=self.dataset,
+            device=self.device,
+            embeddings=self._embeddings,
+            map_cells=self.map_cells,
+            callbacks=self.callbacks,
+            models=self._models,
+        )
 
     def backbone(self, truncate: bool = True) -> FrozenModel:
         """The frozen model; cut after the last layer that is read, unless `truncate` is false.
@@ -146,6 +165,10 @@ class Resources:
         asked = (*PLACE, "family", "layers", "image_size", "tokens")
         told: dict[str, Any] = {name: self._model.get(name) for name in asked}
         return find_model(told.pop("path"), **told)
+
+    def text_folder(self) -> tuple[str, str | None]:
+        """Where the model's tokenizer and text encoder lie: a folder or a hub id, and the revision."""
+        return str(Path(self._model["path"]).expanduser()), self._model.get("revision")
 
     def embedding_store(self, settings: Mapping[str, Any]) -> EmbeddingStore | None:
         """Where embeddings are kept that were optimized with this model and these settings; None: nowhere.

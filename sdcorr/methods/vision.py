@@ -94,7 +94,7 @@ class Vision(FeatureMethod):
         """What the network is."""
         return self.network.identity
 
-    def read(self, key: str, image: ImageReader) -> Features:
+    def read(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of a picture, every layer's of unit length at each cell."""
         canvas, layout = lay_out(image(key), self.side, self.fit, self.network.stride)
         pixels = to_tensor(canvas)[None].to(self.device)

@@ -10,6 +10,7 @@ import numpy as np
 from sdcorr.methods.base import Claim
 from sdcorr.report.pairs import ALPHA, Judged, judged
 from sdcorr.report.settings import unlike_released, variants_of
+from sdcorr.run.costs import MethodCost, cost_of
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import Arrays, read
 from sdcorr.scoring.bootstrap import Estimate
@@ -39,6 +40,7 @@ class Results:
     elsewhere: Sequence[Scores] = ()  # the subject alone under all other protocols with a rule for the data set
     curves: Mapping[str, Curves] = field(default_factory=dict)  # average -> method -> PCK in percent at GRID
     reliability: Reliability | None = None  # None also where the method has the same confidence for all points
+    costs: Mapping[str, MethodCost] = field(default_factory=dict)  # of every method
     fractions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of others: -> pair -> correct at ALPHA
 
     @property
@@ -105,6 +107,7 @@ def gather(
         elsewhere=[score({subject: ours}, subject, each, alphas, samples=samples) for each in elsewhere],
         curves={average: {name: found[average] for name, found in lines.items()} for average in scores.averages},
         reliability=_reliability(ours, protocol, samples),
+        costs={name: cost_of(store.records(name)) for name in scores.methods},
         fractions={name: _fractions(arrays[name], protocol) for name in scores.others},
     )
 

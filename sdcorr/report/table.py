@@ -13,6 +13,7 @@ from sdcorr.scoring.scores import Score
 COUNT = Unit("", digits=0)
 SECONDS = Unit("s", digits=1)
 MILLISECONDS = Unit("s", digits=3)
+TERAFLOP = Unit("TFLOP", 1e-12, digits=3)
 MEBIBYTES = Unit("MiB", 2.0**-20, digits=0)
 NOTHING = "-"  # stands where there is no number
 

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from sdcorr.report.table import Cell, Column, Number, Table, measure_title, number
+from sdcorr.report.table import (
+    MEBIBYTES,
+    MILLISECONDS,
+    TERAFLOP,
+    Cell,
+    Column,
+    Number,
+    Table,
+    measure_title,
+    number,
+)
+from sdcorr.run.costs import MethodCost
 from sdcorr.scoring.averages import USUAL, average_name
 from sdcorr.scoring.metrics import PERCENT, Measure
+from sdcorr.scoring.parts import ALL, AMBIGUOUS, DISTINCT
 from sdcorr.scoring.pck import alpha_text
 from sdcorr.scoring.published import Published, lacks, side_by_side
 from sdcorr.scoring.scores import Comparison, Measured, Scores
 
+COSTS = ("s a pair", "s a target more", "TFLOP a pair", "TFLOP a target more", "peak memory, MiB")
+LOOK_ALIKES = {AMBIGUOUS: "with a look-alike", DISTINCT: "others"}
 SUPERVISION = {"none": "no labels", "weak": "weak labels", "strong": "keypoints"}  # that a published method has seen
 
 
@@ -58,6 +72,36 @@ def differences(scores: Scores, variants: Collection[str] = ()) -> Table:
     table = Table(f"{scores.subject}, paired difference", [Column(scores.subject, "label"), *map(Column, titles)])
     for name in _ordered(scores, variants):
         table.add(f"less {name}", *(_difference(scores, name, *place) for place in places))
+    return table
+
+
+def survey(scores: Scores, costs_of: Mapping[str, MethodCost], variants: Collection[str] = ()) -> Table:
+    """One table of everything: a row of each method, the subject first.
+
+    Args:
+        scores: of the run.
+        costs_of: of each of its methods.
+        variants: the methods that are the subject with other settings.
+    """
+    main, alike = scores.ours.main, (AMBIGUOUS, DISTINCT) if AMBIGUOUS in scores.ours.parts else ()
+    places = [(measure, average, ALL) for average in USUAL for measure in scores.ours.measures]
+    places += [(main, USUAL[0], part) for part in alike]
+    titles = [
+        f"{measure_title(measure, average)}{f', {LOOK_ALIKES[part]}' if part != ALL else ''}"
+        for measure, average, part in places
+    ]
+    lead = f"{measure_title(main, USUAL[0])}, {scores.subject} is better by"
+    columns = [Column("method", "label"), *map(Column, titles), Column(lead), *map(Column, COSTS)]
+    names = (scores.subject, *_ordered(scores, variants))
+    title = (
+        f"{scores.dataset} {scores.split}, protocol {scores.protocol}: {scores.ours.pairs:,} pairs, "
+        f"{scores.ours.points:,} points"
+    )
+    table = Table(title, columns, notes=_unknown_costs(names, costs_of), sortable=True)
+    for name in names:
+        found = [number(scores.methods[name].find(*place)) for place in places]
+        ahead: Cell = "" if name == scores.subject else _difference(scores, name, main, USUAL[0])
+        table.add(name, *found, ahead, *_costs(costs_of[name]), bold=name == scores.subject)
     return table
 
 
@@ -194,6 +238,22 @@ def _apart(scores: Scores, rows: Sequence[tuple[Published, str]]) -> Table:
                 table.add(SUPERVISION[labels], row.method, row.average_name, *values, reason or "-", row.known_from)
         table.add_section()
     return table
+
+
+def _costs(cost: MethodCost) -> list[Number]:
+    """The cells below COSTS."""
+    seconds = (Number(cost.pair_seconds, MILLISECONDS), Number(cost.target_seconds, MILLISECONDS))
+    flops = (Number(cost.pair_flops, TERAFLOP), Number(cost.target_flops, TERAFLOP))
+    return [*seconds, *flops, Number(cost.peak_bytes, MEBIBYTES)]
+
+
+def _unknown_costs(names: Sequence[str], costs_of: Mapping[str, MethodCost]) -> list[str]:
+    """A sentence for each method of which nobody knows what a pair costs."""
+    return [
+        f"{name} found {costs_of[name].found:,} optimized embeddings on disk, so that the cost of a pair is not known."
+        for name in names
+        if costs_of[name].found
+    ]
 
 
 def _ordered(scores: Scores, variants: Collection[str]) -> list[str]:

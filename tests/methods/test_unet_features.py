@@ -121,7 +121,7 @@ class TestUNetFeatures:
         with pytest.raises(UserError, match="timestep=1000 of unet_features is not in this model: give 0 to 999"):
             UNetFeatures(Given(FakeBackbone()), "block", timestep=1000).prepare()
 
-    @pytest.mark.parametrize("settings", [{"timestep": -1}, {"draws": 0}, {"seed": 0.5}, {"localization": "max"}])
+    @pytest.mark.parametrize("settings", [{"timestep": -1}, {"draws": -1}, {"seed": 0.5}, {"localization": "max"}])
     def test_a_setting_that_is_not_legal(self, settings):
         (name,) = settings
         with pytest.raises(UserError, match=f"{name}=.* of unet_features is not legal"):

@@ -14,7 +14,7 @@ from tests.run.fakes import FakeBenchmark, FakeMethod, claimed, evaluate, make_p
 def contents(store: PredictionStore, method: str = "fake") -> dict[str, dict]:
     """Every record as it lies on disk, less the time that it took."""
     files = {path.name: json.loads(path.read_text()) for path in store.run_dir.glob(f"predictions/{method}/*.json")}
-    cost = ("seconds", "peak_bytes")
+    cost = ("seconds", "peak_bytes", "cost")
     return {name: {key: value for key, value in plain.items() if key not in cost} for name, plain in files.items()}
 
 

@@ -48,6 +48,7 @@ class EmbeddingStore:
         canonical = json.dumps(determinants, sort_keys=True, separators=(",", ":"))
         self.folder = Path(root) / hashlib.sha256(canonical.encode()).hexdigest()[:12]
         self._determinants = json.loads(canonical)  # what a file can hold
+        self.found = 0  # embeddings that `recall` found so far
 
     def recall(self, pixels: Tensor, queries: Sequence[Query], optimize: Callable[[Sequence[Query]], Tensor]) -> Tensor:
         """Embeddings: those that are there, and the others optimized and kept.
@@ -65,6 +66,7 @@ class EmbeddingStore:
         """
         image_key, picture = queries[0].image, picture_digest(pixels)
         known = self.load(image_key, picture, queries)
+        self.found += len(known)
         if wanted := [query for query in queries if query not in known]:
             found = optimize(wanted)
             self.save(image_key, picture, wanted, found)

@@ -55,7 +55,7 @@ class FastMatcher(PromptMatcher):
             store: where embeddings are kept that need not be optimized again.
         """
         super().__init__(backbone, settings, dataset, reader)
-        self._store = store
+        self.store = store
         self._latents = LatentCache(backbone)
         self._batches = QueryBatches(settings.queries_per_batch, self._bytes_per_query, backbone.device)
 
@@ -81,9 +81,9 @@ class FastMatcher(PromptMatcher):
         def solve_in_batches(some: Sequence[Query]) -> Tensor:
             return self._batches.run(len(some), lambda rows: solve(some[rows]))
 
-        if self._store is None:
+        if self.store is None:
             return solve_in_batches(queries)
-        return self._store.recall(pixels, queries, solve_in_batches).to(self.backbone.device)
+        return self.store.recall(pixels, queries, solve_in_batches).to(self.backbone.device)
 
     def _optimization(
         self, start: Tensor, crops: Crops, points: Tensor, queries: Sequence[Query]
