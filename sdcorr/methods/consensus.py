@@ -25,7 +25,7 @@ from sdcorr.errors import UserError
 
 Consensus = Literal["none", "dense", "joint"]
 
-# Chosen on the val split of the toybox and on a third of PF-Willow's pairs; docs/methods.md has what else was tried.
+# Chosen on the val split of the toybox and on a ninth of PF-Willow's pairs; docs/methods.md has what else was tried.
 GRID = 16  # cells a side of the pictures' features
 BEST = 3  # matches that are kept of each cell of the source
 SHARPNESS = 0.04  # temperature of the matches' softmax, of cosines

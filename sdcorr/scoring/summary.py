@@ -1,6 +1,7 @@
 """Scores as a flat summary, for summary.json and for W&B: the one place where a score becomes a key.
 
     protocol, headline, dataset, split, failures, seconds, pairs, points
+    note                                        only where the subject's consensus is joint: another task
     pck@0.10/per_point                          with /low and /high, the ends of its 95 % interval
     pck@0.10/per_point/ambiguous, .../distinct  where the data set tells look-alikes apart
     pck@0.10/per_point/category/<name>          and .../difficulty/<flag>=<value>

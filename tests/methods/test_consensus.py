@@ -54,7 +54,7 @@ class TestDense:
         """The least share of the votes is 0.03, whose logarithm is -3.5."""
         assert choose(texture(), texture(), [two_peaks(1, 5)], [LEFT]) == [[0.8, 0.4]]
 
-    def test_pictures_without_contrast_change_nothing(self) -> None:
+    def test_matches_without_weight_change_nothing(self) -> None:
         flat = torch.ones(24, GRID, GRID)
         matches = replace(match_cells(flat, flat, SIZE, SIZE), weights=torch.zeros(3 * GRID**2))
         votes = votes_for(matches, torch.tensor([LEFT]), torch.tensor([[LEFT, RIGHT]]))
