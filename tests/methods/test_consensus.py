@@ -108,7 +108,7 @@ class Drawn(FeatureMethod):
         super().__init__("drawn", Peaks(), **settings)
         self.pictures = pictures
 
-    def read(self, key, image) -> Features:
+    def read(self, key, image, category) -> Features:
         return Features(self.pictures[key], Layout(SIZE, (GRID, GRID), (0, 0, GRID, GRID)))
 
 
