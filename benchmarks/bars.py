@@ -97,23 +97,23 @@ def solve(
 def solve_by_library(backbone: FrozenDiffusion, settings: PromptSettings, unit: SourceUnit) -> Answer:
     """Match a unit with the library, and keep its embeddings and maps."""
     embeddings: list[Tensor] = []
-    maps: list[Tensor] = []
+    found: list[Tensor] = []
 
     class Matcher(FastMatcher):
         def optimize(self, *args: Any, **options: Any) -> Tensor:
             embeddings.append(super().optimize(*args, **options))
             return embeddings[-1]
 
-        def localize(self, layers: Tensor, size: tuple[int, int]) -> Match:
-            maps.append(layers.mean(1).cpu())  # (P, S, S)
-            return super().localize(layers, size)
+        def localize(self, maps: Tensor, size: tuple[int, int], near: Tensor | None = None) -> Match:
+            found.append(maps.mean(1).cpu())  # (P, S, S)
+            return super().localize(maps, size, near)
 
     matches = list(match_unit(Matcher(backbone, settings, DATASET), unit, picture))
     of_points = embeddings[0].cpu()  # (P, R, T, D)
     keys = [(pair.target, point) for pair, _ in matches for point in range(len(unit.points))]
     return Answer(
         {("", point): of_points[point] for point in range(len(unit.points))},
-        dict(zip(keys, torch.cat(maps), strict=True)),
+        dict(zip(keys, torch.cat(found), strict=True)),
         dict(zip(keys, torch.cat([torch.tensor(match.points) for _, match in matches]), strict=True)),
     )
 

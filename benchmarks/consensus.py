@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from sdcorr.cli import build
+from sdcorr.cli import build, origin
 from sdcorr.cli.compose import compose
 from sdcorr.datasets import Pair, group_by_source
 from sdcorr.methods.consensus import GRID, PEAK_GRID, chosen_peaks, match_cells, peaks
@@ -37,7 +37,7 @@ def distances(run: Path) -> tuple[dict[str, list[np.ndarray]], list[Pair]]:
     store = PredictionStore(run)
     split = store.config()["dataset"]["split"]
     cfg = compose("eval", f"dataset.split={split}", "methods=[prompt]", "embeddings=null")
-    benchmark, settings = build.benchmark(cfg), build.prompt_settings(cfg)
+    benchmark, settings = origin.benchmark(cfg), build.prompt_settings(cfg)
     backbone = build.methods(cfg, benchmark)[0].resources.backbone()
     place = (settings.consensus_block, settings.consensus_timestep)
 

@@ -184,7 +184,8 @@ def prompt_settings(cfg: DictConfig) -> PromptSettings:
     Raises:
         UserError: if there is no such setting, or its value is not legal.
     """
-    given = {name: value for name, value in plain(cfg.method).items() if name != "_target_"}
+    apart = ("_target_", *Prompt.of_consensus)
+    given = {name: value for name, value in plain(cfg.method).items() if name not in apart}
     return read_settings(PromptSettings, given)
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from sdcorr.cli.configs import CONFIGS, choices
+from sdcorr.cli import configs
+from sdcorr.cli.configs import choices
 from sdcorr.configuration import plain
 from sdcorr.digests import value_digest
 from sdcorr.errors import UserError
@@ -193,6 +194,6 @@ def _own(method: str) -> DictConfig:
 
 
 def read_config(group: str, name: str) -> DictConfig:
-    read = OmegaConf.load(CONFIGS / group / f"{name}.yaml")
+    read = OmegaConf.load(configs.CONFIGS / group / f"{name}.yaml")
     assert isinstance(read, DictConfig)  # Hydra has composed of it
     return read

@@ -20,6 +20,7 @@ from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit,
 from sdcorr.diffusion.flops import encode_flops, map_flops
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
+from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.features import KEPT
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
@@ -49,18 +50,33 @@ class Prompt(MapMethod):
     of_consensus: ClassVar[tuple[str, ...]] = ("consensus", "consensus_block", "consensus_timestep")
     kind_of_settings: ClassVar[type[PromptSettings]] = PromptSettings
 
-    def __init__(self, resources: Resources, **settings: Any) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        consensus: Consensus = "none",
+        consensus_block: str = "up_blocks.1",
+        consensus_timestep: int = 261,
+        **settings: Any,
+    ) -> None:
         """
         Args:
             resources: what the method works with.
+            consensus: what else has a say in which peak is the match; see `sdcorr.methods.consensus`. Not in the paper.
+            consensus_block: module of the network whose features the consensus stands on.
+            consensus_timestep: of the noise on the pictures there.
             settings: fields of `kind_of_settings`.
 
         Raises:
             UserError: if there is no such setting, or its value is not legal.
         """
+        check_consensus("prompt", consensus)
+        if type(consensus_timestep) is not int or consensus_timestep < 0:
+            raise UserError(f"consensus_timestep={consensus_timestep} is not legal: give a whole number from 0.")
+        if not isinstance(consensus_block, str) or not consensus_block:
+            raise UserError(f"consensus_block={consensus_block!r} is not legal: give a module, such as up_blocks.1.")
         self.resources = resources
         self.settings = read_settings(self.kind_of_settings, settings)
-        self.consensus = self.settings.consensus
+        self.consensus, self.place = consensus, (consensus_block, consensus_timestep)
         self._kept = lru_cache(maxsize=KEPT)(self._read)
 
     @cached_property
@@ -125,10 +141,7 @@ class Prompt(MapMethod):
         return self._kept(key, image)
 
     def _read(self, key: str, image: ImageReader) -> Features:
-        settings = self.settings
-        return read_features(
-            self.matcher.backbone, key, image, settings.consensus_block, settings.consensus_timestep, seed=settings.seed
-        )
+        return read_features(self.matcher.backbone, key, image, *self.place, seed=self.settings.seed)
 
     def _scores(self, target: Target, maps: Tensor) -> ScoreMaps:
         """Maps (V, L, S, S) as scores."""

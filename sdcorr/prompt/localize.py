@@ -29,17 +29,11 @@ def argmax(maps: Tensor) -> Tensor:
     return torch.stack((index % width, index // width), -1) + 0.5
 
 
-def soft_argmax(maps: Tensor, window: int, peak: Tensor | None = None) -> Tensor:
-    """Center of mass of each map, (P, S, S) -> (P, 2), in a square round a peak, over the least value in there.
+def soft_argmax(maps: Tensor, window: int, peak: Tensor) -> Tensor:
+    """Center of mass of maps (P, S, S), in a square round a peak (P, 2) of each, over the least value there: (P, 2).
 
     The square has 2 * window + 1 pixels a side, fewer at the border; where it is flat, the peak itself is given.
-
-    Args:
-        maps: (P, S, S).
-        window: half the side of the square, in pixels.
-        peak: (P, 2) centers of the squares; by default where the maps are greatest.
     """
-    peak = argmax(maps) if peak is None else peak
     center = torch.arange(maps.shape[-1], device=maps.device) + 0.5
     near_x, near_y = ((center - peak[..., None]).abs() <= window).unbind(1)  # (P, S) each
     inside = near_y[:, :, None] & near_x[:, None, :]  # (P, S, S)

@@ -98,8 +98,7 @@ class PromptMatcher:
             near: (P, S, S) bool, the pixels among which each map's maximum is looked for; all by default.
 
         Returns:
-            P points in pixels of the original target image; the confidence is the share of the map's mass above its
-            mean that lies near the point.
+            P points in pixels of the original target image; the confidence, see `confidence`.
         """
         settings = self.settings
         combined = combine_layers(maps, settings.combination)  # (P, S, S)

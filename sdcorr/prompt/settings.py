@@ -12,12 +12,10 @@ _CHOICES = {
     "noise": ("uniform", "normal"),
     "combination": ("softmax_mean", "mean"),
     "localization": ("argmax", "soft_argmax"),
-    "consensus": ("none", "dense", "joint"),
 }
 _AFTERWARDS = (  # settings that no embedding depends on
     *("transfer_timestep", "transfer_crops", "adaptive_crops", "combination", "localization", "window"),
     *("restarts", "queries_per_batch"),
-    *("consensus", "consensus_block", "consensus_timestep"),
 )
 
 
@@ -62,11 +60,6 @@ class PromptSettings:
     localization: Literal["argmax", "soft_argmax"] = "argmax"  # soft: center of mass in a window round the argmax
     window: int = 28  # px, half the side of that window
 
-    # Choosing among a map's peaks; not in the paper. See `sdcorr.methods.consensus`.
-    consensus: Literal["none", "dense", "joint"] = "none"
-    consensus_block: str = "up_blocks.1"  # UNet module whose features say what the pictures have in common
-    consensus_timestep: int = 261  # of the noise on these pictures
-
     # Running.
     seed: int = 0  # of every random draw
 
@@ -78,8 +71,7 @@ class PromptSettings:
     def __post_init__(self) -> None:
         for name in ("steps", "restarts", "transfer_crops"):
             self._check(name, _is_whole(getattr(self, name), 1), "a whole number from 1")
-        whole = ("timestep", "transfer_timestep", "token", "window", "seed", "queries_per_batch", "crop_pool")
-        for name in (*whole, "consensus_timestep"):
+        for name in ("timestep", "transfer_timestep", "token", "window", "seed", "queries_per_batch", "crop_pool"):
             self._check(name, _is_whole(getattr(self, name), 0), "a whole number from 0")
         for name in ("sigma", "learning_rate", "adam_eps"):
             self._check(name, _is_number(getattr(self, name)) and getattr(self, name) > 0, "a number above 0")
@@ -91,15 +83,12 @@ class PromptSettings:
         self._check("crop", _is_number(self.crop) and 0 < self.crop <= 1, "a share of the side, above 0, at most 1")
         self._check("plateau", _is_number(self.plateau) and 0 <= self.plateau < 1, "a share from 0 to below 1")
         self._check("crop_margin", _is_number(self.crop_margin) and 0 <= self.crop_margin < 0.5, "a share below 0.5")
-        told = isinstance(self.consensus_block, str) and bool(self.consensus_block)
-        self._check("consensus_block", told, "the name of a UNet module, such as up_blocks.1")
         self._check("heads", _are_heads(self.heads), "last_half, all or a list of head numbers")
 
     def check_fit(self, backbone: FrozenModel) -> None:
         """Raises UserError if the settings ask for what a model has not."""
         step = len(backbone.alphas_cumprod) - 1
-        lasts = {"token": backbone.tokens - 1, "timestep": step, "transfer_timestep": step}
-        for name, last in (lasts | ({} if self.consensus == "none" else {"consensus_timestep": step})).items():
+        for name, last in (("token", backbone.tokens - 1), ("timestep", step), ("transfer_timestep", step)):
             self._check(name, getattr(self, name) <= last, f"0 to {last}", "in this model")
         pixels = int(backbone.image_size * self.crop)
         self._check("crop", pixels >= 1, "a greater share", f"one pixel of {backbone.image_size}")

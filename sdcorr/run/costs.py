@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sdcorr.run.meter import Cost
-from sdcorr.run.records import UnitRecord
+from sdcorr.run.records import Cost, UnitRecord
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+
+from sdcorr.run.records import Cost
 
 aten: Any = torch.ops.aten
 FORMULAS: Mapping[Any, Callable[..., int]] = flop_registry | {  # torch has none for its kernel of CPUs
@@ -20,20 +21,6 @@ FORMULAS: Mapping[Any, Callable[..., int]] = flop_registry | {  # torch has none
         aten._scaled_dot_product_flash_attention_backward
     ],
 }
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one source image with all its targets took; no part of what was predicted."""
-
-    seconds: float
-    targets: int  # that were predicted
-    seconds_of_source: float | None = (
-        None  # before the work on targets began; None: the method does not tell them apart
-    )
-    flops: int | None = None  # 1 MAC = 2 FLOPs; counted for the first source image of a process only
-    flops_of_source: int | None = None
-    found: int = 0  # results of earlier runs that were used, such as stored embeddings
 
 
 class Meter:

@@ -17,7 +17,6 @@ import numpy as np
 
 from sdcorr.datasets import Match, Pair
 from sdcorr.digests import value_digest
-from sdcorr.run.meter import Cost
 
 FORMAT = "sdcorr predictions 2"
 POINT_FIELDS = ("source_points", "target_points")
@@ -34,6 +33,18 @@ class Failure:
     pair: str  # its id
     image: str  # the key of the image
     reason: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one source image with all its targets took; no part of what was predicted."""
+
+    seconds: float
+    targets: int  # that were predicted
+    seconds_of_source: float | None = None  # before the work on targets; None: it is not told apart
+    flops: int | None = None  # 1 MAC = 2 FLOPs; counted for the first source image of a process only
+    flops_of_source: int | None = None
+    found: int = 0  # results of earlier runs that were used, such as stored embeddings
 
 
 @dataclass(frozen=True, eq=False)

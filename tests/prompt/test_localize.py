@@ -6,6 +6,10 @@ from sdcorr.prompt.localize import argmax, combine_layers, confidence, soft_argm
 from sdcorr.prompt.objective import gaussian_target
 
 
+def round_the_maximum(maps: torch.Tensor, window: int) -> torch.Tensor:
+    return soft_argmax(maps, window, argmax(maps))
+
+
 class TestCombineLayers:
     def test_mean(self):
         maps = torch.tensor([[[[1.0, 2.0]], [[3.0, 6.0]]]])
@@ -44,42 +48,42 @@ class TestSoftArgmax:
     def test_between_two_equal_pixels(self):
         maps = torch.zeros(1, 9, 9)
         maps[0, 4, 4] = maps[0, 4, 5] = 1
-        torch.testing.assert_close(soft_argmax(maps, 2), torch.tensor([[5.0, 4.5]]))
+        torch.testing.assert_close(round_the_maximum(maps, 2), torch.tensor([[5.0, 4.5]]))
 
     def test_hand_computed_over_the_least_in_the_window(self):
         maps = torch.full((1, 5, 5), 3.0)
         maps[0, 2, 2:4] = torch.tensor([5.0, 4.0])  # weights 2 and 1 over the least, 3
         maps[0, 0, 0] = -9.0  # outside the window
         expected = (2 * 2.5 + 1 * 3.5) / 3
-        torch.testing.assert_close(soft_argmax(maps, 1), torch.tensor([[expected, 2.5]]))
+        torch.testing.assert_close(round_the_maximum(maps, 1), torch.tensor([[expected, 2.5]]))
 
     def test_what_is_outside_the_window_does_not_matter(self):
         maps = gaussian_target(torch.tensor([[8.3, 9.1]]), 32, 1.5)
         disturbed = maps.clone()
         disturbed[0, 25:, 25:] = 0.9
-        torch.testing.assert_close(soft_argmax(disturbed, 6), soft_argmax(maps, 6))
+        torch.testing.assert_close(round_the_maximum(disturbed, 6), round_the_maximum(maps, 6))
 
     def test_finds_the_center_of_a_gaussian(self):
         centers = torch.tensor([[12.3, 14.8], [16.0, 15.5]])
-        found = soft_argmax(gaussian_target(centers, 32, 2.0), 8)
+        found = round_the_maximum(gaussian_target(centers, 32, 2.0), 8)
         torch.testing.assert_close(found, centers + 0.5, rtol=0, atol=0.02)  # index to pixel center
 
     def test_flat_map_and_no_window_give_the_argmax(self):
-        assert soft_argmax(torch.ones(1, 6, 6), 2).tolist() == [[0.5, 0.5]]
+        assert round_the_maximum(torch.ones(1, 6, 6), 2).tolist() == [[0.5, 0.5]]
         maps = torch.rand(3, 6, 6)
-        assert torch.equal(soft_argmax(maps, 0), argmax(maps))
+        assert torch.equal(round_the_maximum(maps, 0), argmax(maps))
 
     def test_stays_in_the_image_at_the_border(self):
         maps = gaussian_target(torch.tensor([[-3.0, 31.0]]), 32, 4.0)
-        x, y = soft_argmax(maps, 5)[0].tolist()
+        x, y = round_the_maximum(maps, 5)[0].tolist()
         assert 0.5 <= x <= 6 and 26 <= y <= 31.5
 
     def test_no_points(self):
-        assert soft_argmax(torch.zeros(0, 4, 4), 2).shape == (0, 2)
+        assert round_the_maximum(torch.zeros(0, 4, 4), 2).shape == (0, 2)
 
     def test_gradient(self):
         maps = gaussian_target(torch.tensor([[2.3, 3.1]], dtype=torch.float64), 6, 1.0).requires_grad_()
-        assert gradcheck(lambda m: soft_argmax(m, 2), maps)
+        assert gradcheck(lambda m: round_the_maximum(m, 2), maps)
 
 
 class TestConfidence:

@@ -29,8 +29,6 @@ ILLEGAL = {
     "localization": "centroid",
     "window": -4,
     "consensus": "majority",
-    "consensus_block": "",
-    "consensus_timestep": -1,
     "seed": "lucky",
     "queries_per_batch": -1,
 }

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from sdcorr.run.costs import cost_of
-from sdcorr.run.meter import Cost, Meter
-from sdcorr.run.records import UnitRecord, record_from_json, record_to_json
+from sdcorr.run.meter import Meter
+from sdcorr.run.records import Cost, UnitRecord, record_from_json, record_to_json
 from sdcorr.run.store import PredictionStore
 from tests.run.fakes import FakeBenchmark, FakeMethod, evaluate
 

@@ -3,6 +3,7 @@
 import pytest
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 
+from sdcorr.cli import build
 from sdcorr.cli.compose import compose
 from sdcorr.diffusion.joint.noise import flow_sigmas
 from sdcorr.prompt import PromptSettings
@@ -15,7 +16,7 @@ RELEASED = PromptSettings()  # of the method, for Stable Diffusion 1.4's 512 pix
 @pytest.mark.parametrize("family", FAMILIES)
 def test_noise_is_that_of_stable_diffusion_at_the_released_timesteps(family: str) -> None:
     cfg = compose("eval", f"model={family}")
-    settings = PromptSettings(**{name: value for name, value in cfg.method.items() if name != "_target_"})
+    settings = build.prompt_settings(cfg)
     schedule = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
     image_tokens = (SIDE // 16) ** 2
     sigmas = flow_sigmas(FlowMatchEulerDiscreteScheduler(**SCHEDULES[family]).config, image_tokens)
