@@ -22,11 +22,14 @@ env-dev: .venv/ready-dev
 demo: env
 	$(BIN)/python eval.py
 
+# In as many processes as there are processors; files stay whole, for their fixtures.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+
 test: env-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: env-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: env-dev
 	$(BIN)/ruff check .

@@ -1,5 +1,10 @@
 """Fixtures that several rooms share."""
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes: said before torch is imported and starts threads
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 from sdcorr.diffusion import FrozenDiffusion

@@ -6,13 +6,15 @@ their first piece of work: their settings are composed, or their arguments parse
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from sdcorr.cli import app, prepare, transfer
+from sdcorr.cli import app, imports, prepare, transfer
+from sdcorr.cli.configs import choices
 from sdcorr.cli.main import main
 from tests import models
 
@@ -57,6 +59,8 @@ def test_is_understood(
     page: str, line: str, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     program, *words = shlex.split(line, comments=True)
+    if "redo" in words:  # which takes away what other commands need
+        places = places | {"RUN": Path(shutil.copytree(places["RUN"], tmp_path / "copy"))}
     words = [re.sub(r"\b(RUN|RUN_A|RUN_B|FOLDER|DIR)$", lambda name: str(places[name[1]]), word) for word in words]
     monkeypatch.chdir(tmp_path)
     if program == "make":
@@ -97,5 +101,7 @@ def of_sdcorr(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
         assert main(["train", *app._parser().parse_intermixed_args(rest).settings, "--cfg"]) == 0
     elif name == "prepare" and rest[0] != "--list":
         assert prepare._parser().parse_args(rest).name in prepare.SOURCES
+    elif name == "import":
+        assert imports._parser().parse_args(rest).dataset in choices("dataset")
     else:  # carried out
         assert main(words) == 0

@@ -78,7 +78,7 @@ MISTAKES = {
     "of a method without settings": (["+method.foo=1"], ["'foo' of same_pixel", "none"]),
     "of the logger": (["+logger.foo=1"], ["'logger.foo'"]),
     "of the trainer": (["++trainer.foo=1"], ["'trainer.foo'", "devices"]),
-    "in no section": (["+report.pairs.foo=1"], ["'report.pairs.foo'"]),
+    "in no section": (["+report.pairs.foo=1"], ["inside report.pairs, which is a value"]),
     "a setting taken away": (["~model.path"], ["~model.path", "model.path=VALUE"]),
     "a section taken away": (["~dataset"], ["~dataset", "dataset=VALUE"]),
     "no model": (["model=null"], ["model=null", "sd14"]),

@@ -20,7 +20,7 @@ def test_a_setting_that_there_is_not():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["dataset=pfwillow", "+dataset.foo=1"], "no setting 'dataset.foo' of pfwillow: there is root, split."),
+        (["dataset=pfwillow", "+dataset.foo=1"], "no setting 'dataset.foo': there is root, download, split."),
         (["dataset=toybox", "dataset.split=[demo]"], "dataset.split=['demo'] is not legal: give a word"),
         (["dataset=spair", "dataset.categories=3"], "dataset.categories=3 is not legal: give a category"),
         (["dataset=spair", "dataset.size=1"], "dataset.size=1 is not legal"),

@@ -28,7 +28,6 @@ ILLEGAL = {
     "combination": "max",
     "localization": "centroid",
     "window": -4,
-    "consensus": "majority",
     "seed": "lucky",
     "queries_per_batch": -1,
 }
