@@ -118,7 +118,8 @@ def evaluate(folder: Path, root: Path, precision: str, out: Path) -> Run:
 _PAGE = """# Stable Diffusion 1.4's true shape on a CPU
 
 `python eval.py dataset=folder model.path=FOLDER {settings}`, random
-weights in the true shape, to the table and the report. {threads} thread(s) of {device}, torch {torch}. The machine was shared: CPU minutes say what was computed.
+weights in the true shape, to the table and the report.
+{threads} thread(s) of {device}, torch {torch}. The machine was shared: CPU minutes say what was computed.
 
 {table}
 
