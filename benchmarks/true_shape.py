@@ -104,7 +104,11 @@ def evaluate(folder: Path, root: Path, precision: str, out: Path) -> Run:
         _, status, used = os.wait4(child, 0)
     if os.waitstatus_to_exitcode(status):
         raise UserError(f"The evaluation failed: {log} says why.")
-    said = [line for line in log.read_text().splitlines() if re.match(r"(.*: Stable Diffusion|ahead)", line)]
+    said = [
+        line
+        for line in log.read_text().replace(str(folder), "FOLDER").splitlines()
+        if re.match(r"(.*: Stable Diffusion|ahead)", line)
+    ]
     wall, cpu = os.times().elapsed - began.elapsed, used.ru_utime + used.ru_stime
     run = Run(precision, wall / 60, cpu / 60, used.ru_maxrss * 1024, said)
     measured.write_text(json.dumps(asdict(run)))
@@ -113,8 +117,9 @@ def evaluate(folder: Path, root: Path, precision: str, out: Path) -> Run:
 
 _PAGE = """# Stable Diffusion 1.4's true shape on a CPU
 
-`python eval.py dataset=folder model.path=FOLDER {settings}`, random weights in the true shape, to the table and the
-report. {threads} thread(s) of {device}, torch {torch}. The machine was shared: CPU minutes say what was computed.
+`python eval.py dataset=folder model.path=FOLDER {settings}`, random
+weights in the true shape, to the table and the report.
+{threads} thread(s) of {device}, torch {torch}. The machine was shared: CPU minutes say what was computed.
 
 {table}
 
