@@ -107,7 +107,7 @@ BAD_EVALUATIONS = {
     "variant in words": (["methods=[prompt,restarts]"], ["restarts", "read_once"]),
     "variant of nothing": (["methods=[prompt,{}]"], ["methods", "{restarts: 1}"]),
     "variant twice": (["methods=[prompt,{restarts: 3},{restarts: 3}]"], ["prompt_restarts_3", "name: NAME"]),
-    "draws": (["methods=[prompt,{method: unet_features, draws: 0}]"], ["draws=0", "from 1"]),
+    "draws": (["methods=[prompt,{method: unet_features, draws: -1}]"], ["draws=-1", "from 0"]),
 }
 
 

@@ -75,13 +75,9 @@ class _FlopCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        formula = FORMULAS.get(func._overloadpacket)
-        if formula is None:
-            with self:
-                result = func.decompose(*args, **kwargs)
-            return func(*args, **kwargs) if result is NotImplemented else result
-        result = func(*args, **kwargs)
-        self.flops += formula(*args, **kwargs, out_val=result)
+        result = func(*args, **kwargs)  # never decomposed, which would change its rounding
+        if formula := FORMULAS.get(func._overloadpacket):
+            self.flops += formula(*args, **kwargs, out_val=result)
         return result
 
 

@@ -53,7 +53,9 @@ def test_it_serves_until_it_is_interrupted(capsys: pytest.CaptureFixture) -> Non
 
     visitor = threading.Thread(target=visit)
     visitor.start()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # other tests may have left another
     main(["method=read_once", "--port", str(port)])
+    signal.signal(signal.SIGINT, before)
     visitor.join()
     said = capsys.readouterr()
     assert b"<title>sdcorr" in pages[0]

@@ -10,6 +10,7 @@ from sdcorr.cli.compose import compose
 from sdcorr.cli.configs import choices
 from sdcorr.errors import UserError
 from sdcorr.methods.position import SamePixel
+from sdcorr.methods.prompt import Prompt
 from sdcorr.prompt import PromptSettings
 from sdcorr.toybox.dataset import Toybox
 from tests.datasets.trees import own_folder, write_csv
@@ -33,7 +34,7 @@ def test_stable_diffusion_has_the_settings_of_the_released_code() -> None:
 
 
 def test_every_setting_is_in_the_config() -> None:
-    assert set(compose("eval").method) - {"_target_"} == set(asdict(PromptSettings()))
+    assert set(compose("eval").method) - {"_target_"} == {*asdict(PromptSettings()), *Prompt.of_consensus}
 
 
 @pytest.mark.parametrize("name", choices("experiment"))
