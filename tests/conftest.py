@@ -5,10 +5,46 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes: said before torch is imported and starts threads
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from pathlib import Path
+
 import pytest
 
 from sdcorr.diffusion import FrozenDiffusion
 from tests import models
+
+# Rooms and files that take a quarter of a minute or more; single tests elsewhere have the mark themselves.
+SLOW = (
+    "app/",
+    "benchmarks/",
+    "cli/test_hostile.py",
+    "datasets/fetch/",
+    "diffusion/joint/",
+    "diffusion/test_compiled.py",
+    "diffusion/test_single_file.py",
+    "diffusion/test_truncate.py",
+    "golden/",
+    "install/",
+    "prompt/speed/",
+    "report/test_comparison.py",
+    "report/test_page.py",
+    "run/test_kills.py",
+    "test_commands.py",
+    "test_distributed.py",
+    "test_documented_commands.py",
+    "test_it_works.py",
+    "test_notebooks.py",
+    "test_sweeps.py",
+    "toybox/making/",
+    "tracking/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what is slow."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.path.relative_to(here).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
