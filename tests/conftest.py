@@ -17,7 +17,12 @@ SLOW = (
     "app/",
     "benchmarks/",
     "cli/test_hostile.py",
+    "callbacks/",
     "datasets/fetch/",
+    "datasets/test_ap10k.py",
+    "datasets/test_cub.py",
+    "datasets/test_folder.py",
+    "datasets/test_tss.py",
     "diffusion/joint/",
     "diffusion/test_compiled.py",
     "diffusion/test_single_file.py",
@@ -34,7 +39,7 @@ SLOW = (
     "test_it_works.py",
     "test_notebooks.py",
     "test_sweeps.py",
-    "toybox/making/",
+    "toybox/",
     "tracking/",
 )
 
