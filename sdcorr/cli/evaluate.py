@@ -92,8 +92,7 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
             from sdcorr import tracking  # which needs W&B
 
             logger = tracking.make_logger(cfg, store.run_dir, **build.logged(cfg, benchmark, entries, ranks.world_size))
-            if logger:
-                watchers.append(tracking.Watch(benchmark, cfg.logger, logger))
+            watchers.append(tracking.Watch(benchmark, cfg.logger, logger))
         methods = {entry.name: partial(getattr, entry, "method") for entry in entries}
         for name, make in methods.items():
             so_far = RunningPCK(protocol, benchmark.name) if ranks.first else None
