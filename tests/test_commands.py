@@ -1,7 +1,6 @@
 """eval.py and train.py as a user meets them: the scripts themselves, real files, the shipped model."""
 
 import json
-import os
 import runpy
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from safetensors import safe_open
 
 from sdcorr.prompt import PromptMatcher
 from sdcorr.toybox.dataset import drawing
+from tests import wandb_service
 from tests.datasets.trees import FOLDER_HEADER, FOLDER_ROWS, own_folder, write_csv
 
 ROOT = Path(__file__).parent.parent
@@ -29,8 +29,7 @@ Call = Callable[..., SimpleNamespace]
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Iterator[Call]:
     """Runs a script as `python script arguments` would in `tmp_path`, in this process: its imports take seconds."""
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
+    wandb_service.start_afresh(monkeypatch)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.chdir(tmp_path)
 

@@ -12,7 +12,7 @@ import wandb
 from hydra.core.global_hydra import GlobalHydra
 
 from sdcorr.toybox.dataset import Toybox
-from tests import offline
+from tests import offline, wandb_service
 
 EVAL = Path(__file__).parent.parent.parent / "eval.py"
 PICKED = ("2/bird/0-0", "2/bird/0-1", "2/fish/0-0", "2/fish/0-1", "2/lamp/0-0")
@@ -27,8 +27,7 @@ SETTINGS = [
 def evaluate(folder: Path, *more: str) -> None:
     """`python eval.py` in this process, in that folder."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("WANDB_")]:
-            patch.delenv(name)
+        wandb_service.start_afresh(patch)
         patch.setattr(sys, "argv", ["eval.py", *SETTINGS, *more])
         patch.chdir(folder)
         GlobalHydra.instance().clear()
