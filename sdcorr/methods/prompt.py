@@ -24,6 +24,7 @@ from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.features import KEPT
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
+from sdcorr.methods.refine import Refine, check_refine
 from sdcorr.methods.unet_features import read_features
 from sdcorr.prompt.localize import combine_layers
 from sdcorr.prompt.settings import PromptSettings
@@ -48,6 +49,7 @@ class Prompt(MapMethod):
     reads_model: ClassVar[bool] = True
     without_effect: ClassVar[frozenset[str]] = frozenset({"queries_per_batch"})
     of_consensus: ClassVar[tuple[str, ...]] = ("consensus", "consensus_block", "consensus_timestep")
+    beside_paper: ClassVar[tuple[str, ...]] = (*of_consensus, "refine")  # settings that are none of `kind_of_settings`
     kind_of_settings: ClassVar[type[PromptSettings]] = PromptSettings
 
     def __init__(
@@ -56,6 +58,7 @@ class Prompt(MapMethod):
         consensus: Consensus = "none",
         consensus_block: str = "up_blocks.1",
         consensus_timestep: int = 261,
+        refine: Refine = "none",
         **settings: Any,
     ) -> None:
         """
@@ -64,19 +67,21 @@ class Prompt(MapMethod):
             consensus: what else has a say in which peak is the match; see `sdcorr.methods.consensus`. Not in the paper.
             consensus_block: module of the network whose features the consensus stands on.
             consensus_timestep: of the noise on the pictures there.
+            refine: what else has a say in where exactly it is; see `sdcorr.methods.refine`. Not in the paper.
             settings: fields of `kind_of_settings`.
 
         Raises:
             UserError: if there is no such setting, or its value is not legal.
         """
         check_consensus("prompt", consensus)
+        check_refine("prompt", refine)
         if type(consensus_timestep) is not int or consensus_timestep < 0:
             raise UserError(f"consensus_timestep={consensus_timestep} is not legal: give a whole number from 0.")
         if not isinstance(consensus_block, str) or not consensus_block:
             raise UserError(f"consensus_block={consensus_block!r} is not legal: give a module, such as up_blocks.1.")
         self.resources = resources
         self.settings = read_settings(self.kind_of_settings, settings)
-        self.consensus, self.place = consensus, (consensus_block, consensus_timestep)
+        self.consensus, self.refine, self.place = consensus, refine, (consensus_block, consensus_timestep)
         self._kept = lru_cache(maxsize=KEPT)(self._read)
 
     @cached_property
@@ -117,7 +122,7 @@ class Prompt(MapMethod):
         def near(target: Target, maps: Tensor) -> Tensor | None:
             return self.agreed(unit, target, self._scores(target, maps), image)
 
-        return match_unit(
+        for pair, match in match_unit(
             self.matcher,
             unit,
             image,
@@ -125,7 +130,8 @@ class Prompt(MapMethod):
             map_cells=self.resources.map_cells,
             near=near,
             source_done=self.source_done,
-        )
+        ):
+            yield pair, self.exact(pair, match, image)
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target that asks for a point, with the mean over the layers of its points' attention maps.
