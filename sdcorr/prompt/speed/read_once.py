@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sdcorr.diffusion import FrozenModel
-from sdcorr.diffusion.finite import not_finite
+from sdcorr.diffusion.finite import check_finite
 from sdcorr.prompt.crops import Crops
 from sdcorr.prompt.module import CropBatch, RandomCrops
 from sdcorr.prompt.randomness import Draws, Query
@@ -95,6 +95,7 @@ class PictureReader:
 
     def _read(self, key: str, crops: CropPool, timestep: int) -> Reading:
         backbone = self._backbone
+        crops.keys = [key]
         starts = torch.cartesian_prod(crops.positions, crops.positions)  # (N, 2)
         boxes = torch.nn.functional.pad(starts, (1, 1))  # image 0, x, y, not mirrored
         owner = [Query(key, 0.0, 0.0, 0)]
@@ -106,8 +107,7 @@ class PictureReader:
             zeros = torch.zeros(len(some), backbone.tokens, backbone.width, device=backbone.device)
             parts.append(backbone.attention_queries(noisy, timestep, zeros, heads=self._settings.heads))
         queries = tuple(torch.cat(layer) for layer in zip(*parts, strict=True))
-        if not all(layer.isfinite().all() for layer in queries):
-            raise not_finite(f"The attention queries of {key} are")
+        check_finite(queries, f"The attention queries of {key} are", backbone.precision, key)
         return Reading(starts, crops.side, queries)
 
 
@@ -183,7 +183,7 @@ class ReadOnceMatcher(FastMatcher):
     ) -> Tensor:
         crops = self._crops(pixels[None], settings.transfer_side(self.backbone.image_size))
         reading = self._target_reader.read(key, crops, settings.transfer_timestep)
-        return read_out(self.reader, reading, embeddings, settings)
+        return read_out(self.reader, reading, embeddings, settings, key)
 
     def _maps_of(self, latents: Tensor, embedding: Tensor) -> Callable[[], object]:
         backbone, settings = self.backbone, self.settings
@@ -192,7 +192,9 @@ class ReadOnceMatcher(FastMatcher):
 
 
 @torch.no_grad()
-def read_out(backbone: FrozenModel, reading: Reading, embeddings: Tensor, settings: PromptSettings) -> Tensor:
+def read_out(
+    backbone: FrozenModel, reading: Reading, embeddings: Tensor, settings: PromptSettings, key: str | None = None
+) -> Tensor:
     """Maps of embeddings on a target that was read, averaged over its crops.
 
     Args:
@@ -200,6 +202,7 @@ def read_out(backbone: FrozenModel, reading: Reading, embeddings: Tensor, settin
         reading: of the target.
         embeddings: (P, R, T, D), R restarts a point.
         settings: of the method.
+        key: of the target, for messages.
 
     Returns:
         (P, L, S, S), mean over heads, crops and restarts.
@@ -211,7 +214,7 @@ def read_out(backbone: FrozenModel, reading: Reading, embeddings: Tensor, settin
         maps = backbone.attend(queries, embeddings.flatten(0, 1), token=settings.token, heads=settings.heads)
         of_points = [m.mean(1, keepdim=True).unflatten(0, (points, restarts)).mean(1) for m in maps]  # (P, 1, h, w)
         canvas.paste(of_points, start.expand(points, 2), reading.side)
-    return canvas.mean()
+    return canvas.mean([key] * points, backbone.precision)
 
 
 def _bytes(reading: Reading) -> int:
