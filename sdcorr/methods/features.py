@@ -11,10 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.diffusion.finite import check_finite
+from sdcorr.diffusion.precision import Precision
 from sdcorr.errors import UserError
 from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.layout import Layout
-from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
+from sdcorr.methods.maps import Features, MapMethod, ScoreMaps, features_at
 from sdcorr.methods.peaks import Peaks, returning
 from sdcorr.methods.refine import Refine, check_refine
 
@@ -53,11 +55,22 @@ class FeatureMethod(MapMethod):
         if consensus != "none" and peaks.localization == "mutual":
             raise UserError(f"localization=mutual of {name} leaves a consensus no peaks to choose from: give one.")
         self.peaks, self.consensus, self.refine, self.enlarged = peaks, consensus, refine, enlarged
-        self._kept = lru_cache(maxsize=KEPT)(self.read)
+        self._kept = lru_cache(maxsize=KEPT)(self._read_finite)
+
+    @property
+    def precision(self) -> Precision:
+        """In which the network computes."""
+        return "fp32"
 
     @abstractmethod
     def read(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of the picture of that key, in a pair of that category; its random draws belong to the key."""
+
+    def _read_finite(self, key: str, image: ImageReader, category: str) -> Features:
+        """As `read`; raises UserError if there is NaN or infinity in them, so that these are not kept."""
+        found = self.read(key, image, category)
+        check_finite([found.values], f"The features of {key} are", self.precision, key)
+        return found
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match."""
@@ -65,7 +78,8 @@ class FeatureMethod(MapMethod):
             inside = None if _covers(maps.layout) else maps.layout.inside(maps.values.shape)
             cells, scores = self.peaks.find(maps.values, inside, self.agreed(unit, target, maps, image))
             points = maps.layout.from_grid(cells, maps.values.shape)
-            yield target.pair, self.exact(target.pair, Match(points, scores.clip(0, 1)), image)
+            left = self.evidence(unit, target, maps, points, image)
+            yield target.pair, self.exact(target.pair, Match(points, scores.clip(0, 1), evidence=left), image)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of the picture of that key."""
@@ -86,22 +100,6 @@ class FeatureMethod(MapMethod):
                 on_grid = _enlarge(features.values, shape)
                 maps = returning(maps, on_grid, source.values, torch.from_numpy(cells[asked]), self.peaks.window)
             yield target, ScoreMaps(maps, features.layout, "cosine")
-
-
-def features_at(features: Tensor, cells: Tensor) -> Tensor:
-    """Features between cells, bilinear.
-
-    Args:
-        features: (C, h, w).
-        cells: (P, 2) xy in cells, the center of the first being (0.5, 0.5).
-
-    Returns:
-        (P, C).
-    """
-    sides = torch.tensor([features.shape[-1], features.shape[-2]])
-    grid = (cells / sides * 2 - 1).to(features)[None, None]  # (1, 1, P, 2)
-    sampled = F.grid_sample(features[None], grid, padding_mode="border", align_corners=False)  # (1, C, 1, P)
-    return sampled[0, :, 0].T
 
 
 def cosine_maps(queries: Tensor, features: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from hydra.utils import get_class
 from torch import Tensor
 
+from sdcorr.configuration import class_named
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
@@ -78,7 +78,7 @@ class Fused(MapMethod):
     def claimed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings with an effect, those of the parts as well; `model_identity` has what their models are."""
         told = super().claimed(settings)
-        parts = [(part, get_class(part["_target_"])) for part in told["parts"]]
+        parts = [(part, class_named(part["_target_"], Method, "parts")) for part in told["parts"]]
         claimed = [kind.claimed(part) if issubclass(kind, MapMethod) else part for part, kind in parts]
         return told | {"parts": [{key: value for key, value in part.items() if key != "model"} for part in claimed]}
 
@@ -109,7 +109,9 @@ class Fused(MapMethod):
             cells, _ = self.peaks.find(maps.values, near=self.agreed(unit, target, maps, image))
             share = maps.values.flatten(1).softmax(1).view_as(maps.values)
             sure = near(share, torch.from_numpy(cells), self.grid / 8).sum((1, 2)).clamp(0, 1)
-            match = Match(maps.layout.from_grid(cells, maps.values.shape), sure.cpu().double().numpy())
+            points = maps.layout.from_grid(cells, maps.values.shape)
+            left = self.evidence(unit, target, maps, points, image)
+            match = Match(points, sure.cpu().double().numpy(), evidence=left)
             yield target.pair, self.exact(target.pair, match, image)
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
@@ -121,6 +123,11 @@ class Fused(MapMethod):
             total = maps.log_scores(shape) + self.weight * waiting.pop(target.pair.id).log_scores(shape)
             size = target.pair.target_size
             yield target, ScoreMaps(total, Layout(size, size, (0, 0, *size)), "logarithm")
+
+    @property
+    def has_features(self) -> bool:
+        """Whether the second part has any."""
+        return self.parts[1].has_features
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """Those of the second part."""
@@ -138,7 +145,7 @@ def near(maps: Tensor, cells: Tensor, radius: float) -> Tensor:
 
 def _made(resources: Resources, settings: Mapping[str, Any]) -> MapMethod:
     told = dict(settings)
-    kind: type[Method] = get_class(told.pop("_target_"))
+    kind: type[Method] = class_named(told.pop("_target_"), Method, "parts")
     if model := told.pop("model", None):
         resources = resources.on(model)
     if not issubclass(kind, MapMethod):

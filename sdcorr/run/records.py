@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -28,11 +28,12 @@ PLAIN_FIELDS = (
 
 @dataclass(frozen=True)
 class Failure:
-    """A pair that has no prediction because an image of it cannot be read."""
+    """A pair that has no prediction, for an image of it cannot be read, or a network makes NaN or infinity of it."""
 
     pair: str  # its id
-    image: str  # the key of the image
+    image: str  # the key of the image; that of the source where nobody knows which of the two
     reason: str
+    cause: Literal["image", "numbers"] = "image"  # numbers: the network's, which the next run tries again
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,7 @@ def record_to_json(record: UnitRecord) -> dict[str, Any]:
         "seconds": round(record.seconds, 3),
         "peak_bytes": record.peak_bytes,
         "cost": asdict(record.cost) if record.cost else None,
-        "predictions": [
-            pair_to_json(pair) | {"predicted": match.points.tolist(), "confidence": match.confidence.tolist()}
-            for pair, match in record.predictions
-        ],
+        "predictions": [pair_to_json(pair) | _match_to_json(match) for pair, match in record.predictions],
         "failures": [vars(failure) for failure in record.failures],
     }
 
@@ -139,10 +137,18 @@ def _plain(pair: Pair) -> dict[str, Any]:
     return plain
 
 
+def _match_to_json(match: Match) -> dict[str, Any]:
+    plain: dict[str, Any] = {"predicted": match.points.tolist(), "confidence": match.confidence.tolist()}
+    if match.evidence:
+        plain["evidence"] = {name: values.tolist() for name, values in match.evidence.items()}
+    return plain
+
+
 def _prediction_from_json(plain: dict[str, Any]) -> tuple[Pair, Match]:
     fields = {name: plain[name] for name in (*PLAIN_FIELDS, "visible", "ambiguous")}
     fields |= {name: np.array(plain[name], dtype=np.float64).reshape(-1, 2) for name in POINT_FIELDS}
-    pair, match = Pair(**fields), Match(plain["predicted"], plain["confidence"])
+    evidence = plain.get("evidence", {})  # older records have none
+    pair, match = Pair(**fields), Match(plain["predicted"], plain["confidence"], evidence=evidence)
     if len(match.points) != pair.visible.sum():
         raise ValueError(f"pair {pair.id} has {len(match.points)} predictions for {pair.visible.sum()} points")
     return pair, match
