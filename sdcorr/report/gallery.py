@@ -108,7 +108,7 @@ def _picture(key: str, image: ImageReader | None, room: Room) -> str:
 
 def _pair(each: Judged, images: Mapping[str, int], names: Mapping[str, int]) -> dict[str, Any]:
     pair, match = each.pair, each.match
-    called = [names[name] for name, seen in zip(pair.names, pair.visible, strict=True) if seen]
+    called = [names[name] for name in pair.asked_names]
     points = [
         [*_rounded(source), *_rounded(target), *_rounded(truth), right, round(float(confidence), 3), name]
         for source, target, truth, right, confidence, name in zip(

@@ -116,6 +116,6 @@ def _draw(benchmark: Benchmark, each: Judged) -> Figure:
         truth=pair.true_points,
         correct=correct,
         confidence=match.confidence,
-        names=[name for name, seen in zip(pair.names, pair.visible, strict=True) if seen],
+        names=pair.asked_names,
         title=f"{pair.category}: {correct.sum()} of {len(correct)} within 0.1 ({pair.id})",
     )

@@ -136,15 +136,17 @@ def _plain(pair: Pair) -> dict[str, Any]:
     plain |= {name: _nan_to_none(getattr(pair, name)) for name in POINT_FIELDS}
     plain["visible"] = pair.visible.tolist()
     plain["ambiguous"] = None if pair.ambiguous is None else pair.ambiguous.tolist()
+    if pair.hidden is not None:  # else it is written, and named by its digest, as before anybody asked for such points
+        plain["hidden"] = pair.hidden.tolist()
     return plain
 
 
 def _prediction_from_json(plain: dict[str, Any]) -> tuple[Pair, Match]:
     fields = {name: plain[name] for name in (*PLAIN_FIELDS, "visible", "ambiguous")}
     fields |= {name: np.array(plain[name], dtype=np.float64).reshape(-1, 2) for name in POINT_FIELDS}
-    pair, match = Pair(**fields), Match(plain["predicted"], plain["confidence"])
-    if len(match.points) != pair.visible.sum():
-        raise ValueError(f"pair {pair.id} has {len(match.points)} predictions for {pair.visible.sum()} points")
+    pair, match = Pair(**fields, hidden=plain.get("hidden")), Match(plain["predicted"], plain["confidence"])
+    if len(match.points) != pair.asked.sum():
+        raise ValueError(f"pair {pair.id} has {len(match.points)} predictions for {pair.asked.sum()} points")
     return pair, match
 
 
