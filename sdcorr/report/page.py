@@ -18,6 +18,7 @@ from sdcorr.report.results import Results
 from sdcorr.report.table import MEBIBYTES, MILLISECONDS, SECONDS, Column, Number, Table, measure_title, number
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.bootstrap import Estimate
+from sdcorr.scoring.calibration import Calibrated
 from sdcorr.scoring.confidence import SHARES, Reliability
 from sdcorr.scoring.pck import pck_name
 from sdcorr.scoring.protocols import PROTOCOLS
@@ -122,6 +123,8 @@ def sections(results: Results, scores: Scores) -> dict[str, Any]:
         "curves": [charts.over_thresholds(lines, average) for average, lines in results.curves.items()],
         "kinds": kinds(scores),
         "reliability": confidence(results.reliability) if results.reliability else None,
+        "trust": results.trust,
+        "calibrated": calibrated(results.calibrated) if results.calibrated else None,
         "variants": variants(results, scores) if results.variants else None,
     }
 
@@ -155,6 +158,19 @@ def confidence(found: Reliability) -> dict[str, Any]:
         "half": {"half": _said(half, 1), "all": _said(whole, 1)},
         "charts": charts.reliability(found),
         "at": pck_name(ALPHA).upper(),
+    }
+
+
+def calibrated(found: Calibrated) -> dict[str, Any]:
+    """How far the probabilities of being right are so, and what they are good for."""
+    return {
+        "origin": found.by.origin,
+        "right": f"within {found.by.alpha:g}, protocol {found.by.protocol}",
+        "error": _said(found.score.error, 3),
+        "brier": _said(found.score.brier, 3),
+        "without": f"{found.score.without:.3f}",
+        "auroc": _said(found.reliability.auroc, 2) if found.reliability.auroc else None,
+        "charts": charts.calibrated(found),
     }
 
 

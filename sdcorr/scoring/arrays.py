@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sdcorr.datasets import Pair, scorable
+from sdcorr.datasets import Match, Pair, scorable
 from sdcorr.datasets.sides import sides
 from sdcorr.errors import UserError
 from sdcorr.run.records import UnitRecord
@@ -30,6 +30,7 @@ class Arrays:
     predicted: np.ndarray  # (m, 2) pixels of the original target image
     truth: np.ndarray  # (m, 2) likewise
     confidence: np.ndarray | None = None  # (m,) in [0, 1], if it was asked for
+    evidence: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (m,), what every match has left behind
     split: str = ""
     seconds: float = 0.0  # time that the method took, over all ranks
     failures: int = 0  # pairs without a prediction because of an image
@@ -133,10 +134,17 @@ def collect(records: Iterable[UnitRecord]) -> Arrays:
         dataset,
         [(pair, match.points) for pair, match in found],
         confidence=np.concatenate([match.confidence for _, match in found]),
+        evidence=_evidence([match for _, match in found]),
         split=split,
         seconds=sum(record.seconds for record in records),
         failures=sum(len(record.failures) for record in records),
     )
+
+
+def _evidence(matches: Sequence[Match]) -> dict[str, np.ndarray]:
+    """What all matches have, in the order in which the first has it."""
+    common = [name for name in matches[0].evidence if all(name in match.evidence for match in matches)]
+    return {name: np.concatenate([match.evidence[name] for match in matches]) for name in common}
 
 
 def read(store: PredictionStore, method: str, methods: Iterable[str] | None = None) -> dict[str, Arrays]:
