@@ -33,7 +33,7 @@ class Arrays:
     evidence: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (m,), what every match has left behind
     split: str = ""
     seconds: float = 0.0  # time that the method took, over all ranks
-    failures: int = 0  # pairs without a prediction because of an image
+    failures: int = 0  # pairs without a prediction
 
     @classmethod
     def of(cls, dataset: str, predictions: Sequence[tuple[Pair, np.ndarray]], **about: Any) -> Arrays:
