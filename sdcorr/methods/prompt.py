@@ -17,6 +17,7 @@ from lightning import Callback
 from torch import Tensor
 
 from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.diffusion.finite import check_finite
 from sdcorr.diffusion.flops import encode_flops, map_flops
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
@@ -109,7 +110,7 @@ class Prompt(MapMethod):
         return steps + crops + work.encodes * encode_flops(backbone)
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
-        """Yields every pair of the unit with its match; pairs without a visible point come first.
+        """Yields every pair of the unit with its match; pairs without an asked point come first.
 
         Raises:
             UserError: if an image cannot be read, or the model gives NaN.
@@ -156,7 +157,10 @@ class Prompt(MapMethod):
         return True
 
     def _read(self, key: str, image: ImageReader) -> Features:
-        return read_features(self.matcher.backbone, key, image, *self.place, seed=self.settings.seed)
+        backbone = self.matcher.backbone
+        found = read_features(backbone, key, image, *self.place, seed=self.settings.seed)
+        check_finite([found.values], f"The features of {key} are", backbone.precision, key)
+        return found
 
     def _scores(self, target: Target, maps: Tensor) -> ScoreMaps:
         """Maps (V, L, S, S) as scores."""
@@ -188,7 +192,7 @@ def match_unit(
         source_done: called when the embeddings are optimized.
 
     Yields:
-        Each pair with the matches of its visible points, in their order; pairs without any come first.
+        Each pair with the matches of its asked points, in their order; pairs without any come first.
     """
     for target in unit.targets:
         if not target.points:

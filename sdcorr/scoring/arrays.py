@@ -46,9 +46,10 @@ class Arrays:
     truth: np.ndarray  # (m, 2) likewise
     confidence: np.ndarray | None = None  # (m,) in [0, 1], if it was asked for
     hidden: Hidden = field(default_factory=Hidden)  # what else was asked for; no pair, row or point above is of it
+    evidence: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (m,), what every match has left behind
     split: str = ""
     seconds: float = 0.0  # time that the method took, over all ranks
-    failures: int = 0  # pairs without a prediction because of an image
+    failures: int = 0  # pairs without a prediction
 
     @classmethod
     def of(cls, dataset: str, predictions: Sequence[tuple[Pair, np.ndarray]], **about: Any) -> Arrays:
@@ -150,10 +151,17 @@ def collect(records: Iterable[UnitRecord]) -> Arrays:
         [(pair, match.points) for pair, match in found],
         confidence=np.concatenate([match.confidence for _, match in found]),
         hidden=Hidden.of(asked),
+        evidence=_evidence([match for _, match in found]),
         split=split,
         seconds=sum(record.seconds for record in records),
         failures=sum(len(record.failures) for record in records),
     )
+
+
+def _evidence(matches: Sequence[Match]) -> dict[str, np.ndarray]:
+    """What all matches have, in the order in which the first has it."""
+    common = [name for name in matches[0].evidence if all(name in match.evidence for match in matches)]
+    return {name: np.concatenate([match.evidence[name] for match in matches]) for name in common}
 
 
 def read(store: PredictionStore, method: str, methods: Iterable[str] | None = None) -> dict[str, Arrays]:
