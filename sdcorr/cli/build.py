@@ -247,7 +247,7 @@ def logged(cfg: DictConfig, of: Benchmark, entries: Sequence[Entry], processes: 
     """
     facts = {
         "pairs": len(of.pairs),
-        "points": sum(int(pair.visible.sum()) for pair in of.pairs),
+        "points": sum(int(pair.asked.sum()) for pair in of.pairs),
         "source_images": len({pair.source for pair in of.pairs}),
         "methods": {entry.name: asdict(entry.claim()) for entry in entries},
         "device": str(device(cfg)),

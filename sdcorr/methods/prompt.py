@@ -115,7 +115,7 @@ class Prompt(MapMethod):
         return steps + crops + work.encodes * encode_flops(backbone)
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
-        """Yields every pair of the unit with its match; pairs without a visible point come first.
+        """Yields every pair of the unit with its match; pairs without an asked point come first.
 
         Raises:
             UserError: if an image cannot be read, or the model gives NaN.
@@ -198,7 +198,7 @@ def match_unit(
         source_done: called when the embeddings are optimized.
 
     Yields:
-        Each pair with the matches of its visible points, in their order; pairs without any come first.
+        Each pair with the matches of its asked points, in their order; pairs without any come first.
     """
     for target in unit.targets:
         if not target.points:
