@@ -1,7 +1,6 @@
 """Benchmarks of semantic correspondence, one file each, all as typed pairs in original pixels."""
 
 from sdcorr.datasets.base import (
-    AttentionMaps,
     Benchmark,
     Box,
     Broken,
@@ -14,9 +13,11 @@ from sdcorr.datasets.base import (
     scorable,
     unit_name,
 )
+from sdcorr.datasets.seen import AttentionMaps, Ballot
 
 __all__ = [
     "AttentionMaps",
+    "Ballot",
     "Benchmark",
     "Box",
     "Broken",

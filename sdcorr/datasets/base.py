@@ -18,6 +18,8 @@ from typing import ClassVar, Protocol
 import numpy as np
 from PIL import Image
 
+from sdcorr.datasets.seen import AttentionMaps
+
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the original image
 Broken = tuple[tuple[str, str], ...]  # (pair id, one sentence saying why it is left out)
 ImageReader = Callable[[str], Image.Image]  # image key -> RGB image
@@ -126,19 +128,6 @@ class Pair:
     def asked_names(self) -> tuple[str, ...]:
         """The names of the V asked points."""
         return tuple(name for name, asked in zip(self.names, self.asked, strict=True) if asked)
-
-
-@dataclass(frozen=True, eq=False)
-class AttentionMaps:
-    """What the matches of a pair were read from: small maps, layer by layer, each stretched over its whole picture."""
-
-    layers: tuple[str, ...]  # L names; the last is that of the map in which the point was found, all layers combined
-    source: np.ndarray  # (V, L, k, k) float32, where each point's embedding attends in the source
-    target: np.ndarray  # (V, L, k, k) likewise, in the target
-
-    def of(self, points: np.ndarray) -> "AttentionMaps":
-        """That of some of the points, chosen by a mask (V,) or by indices."""
-        return AttentionMaps(self.layers, self.source[points], self.target[points])
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,21 @@ class Matches:
     weights: Tensor  # (M,) not negative
 
 
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The peaks of maps, and what speaks for each: that with the greatest sum is taken."""
+
+    places: Tensor  # (V, K, 2) xy as shares of the target's width and height
+    scores: Tensor  # (V, K) logarithms, the greatest first; -inf where a map has fewer peaks
+    votes: Tensor  # (V, K) logarithms, of what the two pictures say; of the other query points too, if joint
+
+    @property
+    def taken(self) -> Tensor:
+        """The place of each map, (V, 2)."""
+        best = (self.scores + self.votes).argmax(1)
+        return self.places[torch.arange(len(best), device=best.device), best]
+
+
 def check_consensus(method: str, consensus: str) -> None:
     """Raises UserError if there is no such consensus."""
     if consensus not in get_args(Consensus):
@@ -61,7 +76,14 @@ def check_consensus(method: str, consensus: str) -> None:
 def chosen_peaks(
     scores: Tensor, points: Tensor, matches: Matches, size: tuple[int, int], *, joint: bool = False
 ) -> Tensor:
-    """The peak of each map that the pictures speak for.
+    """The peak of each map that the pictures speak for, (V, 2); see `weighed_peaks`."""
+    return weighed_peaks(scores, points, matches, size, joint=joint).taken
+
+
+def weighed_peaks(
+    scores: Tensor, points: Tensor, matches: Matches, size: tuple[int, int], *, joint: bool = False
+) -> Choice:
+    """The peaks of maps, with what the pictures say of each.
 
     Args:
         scores: (V, h, w) over the whole target, in units of a logarithm: one more is e times as likely.
@@ -69,9 +91,6 @@ def chosen_peaks(
         matches: of the pair.
         size: (W, H) of the target in pixels, for its aspect ratio.
         joint: whether the other query points of the pair have a say.
-
-    Returns:
-        (V, 2) xy as shares of the target's width and height.
     """
     cells, values = peaks(scores)  # (V, K, 2), (V, K)
     shares = cells / torch.tensor([scores.shape[-1], scores.shape[-2]]).to(scores)
@@ -79,8 +98,7 @@ def chosen_peaks(
     gains = (votes_for(matches, points, places) + LEAST).log()  # (V, K, O)
     if joint:
         gains += JOINT_WEIGHT * together(values, points, places)
-    best = (values + gains.amax(-1)).argmax(1)
-    return shares[torch.arange(len(shares), device=shares.device), best]
+    return Choice(shares, values, gains.amax(-1))
 
 
 def match_cells(source: Tensor, target: Tensor, source_size: tuple[int, int], target_size: tuple[int, int]) -> Matches:

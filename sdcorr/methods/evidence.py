@@ -17,11 +17,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sdcorr.datasets import Match
 from sdcorr.methods.consensus import LEAST, Matches, peaks, votes_for
+from sdcorr.prompt.localize import argmax
+from sdcorr.prompt.speed.fast import TargetMaps
 
 APART = 0.1  # longer sides of the target: what is nearer to the match belongs to its own peak
 
@@ -63,6 +67,28 @@ def spread(summits: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
         (V,) in longer sides of the target.
     """
     return _distances(summits, places, size).mean(1)
+
+
+def agreement(seen: TargetMaps, match: Match, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """`restarts` and `layers`, where there are several.
+
+    Args:
+        seen: of a target's V points.
+        match: of these.
+        size: (W, H) of the target in pixels.
+
+    Returns:
+        By name (V,) each.
+    """
+    side = seen.maps.shape[-1]
+    places = torch.from_numpy(match.points / size).to(seen.maps)
+    layers = argmax(seen.maps.flatten(0, 1)).unflatten(0, seen.maps.shape[:2])  # (V, L, 2)
+    several = {"restarts": seen.peaks, "layers": layers}
+    return {
+        name: spread(peaks / side, places, size).cpu().double().numpy()
+        for name, peaks in several.items()
+        if peaks.shape[1] > 1
+    }
 
 
 def way_back(

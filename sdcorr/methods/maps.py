@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
-from sdcorr.methods.consensus import GRID, PEAK_GRID, Consensus, chosen_peaks, match_cells
+from sdcorr.methods.consensus import GRID, PEAK_GRID, Choice, Consensus, Matches, match_cells, weighed_peaks
 from sdcorr.methods.evidence import of_map, votes, way_back
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.refine import Refine, refined
@@ -141,8 +141,22 @@ class MapMethod(Method):
         """Whether `features` gives any; a subclass without a `features` of its own has none."""
         return type(self).features is not MapMethod.features
 
-    def agreed(self, unit: SourceUnit, target: Target, maps: ScoreMaps, image: ImageReader) -> Tensor | None:
+    def agreed(
+        self,
+        unit: SourceUnit,
+        target: Target,
+        maps: ScoreMaps,
+        image: ImageReader,
+        tell: Callable[[Choice, Matches], None] = lambda choice, matches: None,
+    ) -> Tensor | None:
         """Where the points of a target may be found as far as the consensus goes.
+
+        Args:
+            unit: of the source.
+            target: that the maps are of.
+            maps: of its V points.
+            image: reads a picture by its key.
+            tell: is told between which peaks was chosen, and by which matches of the two pictures.
 
         Returns:
             (V, h, w) bool, on the grid of the maps: the surroundings of the peak that was chosen of each; None where
@@ -156,8 +170,9 @@ class MapMethod(Method):
         cells = match_cells(source.pooled(GRID), found.pooled(GRID), *sizes)
         scores = self._as_logs(maps)
         points = torch.from_numpy(unit.points[list(target.points)] / max(sizes[0])).to(scores)
-        places = chosen_peaks(scores, points, cells, sizes[1], joint=self.consensus == "joint")
-        return maps.near(places, 1.5 / PEAK_GRID)
+        choice = weighed_peaks(scores, points, cells, sizes[1], joint=self.consensus == "joint")
+        tell(choice, cells)
+        return maps.near(choice.taken, 1.5 / PEAK_GRID)
 
     def exact(self, pair: Pair, match: Match, image: ImageReader) -> Match:
         """A match of that pair as `refine` has it."""

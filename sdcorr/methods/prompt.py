@@ -16,19 +16,20 @@ import torch.nn.functional as F
 from lightning import Callback
 from torch import Tensor
 
-from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.datasets import AttentionMaps, Ballot, ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.diffusion.finite import check_finite
 from sdcorr.diffusion.flops import encode_flops, map_flops
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
-from sdcorr.methods.consensus import Consensus, check_consensus
-from sdcorr.methods.evidence import spread
+from sdcorr.methods.ballot import ballot
+from sdcorr.methods.consensus import Choice, Consensus, Matches, check_consensus
+from sdcorr.methods.evidence import agreement
 from sdcorr.methods.features import KEPT
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
 from sdcorr.methods.refine import Refine, check_refine
 from sdcorr.methods.unet_features import read_features
-from sdcorr.prompt.localize import argmax, combine_layers
+from sdcorr.prompt.localize import combine_layers
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import FastMatcher
 from sdcorr.prompt.speed.fast import TargetMaps, Wanted
@@ -121,8 +122,13 @@ class Prompt(MapMethod):
             UserError: if an image cannot be read, or the model gives NaN.
         """
 
+        ballots: dict[str, Ballot] = {}  # pair's id -> what its consensus has weighed
+
         def near(target: Target, maps: Tensor) -> Tensor | None:
-            return self.agreed(unit, target, self._scores(target, maps), image)
+            def tell(choice: Choice, matches: Matches) -> None:
+                ballots[target.pair.id] = ballot(choice, matches, target.pair.source_size, target.pair.target_size)
+
+            return self.agreed(unit, target, self._scores(target, maps), image, tell)
 
         def left(target: Target, seen: TargetMaps, match: Match) -> dict[str, np.ndarray]:
             of_maps = self.evidence(unit, target, self._scores(target, seen.maps), match.points, image)
@@ -138,6 +144,8 @@ class Prompt(MapMethod):
             left=left,
             source_done=self.source_done,
         ):
+            if match.maps:
+                match = replace(match, maps=replace(match.maps, ballot=ballots.get(pair.id)))
             yield pair, self.exact(pair, match, image)
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
@@ -249,28 +257,6 @@ def transferred(
     found = matcher.transfer_to_all(wanted, embeddings, unit.points, unit.source)
     for target, seen in zip(asking, found, strict=True):
         yield target, seen, embeddings
-
-
-def agreement(seen: TargetMaps, match: Match, size: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Evidence of the restarts and of the layers, where there are several; see `sdcorr.methods.evidence`.
-
-    Args:
-        seen: of a target's V points.
-        match: of these.
-        size: (W, H) of the target in pixels.
-
-    Returns:
-        By name (V,) each.
-    """
-    side = seen.maps.shape[-1]
-    places = torch.from_numpy(match.points / size).to(seen.maps)
-    layers = argmax(seen.maps.flatten(0, 1)).unflatten(0, seen.maps.shape[:2])  # (V, L, 2)
-    several = {"restarts": seen.peaks, "layers": layers}
-    return {
-        name: spread(peaks / side, places, size).cpu().double().numpy()
-        for name, peaks in several.items()
-        if peaks.shape[1] > 1
-    }
 
 
 def small_maps(maps: Tensor, settings: PromptSettings, cells: int) -> np.ndarray:

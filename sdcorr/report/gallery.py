@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from sdcorr.datasets import ImageReader
+from sdcorr.datasets import Ballot, ImageReader
 from sdcorr.errors import UserError
 from sdcorr.report.data_urls import NO_PICTURE, Room, maps_url, picture_url
 from sdcorr.report.pairs import ALPHA, Judged
@@ -39,7 +39,7 @@ def gallery(
         source image; `names` of keypoints; `alpha`; `pairs`: id, category, source and target (indices of images),
         fraction of correct points, mean confidence, points (source, target and true x and y, right, confidence, index
         of the name, whether the target hides it), and `maps` where there are some: index of the source's, its row of
-        each point, url of the target's.
+        each point, url of the target's; `ballot` where a consensus has chosen: `candidates` of each point and `grid`.
     """
     if len(pairs) > MANY:
         console.print(f"making the pictures of {len(pairs):,} pairs for the report", highlight=False)
@@ -51,6 +51,7 @@ def gallery(
     left = max(A_PAIR * len(pairs), AT_LEAST) - len(json.dumps([shown, list(names)]))
     layers, sources = _add_maps(shown, store, method, pairs, FOR_MAPS * left)
     left -= sum(map(len, sources)) + sum(len(each["maps"]["target"]) for each in shown if each["maps"])
+    left -= sum(len(json.dumps(each["ballot"])) for each in shown if each["ballot"])
     room = Room(left, len(sizes))
     keys = track(sizes, "report", console=console, disable=not console.is_terminal, transient=True)
     pictures = [{"url": _picture(key, image, room), "width": sizes[key][0], "height": sizes[key][1]} for key in keys]
@@ -92,9 +93,23 @@ def _add_maps(
                     tiles.append(each)
             target = maps_url(maps.target, room)
             shown[index]["maps"] = {"source": len(sources), "rows": [rows[place] for place in places], "target": target}
+            shown[index]["ballot"] = _ballot(maps.ballot) if maps.ballot else None
         if tiles:
             sources.append(maps_url(np.stack(tiles), room))
     return layers, sources
+
+
+def _ballot(ballot: Ballot) -> dict[str, Any]:
+    """`candidates`: of each point the peaks, x, y, share of the map and what votes add; `grid`: rows of nodes, x, y."""
+    rows = np.concatenate(
+        (ballot.places.round(1), ballot.shares[..., None].round(3), ballot.votes[..., None].round(2)), -1
+    )
+    candidates = [[_plain(peak) for peak in peaks if peak[2] > 0] for peaks in rows]
+    return {"candidates": candidates, "grid": [[_plain(node) for node in row] for row in ballot.grid.round(1)]}
+
+
+def _plain(values: np.ndarray) -> list[float]:
+    return [round(float(value), 3) for value in values]
 
 
 def _picture(key: str, image: ImageReader | None, room: Room) -> str:
@@ -125,6 +140,7 @@ def _pair(each: Judged, images: Mapping[str, int], names: Mapping[str, int]) -> 
         "confidence": round(float(match.confidence.mean()), 4),
         "points": points,
         "maps": None,
+        "ballot": None,
     }
 
 

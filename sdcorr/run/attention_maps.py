@@ -8,13 +8,16 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from sdcorr.datasets import AttentionMaps
+from sdcorr.datasets import AttentionMaps, Ballot
 
 LEVELS = 255  # a byte's
+BALLOT = tuple(each.name for each in fields(Ballot))
 
 
 def pack(found: Mapping[str, AttentionMaps]) -> bytes:
@@ -43,6 +46,7 @@ def pack(found: Mapping[str, AttentionMaps]) -> bytes:
         source_of=which.reshape(-1),
         target=target,
         target_range=target_range,
+        **_ballots(found),
     )
     return file.getvalue()
 
@@ -57,12 +61,29 @@ def unpack(path: Path) -> dict[str, AttentionMaps]:
         source = _from_bytes(held["source"][of], held["source_range"][of])
         target = _from_bytes(held["target"], held["target_range"])
         ends = np.cumsum(held["counts"])
-        return {
+        maps = {
             pair: AttentionMaps(layers, source[end - count : end], target[end - count : end])
             for pair, count, end in zip(held["pairs"].tolist(), held["counts"], ends, strict=True)
         }
+        start = 0
+        for row, number in enumerate(held.get("ballot_pairs", ())):
+            pair, end = str(held["pairs"][number]), start + int(held["counts"][number])
+            rows = {name: held[f"ballot_{name}"][start:end] for name in BALLOT[:-1]}
+            maps[pair] = replace(maps[pair], ballot=Ballot(**rows, grid=held["ballot_grid"][row]))
+            start = end
+        return maps
     except (OSError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile):
         return {}
+
+
+def _ballots(found: Mapping[str, AttentionMaps]) -> dict[str, Any]:
+    """Arrays of what was weighed for the pairs that had a consensus: their numbers, and what there is, pair by pair."""
+    held = [(number, each.ballot) for number, each in enumerate(found.values()) if each.ballot]
+    if not held:
+        return {}
+    joined = {f"ballot_{name}": np.concatenate([getattr(ballot, name) for _, ballot in held]) for name in BALLOT[:-1]}
+    grids = np.stack([ballot.grid for _, ballot in held])
+    return joined | {"ballot_grid": grids, "ballot_pairs": np.array([number for number, _ in held])}
 
 
 def alike(one: AttentionMaps, other: AttentionMaps) -> bool:

@@ -8,6 +8,10 @@
                right: true | false | null, confidence: 0..1 | null, name: "beak",
                doubt: "not there" | null}],    // why the match is drawn hollow, if it is
      layers: ["up_blocks.1.attentions.0", ..., "combined"],
+     ballot: {                          // between which peaks a consensus has chosen, if there was one
+       candidates: [[[x, y, share, votes], ...], ...],  // of each point, the peak that was taken first; target's pixels
+       grid: [[[x, y], ...], ...],      // where the pair sends an even grid over the source; the target's pixels
+     } | null,
      map: async (side, point, layer) => ({cells: Uint8Array, side: k}) | null,  // side: "source" or "target"
      onSource: (x, y) => {},            // called for a click on the source picture, in its pixels
      onChoose: (point) => {},           // the index of the point now chosen, or null
@@ -60,7 +64,7 @@ function shortLayer(name) {
 
 class PairView {
   constructor(root, options) {
-    this.options = { points: [], layers: [], map: async () => null };
+    this.options = { points: [], layers: [], ballot: null, map: async () => null };
     this.chosen = null; // the point that is shown
     this.kept = null; // the point that is shown when the mouse is on none
     this.drawing = 0; // counts the requests for maps, so that a late map is not drawn over a newer one
@@ -74,7 +78,9 @@ class PairView {
     this.caption = document.createElement("p");
     this.caption.className = "caption";
     this.caption.setAttribute("aria-live", "polite");
-    root.append(this.layerBar, this.caption);
+    this.prices = document.createElement("div");
+    this.prices.className = "prices";
+    root.append(this.layerBar, this.caption, this.prices);
     this.set(options);
   }
 
@@ -132,6 +138,7 @@ class PairView {
       this.images[side] = node("image", { ...box, href: place.picture.url, class: "picture" }, this.svg);
       this.heats[side] = node("image", { ...box, class: "heat" }, this.svg);
     }
+    this.warps = node("g", { class: "warps" }, this.svg);
     if (this.options.onSource && this.images.source) this.listen();
     this.reaches = node("g", {}, this.svg); // below all dots: a line must not cover the dots that it passes
     this.groups = points.map((point, index) => this.drawPoint(point, index));
@@ -254,6 +261,44 @@ class PairView {
     });
   }
 
+  /* The peaks between which a consensus has chosen for a point, with their prices, and the pair's warped grid. */
+  drawBallot(index) {
+    const { ballot } = this.options;
+    this.warps.replaceChildren();
+    this.prices.replaceChildren();
+    if (!ballot || index === null) return;
+    const { width, height } = this.places.source.picture;
+    const last = ballot.grid.length - 1;
+    this.drawGrid("source", ballot.grid.map((row, i) => row.map((_, j) => [(j / last) * width, (i / last) * height])));
+    this.drawGrid("target", ballot.grid);
+    const peaks = ballot.candidates[index];
+    const own = peaks.reduce((best, peak, rank) => (peak[2] > peaks[best][2] ? rank : best), 0);
+    const table = document.createElement("table");
+    table.innerHTML = "<tr><th>peak</th><th>map</th><th>votes</th><th>sum</th><th></th></tr>";
+    peaks.forEach(([x, y, share, votes], rank) => {
+      const [cx, cy] = this.at("target", [x, y]);
+      node("circle", { cx, cy, r: 3 * this.unit, class: rank ? "peak" : "peak taken" }, this.warps);
+      const label = { x: cx + 3.8 * this.unit, y: cy + 1.6 * this.unit, "font-size": 5 * this.unit, class: "rank" };
+      node("text", label, this.warps).textContent = rank + 1;
+      const told = [rank === 0 ? "taken" : "", rank === own ? "the map's own" : ""].filter(Boolean).join(", ");
+      const cells = [rank + 1, `${(100 * share).toFixed(0)} %`, votes.toFixed(2), (Math.log(share) + votes).toFixed(2), told];
+      const row = table.insertRow();
+      for (const cell of cells) row.insertCell().textContent = cell;
+    });
+    this.prices.append(table);
+  }
+
+  /* Lines of a grid over a picture, cut off at its border; the source's upper and left edge have colors of their own. */
+  drawGrid(side, rows) {
+    const { x, y, width, height, picture } = this.places[side];
+    const box = { x, y, width, height, viewBox: `0 0 ${picture.width} ${picture.height}`, preserveAspectRatio: "none" };
+    const frame = node("svg", box, this.warps);
+    const columns = rows[0].map((_, j) => rows.map((row) => row[j]));
+    for (const [lines, edge] of [[rows, "upper"], [columns, "left"]]) {
+      lines.forEach((line, number) => node("polyline", { points: line.join(" "), class: number ? "warp" : `warp ${edge}` }, frame));
+    }
+  }
+
   /* Show what is chosen: the point, the layer, and their maps. */
   async mark() {
     const index = this.chosen;
@@ -268,6 +313,7 @@ class PairView {
       button.setAttribute("aria-checked", String(layer === this.layer));
     });
     this.caption.textContent = point ? this.describe(point, index) : "";
+    this.drawBallot(point ? index : null);
     const turn = ++this.drawing;
     for (const side of Object.keys(this.heats)) {
       const map = point ? await this.options.map(side, index, this.layer) : null;

@@ -128,6 +128,7 @@ class Gallery {
       target: this.data.images[pair.target],
       points,
       layers: pair.maps ? this.data.layers : [],
+      ballot: pair.ballot,
       map: (side, point, layer) => this.map(pair, side, point, layer),
     });
     return card;

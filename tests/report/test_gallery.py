@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from sdcorr.datasets import AttentionMaps, Match
+from sdcorr.datasets import AttentionMaps, Ballot, Match
 from sdcorr.errors import UserError
 from sdcorr.report.data_urls import NO_PICTURE
 from sdcorr.report.gallery import A_PAIR, AT_LEAST, gallery
@@ -92,6 +92,22 @@ def test_what_pairs_share_is_held_once(tmp_path) -> None:
         )
     )
     assert (point["x"], point["y"], point["right"]) == (3, 4, True) and found["names"][point["name"]] == "part 1"
+
+
+def test_what_a_consensus_has_weighed_is_told(tmp_path) -> None:
+    """A point without a second peak has one candidate."""
+    pair = make_pair("s-t", source_points=[[1, 2], [3, 4], [5, 6]])
+    shares = np.array([[0.4, 0.6], [1, 0], [0.75, 0.25]], dtype=np.float32)
+    places, votes = np.full((3, 2, 2), 7.25, np.float32), np.array([[0, -1.5]] * 3, dtype=np.float32)
+    grid = np.zeros((2, 2, 2), np.float32)
+    maps = np.zeros((3, 1, 4, 4), np.float32)
+    weighed = AttentionMaps(("combined",), maps, maps, Ballot(places, shares, votes, grid))
+    record = UnitRecord("spair", "test", "prompt", "s", 1.0, ((pair, Match(pair.true_points, np.ones(3), weighed)),))
+    store = write_records(tmp_path, [record])
+    found = gallery(store, "prompt", judged(store.records("prompt"), protocol_named("standard")), None, SILENT)
+    told = found["pairs"][0]["ballot"]
+    assert told["candidates"][0] == [[7.2, 7.2, 0.4, 0], [7.2, 7.2, 0.6, -1.5]]
+    assert [len(each) for each in told["candidates"]] == [2, 1, 2] and told["grid"] == [[[0, 0], [0, 0]]] * 2
 
 
 def test_a_hidden_point_is_neither_right_nor_wrong(tmp_path) -> None:

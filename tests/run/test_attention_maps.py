@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sdcorr.datasets import AttentionMaps, Match
+from sdcorr.datasets import AttentionMaps, Ballot, Match
 from sdcorr.run.attention_maps import pack, unpack
 from sdcorr.run.records import UnitRecord
 from tests.run.fakes import Pictureless, claimed, make_pair
@@ -41,6 +41,25 @@ def test_what_is_packed_is_found_again_to_a_level(tmp_path) -> None:
     assert (again["flat"].target == 0.25).all()
     with np.load(path) as archive:
         assert len(archive["source"]) == 3 + 1  # those that two pairs share are held once
+
+
+def test_what_a_consensus_has_weighed_is_found_again(tmp_path) -> None:
+    """Of the pairs that had one, each with its own points."""
+    draws = np.random.default_rng(0)
+
+    def weighed(points: int) -> Ballot:
+        shapes = ((points, 2, 2), (points, 2), (points, 2), (3, 3, 2))
+        return Ballot(*(draws.random(shape, dtype=np.float32) for shape in shapes))
+
+    found = {"a": replace(made_maps(0, 3), ballot=weighed(3)), "none": made_maps(1, 2)}
+    found["b"] = replace(made_maps(2, 1), ballot=weighed(1))
+    path = tmp_path / "maps.npz"
+    path.write_bytes(pack(found))
+    again = unpack(path)
+    assert again["none"].ballot is None
+    for pair in ("a", "b"):
+        for name in ("places", "shares", "votes", "grid"):
+            assert (getattr(again[pair].ballot, name) == getattr(found[pair].ballot, name)).all()
 
 
 def test_a_file_that_is_torn_or_not_there_holds_nothing(tmp_path) -> None:

@@ -29,3 +29,31 @@ def test_a_line_that_passes_over_a_dot_does_not_cover_it(browser: Browser) -> No
     page.mouse.click(dot["x"] + 4 * dot["width"], dot["y"] + dot["height"] / 2)  # the line itself
     expect(place).to_have_attribute("data-shown", "1/0")
     page.close()
+
+
+def test_a_point_shows_the_peaks_that_a_consensus_chose_from(browser: Browser) -> None:  # noqa: F811
+    """The one that was taken has the lesser share; the grid is drawn on both pictures, and goes with the choice."""
+    points = [{"source": [50, 80], "target": [50, 50], "truth": None, "right": None, "confidence": 0.5, "name": "paw"}]
+    ballot = {
+        "candidates": [[[50, 50, 0.4, 0], [20, 50, 0.6, -1.5]]],
+        "grid": [[[100, 0], [0, 0]], [[100, 100], [0, 100]]],
+    }
+    data = {"source": PICTURE, "target": PICTURE, "points": points, "ballot": ballot}
+    page = browser.new_page(viewport={"width": 820, "height": 600})
+    page.set_content(
+        f"<style>{asset('style.css')}</style><div id='place'></div><script>{asset('pair.js')}\n"
+        f"const view = new PairView(document.getElementById('place'), {json.dumps(data)})</script>"
+    )
+    rows = page.locator(".prices tr")
+    expect(rows).to_have_count(0)
+    page.evaluate("view.choose(0)")
+    expect(rows).to_have_count(3)
+    assert rows.nth(1).locator("td").all_text_contents() == ["1", "40 %", "0.00", "-0.92", "taken"]
+    assert rows.nth(2).locator("td").all_text_contents() == ["2", "60 %", "-1.50", "-2.01", "the map's own"]
+    assert page.locator(".peak").count() == 2 and page.locator(".peak.taken").count() == 1
+    lines = page.locator(".warp.upper")
+    assert [lines.nth(n).get_attribute("points") for n in (0, 1)] == ["0,0 100,0", "100,0 0,0"]
+    page.evaluate("view.choose(null)")
+    expect(rows).to_have_count(0)
+    expect(page.locator(".warps > *")).to_have_count(0)
+    page.close()
