@@ -126,7 +126,9 @@ class Prompt(MapMethod):
 
         def near(target: Target, maps: Tensor) -> Tensor | None:
             def tell(choice: Choice, matches: Matches) -> None:
-                ballots[target.pair.id] = ballot(choice, matches, target.pair.source_size, target.pair.target_size)
+                if self.resources.map_cells:
+                    pair = target.pair
+                    ballots[pair.id] = ballot(choice, matches, pair.source_size, pair.target_size)
 
             return self.agreed(unit, target, self._scores(target, maps), image, tell)
 

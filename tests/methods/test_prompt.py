@@ -211,3 +211,18 @@ def test_maps_are_where_the_points_are_and_were_found(kind: type[Prompt], resour
         if asking.id == "b":
             combined = at_target[asked].flatten(2).softmax(-1).mean(1).view(-1, 8, 8, 8, 8).mean((2, 4))
             np.testing.assert_allclose(match.maps.target[:, -1], combined.numpy(), rtol=1e-3)
+
+
+def test_a_consensus_leaves_what_it_weighed_beside_the_maps(resources: FakeResources, unit: SourceUnit) -> None:
+    """The match is read from the surroundings of the peak that comes first; without maps nothing is kept."""
+    settings = SETTINGS | {"consensus_block": "mid_block", "consensus": "dense"}
+    for key, match in found(ReadOnce(replace(resources, map_cells=8), **settings), unit).items():
+        if not len(match.points):
+            continue
+        assert match.maps is not None and match.maps.ballot is not None, key
+        ballot = match.maps.ballot
+        sums = np.log(np.maximum(ballot.shares, 1e-30)) + ballot.votes
+        assert (np.diff(sums, axis=1) <= 1e-5).all()
+        assert np.abs(ballot.places[:, 0] - match.points).max() <= 3 / 64 * 100
+        assert np.isfinite(ballot.grid).all()
+    assert all(match.maps is None for match in found(ReadOnce(resources, **settings), unit).values())
