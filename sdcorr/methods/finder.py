@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from sdcorr.methods.layout import Layout, lay_out
 from sdcorr.methods.maps import Features
 from sdcorr.methods.peaks import Peaks
 from sdcorr.student.files import Student, load_student
+
+Points: TypeAlias = np.ndarray | Sequence[Sequence[float]]
 
 AT_ONCE = 64  # pictures that the network reads at a time
 
@@ -44,7 +47,7 @@ class Finder:
 
     def __init__(self, student: Student, device: torch.device | str = "cpu", peaks: Peaks | None = None) -> None:
         self.student, self.device = student, torch.device(device)
-        self.network = student.network.to(self.device, memory_format=torch.channels_last)
+        self.network = student.network.to(self.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch declares other forms
         self.peaks = peaks or Peaks("window_soft_argmax", 2, student.temperature)
 
     @classmethod
@@ -79,9 +82,7 @@ class Finder:
         return found
 
     @torch.inference_mode()
-    def find(
-        self, source: Features, points: np.ndarray | Sequence[Sequence[float]], targets: Sequence[Features]
-    ) -> Found:
+    def find(self, source: Features, points: Points, targets: Sequence[Features]) -> Found:
         """Where points of the source are in every target, by one matrix product.
 
         Args:

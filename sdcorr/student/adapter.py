@@ -50,14 +50,10 @@ class Adapter(nn.Module):
         self.backbone = load_network(network, revision=revision, mean=mean, std=std).requires_grad_(False).eval()
         self.identity: dict[str, Any] = dict(self.backbone.identity)
         self.project = nn.LazyConv2d(channels, 1)
-        self.mix = nn.Sequential(
-            nn.GroupNorm(8, channels),
-            nn.Conv2d(channels, channels, 3, padding=1, groups=8),
-            nn.SiLU(),
-            nn.Conv2d(channels, channels, 1),
-        )
-        nn.init.zeros_(self.mix[-1].weight)
-        nn.init.zeros_(self.mix[-1].bias)
+        out = nn.Conv2d(channels, channels, 1, bias=False)
+        nn.init.zeros_(out.weight)
+        across = nn.Conv2d(channels, channels, 3, padding=1, groups=8)
+        self.mix = nn.Sequential(nn.GroupNorm(8, channels), across, nn.SiLU(), out)
 
     def train(self, mode: bool = True) -> Adapter:
         """As ever, but for the backbone, which is never trained."""

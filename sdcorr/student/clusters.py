@@ -38,9 +38,9 @@ class Sampling:
 
     clusters: int = 8  # a step
     targets: int = 4  # a cluster, beside two views of the source
-    tracks: int = 16  # a cluster, of those that have labels
+    tracks: int = 24  # a cluster, of those that have labels
     free: int = 16  # points anywhere in the source, known in its own views alone
-    queries: int = 16  # a view: points of the others that are looked for in it
+    queries: int = 32  # a view: points of the others that are looked for in it
     val: float = 0.1  # share of the sources that are kept to choose by
     seed: int = 0
 
@@ -123,7 +123,7 @@ def _queries(known: np.ndarray, count: int, rng: np.random.Generator) -> tuple[T
     Returns:
         (V, Q) view * P + track; (V, Q) 1, or 0 where there are fewer.
     """
-    tracks, views = known.shape
+    views = known.shape[1]
     asked, weights = np.zeros((views, count), dtype=np.int64), np.zeros((views, count), dtype=np.float32)
     for view in range(views):
         both = known.T & known[:, view]  # (V, P)

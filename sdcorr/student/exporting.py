@@ -86,6 +86,7 @@ def export_student(student: Student, path: Path) -> None:
         made = torch.onnx.export(program, input_names=list(INPUTS), output_names=list(OUTPUTS), verbose=False)
     except ImportError:
         raise UserError("An .onnx file needs more packages: pip install 'sdcorr[onnx]'.") from None
+    assert made is not None  # it is None where torch.onnx.export writes the file itself
     write_whole(path, made.model_proto.SerializeToString())
 
 

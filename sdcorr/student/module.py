@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from sdcorr.student.clusters import Batch
@@ -64,7 +64,7 @@ class StudentTraining(LightningModule):
         told = {"val/entropy": found.entropy, "val/distance": found.distance, "val/agreement": found.hits}
         self.log_dict(told, batch_size=count, sync_dist=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; the rate rises, then falls to nothing along half a cosine."""
         trained = [each for each in self.parameters() if each.requires_grad]
         optimizer = torch.optim.AdamW(trained, self.learning.rate, weight_decay=self.learning.decay)

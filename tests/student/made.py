@@ -35,9 +35,10 @@ def write_labels(folder: Path, sources: int = 4, targets: int = 2, tracks: int =
                 rows.append((f"s{number}#{track}", "any", f"s{number}", f"s{number}t{target}", *place, 0.9, 0.0, True))
     rows += [("w", "any", "s0", "s0t0", 1.0, 1.0, 2.0, 2.0, 0.9, 0.5, False)] * wrong
     names = "track category source target source_x source_y target_x target_y confidence way_back kept".split()
+    columns = [[row[number] for row in rows] for number in range(len(names))]
     for part in ("labels", "pictures"):
         (folder / part).mkdir(parents=True)
-    parquet.write_table(pa.table(dict(zip(names, map(list, zip(*rows))))), folder / "labels" / "part-00000.parquet")
+    parquet.write_table(pa.table(dict(zip(names, columns, strict=True))), folder / "labels" / "part-00000.parquet")
     table = {"key": list(pictures), "png": [_png(each) for each in pictures.values()]}
     table |= {name: [SIDE] * len(pictures) for name in ("width", "height")} | {"category": ["any"] * len(pictures)}
     parquet.write_table(pa.table(table), folder / "pictures" / "part-00000.parquet")

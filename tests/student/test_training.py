@@ -21,16 +21,8 @@ QUICK = Range(turn=5, scale=1.05, shift=0.02, light=0.05)
 
 def train(folder: Path, data: Path, epochs: int, **changes: float) -> dict:
     learning = Learning(epochs=epochs, patience=100, first_steps=2, average=0.5, **changes)
-    told = train_student(
-        folder,
-        read_labels(data),
-        TINY,
-        learning=learning,
-        sampling=SAMPLING,
-        within=QUICK,
-        trainer={"accelerator": "cpu"},
-    )
-    return told
+    given = {"sampling": SAMPLING, "within": QUICK, "trainer": {"accelerator": "cpu"}}
+    return train_student(folder, read_labels(data), TINY, learning=learning, **given)
 
 
 @pytest.fixture(scope="module")
