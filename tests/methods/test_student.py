@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from sdcorr.datasets import group_by_source
@@ -19,13 +18,12 @@ from sdcorr.student.files import load_student, make_network, save_student
 from tests.run.fakes import make_pair
 
 SIDE = 32
-MADE_BY = {"_target_": "sdcorr.student.small.SmallStudent", "side": SIDE, "widths": [8, 8, 8], "channels": 16}
+MADE_BY = {"_target_": "tests.student.surroundings.Surroundings", "side": SIDE}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A student that knows nothing: features of random weights, in which a picture still resembles itself."""
-    torch.manual_seed(0)
+    """A student that knows colors."""
     path = tmp_path_factory.mktemp("student")
     save_student(path, make_network(MADE_BY).eval(), MADE_BY, 0.02, {})
     return path
@@ -43,7 +41,7 @@ def test_points_are_found_in_the_same_picture(folder: Path) -> None:
     found = finder.find(source, points, [same, other])
     assert found.points.shape == (2, 3, 2) and found.confidence.shape == (2, 3)
     assert np.abs(found.points[0] - points).max() < 64 / SIDE * 2  # a cell
-    assert (found.confidence[0] > 0.95).all() and found.points[1].max() <= 96
+    assert (found.confidence[0] > 0.9).all() and found.points[1].max() <= 96
     alone = finder.find(source, points[1:2], [other])
     assert np.allclose(alone.points[0, 0], found.points[1, 1], atol=1e-4)
 
@@ -78,7 +76,7 @@ def test_the_claim_is_of_the_weights_not_of_the_folder(folder: Path, tmp_path: P
     assert StudentMethod.claimed({"student": "here", "window": 2, "consensus": "none"}) == {"window": 2}
     save_student(tmp_path / "copy", student.network, MADE_BY, 0.02, {"labels": 3})
     assert identity(tmp_path / "copy") == identity(folder)
-    student.network.head.bias.add_(1.0)
+    student.network.gain.weight.add_(1.0)
     save_student(tmp_path / "other", student.network, MADE_BY, 0.02, {})
     assert identity(tmp_path / "other") != identity(folder)
 

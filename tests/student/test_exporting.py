@@ -11,8 +11,9 @@ from sdcorr.images import to_tensor
 from sdcorr.methods.finder import Finder
 from sdcorr.student.exporting import export_student
 from sdcorr.student.files import Student, make_network
-from tests.methods.test_student import MADE_BY, SIDE, picture
+from tests.methods.test_student import SIDE, picture
 
+MADE_BY = {"_target_": "sdcorr.student.small.SmallStudent", "side": SIDE, "widths": [8, 8, 8], "channels": 16}
 POINTS = np.array([[20.0, 10], [40, 30], [10.5, 41], [63, 47]])
 
 
