@@ -103,7 +103,9 @@ class Fused(MapMethod):
             cells, _ = self.peaks.find(maps.values, near=self.agreed(unit, target, maps, image))
             share = maps.values.flatten(1).softmax(1).view_as(maps.values)
             sure = near(share, torch.from_numpy(cells), self.grid / 8).sum((1, 2)).clamp(0, 1)
-            yield target.pair, Match(maps.layout.from_grid(cells, maps.values.shape), sure.cpu().double().numpy())
+            points = maps.layout.from_grid(cells, maps.values.shape)
+            left = self.evidence(unit, target, maps, points, image)
+            yield target.pair, Match(points, sure.cpu().double().numpy(), evidence=left)
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target of the unit with the sums of both scores, on a grid over the picture."""
@@ -114,6 +116,11 @@ class Fused(MapMethod):
             total = maps.log_scores(shape) + self.weight * waiting.pop(target.pair.id).log_scores(shape)
             size = target.pair.target_size
             yield target, ScoreMaps(total, Layout(size, size, (0, 0, *size)), "logarithm")
+
+    @property
+    def has_features(self) -> bool:
+        """Whether the second part has any."""
+        return self.parts[1].has_features
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """Those of the second part."""

@@ -111,7 +111,9 @@ class SDDino(MapMethod):
         for target, maps in self.maps(unit, image):
             near = self.agreed(unit, target, maps, image)
             cells, scores = self.peaks.find(maps.values, maps.layout.inside(maps.values.shape), near)
-            yield target.pair, Match(maps.layout.from_grid(cells, maps.values.shape), scores.clip(0, 1))
+            points = maps.layout.from_grid(cells, maps.values.shape)
+            left = self.evidence(unit, target, maps, points, image)
+            yield target.pair, Match(points, scores.clip(0, 1), evidence=left)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """DINOv2's tokens: the UNet's components are of a pair, not of a picture."""
