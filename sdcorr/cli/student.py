@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lightning import Callback
+from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
 
 from sdcorr.cli.command import command
@@ -41,13 +43,16 @@ def train(cfg: DictConfig) -> None:
     """
     folder, student = Path(cfg.run_dir).expanduser(), plain(cfg.student)
     labels = read_labels(cfg.data, cfg.least_confidence)
-    logger, watchers = None, [EpochLines()]
+    logger: WandbLogger | None = None
+    watchers: list[Callback] = [EpochLines()]
     if cfg.logger.name:
         from sdcorr import tracking  # which needs W&B
+        from sdcorr.callbacks import StudentMatchLogger
 
         facts = {"labels": labels.count, "pictures": len(labels.pictures), "label_files": labels.identity}
         tags = [student["name"]]
         logger = tracking.make_logger(cfg, folder, group="students", job_type="student", tags=tags, facts=facts)
+        watchers.append(StudentMatchLogger())
     told = train_student(
         folder,
         labels,
@@ -61,7 +66,7 @@ def train(cfg: DictConfig) -> None:
         logger=logger,
         watchers=watchers,
     )
-    if logger:
+    if logger is not None:
         logger.experiment.finish()
     best = told["best"]
     print(f"agrees with {best['val/agreement']:.1%} of the held labels after epoch {best['epoch']}")

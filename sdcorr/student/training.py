@@ -81,16 +81,16 @@ def train_student(
         "seed": sampling.seed,
     }
     keeper = Keeper(folder, made_by, facts)
-    # The keeper comes before the average: it looks while the module still has the averaged weights.
+    # Who looks comes before the average: the module then still has the averaged weights.
     made = Trainer(
         **{"accelerator": "auto", "devices": 1, **(trainer or {})},
         max_epochs=learning.epochs,
         callbacks=[
+            *watchers,
             keeper,
             EMAWeightAveraging(decay=learning.average),
             EarlyStopping(CHOSEN_BY, mode="max", patience=learning.patience),
             ModelCheckpoint(folder / CHECKPOINTS, save_last=True, save_top_k=0),
-            *watchers,
         ],
         logger=logger or False,
         reload_dataloaders_every_n_epochs=1,
