@@ -14,6 +14,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from sdcorr.files import write_whole
 from sdcorr.student.files import CONFIG, WEIGHTS, load_student
 from sdcorr.toybox.anatomy import STUDENT_FOLDER
@@ -52,7 +54,7 @@ def write_card(folder: Path, summary: Facts, split: str, begun: str) -> Path:
     text = _TEMPLATE.format(
         weights=sum(each.numel() for each in student.network.parameters()),
         side=student.side,
-        cells=student.side // student.network.stride,
+        cells=student.network(torch.zeros(1, 3, student.side, student.side)).shape[-1],
         labels=told["labels"],
         sources=told["sources"],
         pictures=told["pictures"],
