@@ -5,8 +5,8 @@ to look at), broken.json (pairs without a prediction), figures/, summary.json an
 A run that was stopped goes on where it was, with as many processes as you like; a folder made with another
 configuration is refused.
 
-Exit code: 0, or 3 if a pair has no prediction because its image or its annotation is broken (all others are predicted
-and scored), 2 for a mistake in what was asked for, 130 if it was interrupted.
+Exit code: 0, or 3 if a pair has no prediction because its image or its annotation is broken, or a network makes NaN of
+it (all others are predicted and scored), 2 for a mistake in what was asked for, 130 if it was interrupted.
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         store.claim_run(origin.run_identity(cfg, benchmark), benchmark)
         for entry in entries:
             store.claim(entry.name, entry.claim())
+        share = {"rank": ranks.rank, "world_size": ranks.world_size}
+        missing.try_again(benchmark, store, [entry.name for entry in entries], **share)
         if ranks.first and (said := notice(cfg, benchmark, store, entries, ranks.world_size)):
             console.print(said, markup=False, highlight=False, soft_wrap=True)
         logger = None
@@ -96,7 +98,6 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         methods = {entry.name: partial(getattr, entry, "method") for entry in entries}
         for name, make in methods.items():
             so_far = RunningPCK(protocol, benchmark.name) if ranks.first else None
-            share = {"rank": ranks.rank, "world_size": ranks.world_size}
             predict(benchmark, make, store, name, **share, console=console, describe=so_far)
         if not ranks.first:
             return 0

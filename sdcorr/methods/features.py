@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.diffusion.finite import check_finite
+from sdcorr.diffusion.precision import Precision
 from sdcorr.errors import UserError
 from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.layout import Layout
@@ -43,11 +45,22 @@ class FeatureMethod(MapMethod):
         if consensus != "none" and peaks.localization == "mutual":
             raise UserError(f"localization=mutual of {name} leaves a consensus no peaks to choose from: give one.")
         self.peaks, self.consensus, self.enlarged = peaks, consensus, enlarged
-        self._kept = lru_cache(maxsize=KEPT)(self.read)
+        self._kept = lru_cache(maxsize=KEPT)(self._read_finite)
+
+    @property
+    def precision(self) -> Precision:
+        """In which the network computes."""
+        return "fp32"
 
     @abstractmethod
     def read(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of the picture of that key, in a pair of that category; its random draws belong to the key."""
+
+    def _read_finite(self, key: str, image: ImageReader, category: str) -> Features:
+        """As `read`; raises UserError if there is NaN or infinity in them, so that these are not kept."""
+        found = self.read(key, image, category)
+        check_finite([found.values], f"The features of {key} are", self.precision, key)
+        return found
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from hydra.utils import get_class
 from torch import Tensor
 
+from sdcorr.configuration import class_named
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
@@ -72,7 +72,7 @@ class Fused(MapMethod):
     def claimed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings with an effect, those of the parts as well; `model_identity` has what their models are."""
         told = super().claimed(settings)
-        parts = [(part, get_class(part["_target_"])) for part in told["parts"]]
+        parts = [(part, class_named(part["_target_"], Method, "parts")) for part in told["parts"]]
         claimed = [kind.claimed(part) if issubclass(kind, MapMethod) else part for part, kind in parts]
         return told | {"parts": [{key: value for key, value in part.items() if key != "model"} for part in claimed]}
 
@@ -138,7 +138,7 @@ def near(maps: Tensor, cells: Tensor, radius: float) -> Tensor:
 
 def _made(resources: Resources, settings: Mapping[str, Any]) -> MapMethod:
     told = dict(settings)
-    kind: type[Method] = get_class(told.pop("_target_"))
+    kind: type[Method] = class_named(told.pop("_target_"), Method, "parts")
     if model := told.pop("model", None):
         resources = resources.on(model)
     if not issubclass(kind, MapMethod):

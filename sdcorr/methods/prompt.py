@@ -17,6 +17,7 @@ from lightning import Callback
 from torch import Tensor
 
 from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.diffusion.finite import check_finite
 from sdcorr.diffusion.flops import encode_flops, map_flops
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
@@ -156,7 +157,10 @@ class Prompt(MapMethod):
         return True
 
     def _read(self, key: str, image: ImageReader) -> Features:
-        return read_features(self.matcher.backbone, key, image, *self.place, seed=self.settings.seed)
+        backbone = self.matcher.backbone
+        found = read_features(backbone, key, image, *self.place, seed=self.settings.seed)
+        check_finite([found.values], f"The features of {key} are", backbone.precision, key)
+        return found
 
     def _scores(self, target: Target, maps: Tensor) -> ScoreMaps:
         """Maps (V, L, S, S) as scores."""

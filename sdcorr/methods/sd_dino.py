@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.diffusion.finite import check_finite
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
 from sdcorr.methods.consensus import Consensus, check_consensus
@@ -141,7 +142,9 @@ class SDDino(MapMethod):
         latents = self.unet.backbone.encode(image_to_tensor(canvas, side)[None].to(self.unet.backbone.device))
         found = self.unet.features_of(latents, key, category, self.blocks)
         tokens = self.dino.read(key, image, category)
-        return [found[block] for block in self.blocks], tokens.values, tokens.layout
+        levels = [found[block] for block in self.blocks]
+        check_finite([*levels, tokens.values], f"The features of {key} are", self.unet.precision, key)
+        return levels, tokens.values, tokens.layout
 
     def _joined(self, unet: Tensor, tokens: Tensor) -> Tensor:
         """Both of unit length side by side, weighted, (C, grid, grid)."""

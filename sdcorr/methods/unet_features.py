@@ -24,6 +24,7 @@ from torch import Tensor
 from sdcorr.datasets import ImageReader, SourceUnit
 from sdcorr.diffusion import FrozenModel
 from sdcorr.diffusion.flops import encode_flops, feature_flops
+from sdcorr.diffusion.precision import Precision
 from sdcorr.diffusion.text import TextEncoder, load_text_encoder, text_identity
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
@@ -79,6 +80,11 @@ class UNetFeatures(FeatureMethod):
     def backbone(self) -> FrozenModel:
         """The frozen model, uncut."""
         return self.resources.backbone(truncate=False)
+
+    @property
+    def precision(self) -> Precision:
+        """In which the network computes."""
+        return self.backbone.precision
 
     def prepare(self) -> None:
         """Loads the model.

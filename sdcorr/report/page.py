@@ -58,7 +58,9 @@ def head(results: Results) -> dict[str, Any]:
     config = results.store.config() | {"method": dict(claim.settings)}
     config |= {"model": dict(claim.model)} if claim.model else {}
     model = config.get("model")
-    failures = sum(len(record.failures) for record in records)
+    failures = [failure.cause for record in records for failure in record.failures]
+    broken = failures.count("numbers")
+    of = f" ({broken:,}: NaN or infinity in the network)" if broken else ""
     facts = {
         "protocol": results.protocol.name,
         **({"model": model_in_short(model)} if isinstance(model, dict) else {}),
@@ -72,7 +74,7 @@ def head(results: Results) -> dict[str, Any]:
         "split": records[0].split,
         "protocol": results.protocol,
         "run": str(results.store.run_dir),
-        "facts": facts | ({"without a prediction": f"{failures:,}"} if failures else {}),
+        "facts": facts | ({"without a prediction": f"{len(failures):,}{of}"} if failures else {}),
         "config": yaml.safe_dump(config, sort_keys=False),
         "unscored": results.unscored,
         "truth": results.has_truth or not results.pairs,

@@ -91,6 +91,7 @@ def gather(
         UserError: if there are no records of the subject, a record is torn, or the protocol does not suit the data.
     """
     names = [name for name in store.methods() if methods is None or name in methods]
+    names = [name for name in names if name == subject or any(record.predictions for record in store.records(name))]
     claims = {name: store.claim_of(name) for name in names}
     found = Results(store, subject, protocol, judged(store.records(subject), protocol), claims)
     if not found.has_truth:

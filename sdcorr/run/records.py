@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -28,11 +28,12 @@ PLAIN_FIELDS = (
 
 @dataclass(frozen=True)
 class Failure:
-    """A pair that has no prediction because an image of it cannot be read."""
+    """A pair that has no prediction, for an image of it cannot be read, or a network makes NaN or infinity of it."""
 
     pair: str  # its id
-    image: str  # the key of the image
+    image: str  # the key of the image; that of the source where nobody knows which of the two
     reason: str
+    cause: Literal["image", "numbers"] = "image"  # numbers: the network's, which the next run tries again
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Arrays:
     confidence: np.ndarray | None = None  # (m,) in [0, 1], if it was asked for
     split: str = ""
     seconds: float = 0.0  # time that the method took, over all ranks
-    failures: int = 0  # pairs without a prediction because of an image
+    failures: int = 0  # pairs without a prediction
 
     @classmethod
     def of(cls, dataset: str, predictions: Sequence[tuple[Pair, np.ndarray]], **about: Any) -> Arrays:

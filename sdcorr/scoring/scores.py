@@ -94,7 +94,7 @@ class Scores:
     methods: Mapping[str, Measured]  # the subject first; parts are told apart for the subject only
     differences: Mapping[str, Measured]  # the subject less another method, on the pairs that both have; without parts
     seconds: Mapping[str, float]  # that each method took, over all ranks
-    failures: int  # pairs that the subject has no prediction for because of an image
+    failures: int  # pairs that the subject has no prediction for
 
     @property
     def ours(self) -> Measured:

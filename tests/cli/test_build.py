@@ -154,6 +154,28 @@ def test_what_decides_embeddings_names_another_folder(override: str) -> None:
     assert folders[0] != folders[1]
 
 
+@pytest.mark.parametrize(
+    "target, complaint",
+    [
+        (
+            "nonsense",
+            r"prompt._target_=nonsense names no class \(No module named 'nonsense'\): .*base.Method",
+        ),
+        ("sdcorr.methods.prompt.match_unit", "names no class .*type 'function'"),
+        ("json.JSONDecoder", "names a class of another kind"),
+        ("sdcorr.methods.base.Method", "names a class of another kind"),
+        ("3", "prompt._target_=3 names no class"),
+    ],
+)
+def test_a_class_that_is_no_method(target: str, complaint: str) -> None:
+    cfg = compose("eval", f"method._target_={target}")
+    for ask in (lambda: build.methods(cfg, DEMO), lambda: build.model_lacking(cfg)):
+        with pytest.raises(UserError, match=complaint):
+            ask()
+    with pytest.raises(UserError, match=complaint.removeprefix("prompt")):
+        build.matcher(cfg)
+
+
 def test_a_method_that_does_not_suit_the_pairs(tmp_path: Path) -> None:
     write_csv(own_folder(tmp_path / "own"), "source,target,x,y\na.png,sub/b.png,1,2\n")
     cfg = compose(
