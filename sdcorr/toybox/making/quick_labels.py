@@ -2,6 +2,8 @@
 
     python -m sdcorr.toybox.making.quick_labels --out outputs/quick-labels
 
+A student of these can make the next ones, of other drawings: `--first 120 method=student method.student=FOLDER`.
+
 They are worth less each than those of `sdcorr label`, which optimizes, but cost a hundredth: minutes for 80,000 on two
 CPU cores. Only training drawings are looked at, and of them the pictures alone. For each pair the matches of a coarse
 grid say which similarity or mirrored similarity sends the one object to the other (as in `sdcorr.methods.consensus`,
@@ -132,21 +134,21 @@ def choose_points(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
 
 
 @torch.no_grad()
-def label_class(name: str, method: FeatureMethod, drawings: int, targets: int) -> tuple[dict, dict]:
+def label_class(name: str, method: FeatureMethod, indices: Sequence[int], targets: int) -> tuple[dict, dict]:
     """Labels of one class's drawings.
 
     Args:
         name: of the class.
         method: whose features are compared.
-        drawings: how many, each of them a source.
+        indices: of the drawings, each of them a source.
         targets: of each source.
 
     Returns:
         Columns of the labels, and of the pictures, in the format of `sdcorr label`.
     """
-    number = zlib.crc32(name.encode())
-    keys = [f"{TRAIN}/{name}/{index}" for index in range(drawings)]
-    seeds = [(TRAIN, number, index, SERIES) for index in range(drawings)]
+    number, drawings = zlib.crc32(name.encode()), len(indices)
+    keys = [f"{TRAIN}/{name}/{index}" for index in indices]
+    seeds = [(TRAIN, number, index, SERIES) for index in indices]
     images = dict(zip(keys, (draw(seed, name, annotate=False).image for seed in seeds), strict=True))
     features = [method.read(key, images.__getitem__, name) for key in keys]
     coarse = [each.pooled(COARSE) for each in features]
@@ -183,17 +185,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m sdcorr.toybox.making.quick_labels", description="First labels.")
     parser.add_argument("--out", type=Path, default=Path("outputs/quick-labels"), help="folder of the labels")
     parser.add_argument("--drawings", type=int, default=120, help="of each class (120)")
+    parser.add_argument("--first", type=int, default=0, help="number of the first drawing (0)")
     parser.add_argument("--targets", type=int, default=6, help="of each drawing (6)")
+    default = ["method=unet_features", "method.draws=2"]
+    parser.add_argument("words", nargs="*", default=default, help=f"whose features are compared ({' '.join(default)})")
     args = parser.parse_args(argv)
-    cfg = compose("eval", "method=unet_features", "methods=[unet_features]", "method.draws=2")
+    named = next(word.partition("=")[2] for word in args.words if word.startswith("method="))
+    cfg = compose("eval", f"methods=[{named}]", *args.words)
     method = build.methods(cfg, Toybox("val"))[0].method  # of the data set only the name is used
     assert isinstance(method, FeatureMethod)
     method.prepare()
+    indices = range(args.first, args.first + args.drawings)
     for name in sorted(THINGS):
-        file = args.out / "labels" / f"part-{name}.parquet"
+        file = args.out / "labels" / f"part-{name}-{args.first:05d}.parquet"
         if file.exists():
             continue
-        labels, pictures = label_class(name, method, args.drawings, args.targets)
+        labels, pictures = label_class(name, method, indices, args.targets)
         for path, columns in ((args.out / "pictures" / file.name, pictures), (file, labels)):
             write_whole(path, lambda to, columns=columns: parquet.write_table(table(columns), to))
         print(f"{name}: {len(labels['kept']):,} labels, {np.mean(labels['kept']):.0%} of them kept", flush=True)
