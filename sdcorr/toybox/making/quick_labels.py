@@ -8,7 +8,8 @@ They are worth less each than those of `sdcorr label`, which optimizes, but cost
 CPU cores. Only training drawings are looked at, and of them the pictures alone. For each pair the matches of a coarse
 grid say which similarity or mirrored similarity sends the one object to the other (as in `sdcorr.methods.consensus`,
 but once for the whole pair); a point's match is the best cell near the place that it sends the point to. A label is
-kept where the way back ends near its start.
+kept where the way back ends near its start, in that half of a class's pairs whose matches agree most on one fit: of
+training drawings' keypoints, which nothing else reads, 77 % are right without the latter and 87 % with it.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ CLOSE, CLOSER = 0.1, 0.05  # sides: matches that refine a fit; a way back that i
 class Fit:
     """A linear part that sends one object to the other, and where it sends the picture's middle."""
 
-    weight: float
+    weight: float  # share of all matches' weights that speak for it
     linear: Tensor  # (2, 2)
     middle: Tensor  # (2,) in sides of the target
 
@@ -81,7 +82,7 @@ def fits_of(matches: Matches) -> list[Fit]:
         center = center / OFFSETS * (1 + 2 * BEYOND) - BEYOND
         near = weights * torch.exp(-(middles[part] - center).square().sum(-1) / (2 * CLOSE**2))
         middle = (middles[part] * near[:, None]).sum(0) / near.sum()
-        found.append(Fit(float(most[part]), linear[part], middle))
+        found.append(Fit(float(most[part] / weights.sum()), linear[part], middle))
     return found
 
 
@@ -159,15 +160,18 @@ def label_class(name: str, method: FeatureMethod, indices: Sequence[int], target
         others = [other for other in range(drawings) if other != index]
         for other in rng.choice(others, min(targets, len(others)), replace=False):
             fits = fits_of(match_cells(coarse[index], coarse[other], (SIZE, SIZE), (SIZE, SIZE)))
+            agreement = fits[0].weight
             places, cosines = find(features[index], features[other], points, fits)
             returned, _ = find(features[other], features[index], places, fits, back=True)
             ways = np.hypot(*(returned - points).T) / SIZE
             for track, (point, place, cosine, way) in enumerate(zip(points, places, cosines, ways, strict=True)):
-                sure, kept = max(0.0, float(cosine)), bool(way < CLOSER)
-                rows.append((f"{key}#{track}", name, key, keys[other], *point, *place, sure, float(way), kept))
+                judged = max(0.0, float(cosine)), float(way), agreement
+                rows.append((f"{key}#{track}", name, key, keys[other], *point, *place, *judged))
     columns = ("track", "category", "source", "target", "source_x", "source_y", "target_x", "target_y")
-    columns += ("confidence", "way_back", "kept")
-    labels = {column: [row[place] for row in rows] for place, column in enumerate(columns)}
+    columns += ("confidence", "way_back", "agreement")
+    labels: dict[str, list] = {column: [row[place] for row in rows] for place, column in enumerate(columns)}
+    way, agreement = np.array(labels["way_back"]), np.array(labels["agreement"])
+    labels["kept"] = ((way < CLOSER) & (agreement >= np.median(agreement))).tolist()
     pictures = {"key": keys, "png": [_png(images[key]) for key in keys], "category": [name] * drawings}
     return labels, pictures | {"width": [SIZE] * drawings, "height": [SIZE] * drawings}
 
