@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from sdcorr.digests import combined, digest
@@ -44,11 +44,7 @@ def save_student(
         facts: plain values: how it was trained.
     """
     own = {name: value.half() if value.is_floating_point() else value for name, value in _own(network).items()}
-
-    def write(path: Path) -> None:
-        save_file(own, path)
-
-    write_whole(folder / WEIGHTS, write)
+    write_whole(folder / WEIGHTS, save(own))
     told = {"network": dict(made_by), "temperature": temperature, "training": dict(facts)}
     write_whole(folder / CONFIG, json.dumps(told, indent=2) + "\n")
 
