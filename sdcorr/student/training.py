@@ -67,9 +67,11 @@ def train_student(
     network = make_network(made_by)
     with torch.no_grad():
         network(torch.zeros(2, 3, network.side, network.side))  # lazy parts get their shapes
+    before = {}
     if start is not None:
-        network.load_state_dict(load_student(start).network.state_dict())
-        network.requires_grad_(True)
+        first = load_student(start)
+        before = {"began_from": dict(first.facts)}
+        network.load_state_dict(first.network.state_dict())
     module = StudentTraining(network, learning)
     data = LabelData(labels, network.side, sampling, within, workers)
     facts = {
@@ -79,6 +81,7 @@ def train_student(
         "sources": len(data.learned),
         "sources_to_choose_by": len(data.held),
         "seed": sampling.seed,
+        **before,
     }
     keeper = Keeper(folder, made_by, facts)
     # Who looks comes before the average: the module then still has the averaged weights.

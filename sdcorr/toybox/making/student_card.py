@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,14 +40,13 @@ Brackets are 95 % bootstrap intervals. Written by `python -m sdcorr.toybox.makin
 """
 
 
-def write_card(folder: Path, summary: Facts, split: str, begun: str) -> Path:
+def write_card(folder: Path, summary: Facts, split: str) -> Path:
     """Write README.md and card.json of a student's folder, and return the former.
 
     Args:
         folder: of the student.
         summary: of the evaluation of which it is the subject.
         split: that was evaluated.
-        begun: a sentence on what it began from; empty if on nothing.
     """
     facts = scores(summary)
     student, told = load_student(folder), json.loads((folder / CONFIG).read_text())["training"]
@@ -62,13 +62,21 @@ def write_card(folder: Path, summary: Facts, split: str, begun: str) -> Path:
         agreement=told["best"]["val/agreement"],
         hours=told["seconds"] / 3600,
         machine=told["machine"],
-        begun=f"\n{begun}\n" if begun else "",
+        begun=_begun(told.get("began_from")),
         split=split,
         protocol=facts["protocol"],
         rows="\n".join(_rows(facts)),
     )
     write_whole(folder / "README.md", text)
     return folder / "README.md"
+
+
+def _begun(told: Mapping[str, Any] | None) -> str:
+    """What it began from, as a paragraph."""
+    if told is None:
+        return ""
+    hours = f"{told['seconds'] / 3600:.1f} hours"
+    return f"\nIt began from a student of {told['labels']:,} labels of {told['pictures']:,} drawings, {hours}.\n"
 
 
 def _rows(facts: Facts) -> list[str]:
@@ -89,14 +97,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--student", type=Path, required=True, help="folder of the student")
     parser.add_argument("--run", type=Path, required=True, help="folder of an evaluation with it as the subject")
     parser.add_argument("--split", default="test", help="that was evaluated (test)")
-    parser.add_argument("--begun", default="", help="a sentence on what it began from")
     args = parser.parse_args(argv)
     for name in (CONFIG, WEIGHTS):
         STUDENT_FOLDER.mkdir(exist_ok=True)
         if args.student.resolve() != STUDENT_FOLDER:
             shutil.copy(args.student / name, STUDENT_FOLDER / name)
     summary = json.loads((args.run / "summary.json").read_text())
-    print(write_card(STUDENT_FOLDER, summary, args.split, args.begun))
+    print(write_card(STUDENT_FOLDER, summary, args.split))
 
 
 if __name__ == "__main__":
