@@ -107,8 +107,10 @@ def divided(clusters: Sequence[Cluster], val: float) -> tuple[list[Cluster], lis
 
 def _table(folder: Path, name: str, columns: Sequence[str]) -> tuple[dict[str, np.ndarray], str]:
     """Columns of all parts, and the digest of their files."""
-    from pyarrow import ArrowInvalid, parquet  # not at the top: a student that is only used needs no labels
-
+    try:
+        from pyarrow import ArrowInvalid, parquet  # not at the top: a student that is only used needs no labels
+    except ImportError:
+        raise UserError("Labels need one more package: pip install 'sdcorr[labels]'.") from None
     files = sorted((folder / name).glob("part-*.parquet"))
     if not files:
         raise UserError(f"{folder} has no {name}/part-*.parquet: give data=FOLDER, as `sdcorr label` writes one.")
