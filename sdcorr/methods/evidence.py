@@ -16,6 +16,7 @@ they say. Lengths are in longer sides of a picture, so that they mean the same a
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,10 +25,13 @@ from torch import Tensor
 
 from sdcorr.datasets import Match
 from sdcorr.methods.consensus import LEAST, Matches, peaks, votes_for
-from sdcorr.prompt.localize import argmax
-from sdcorr.prompt.speed.fast import TargetMaps
+from sdcorr.methods.peaks import argmax
+
+if TYPE_CHECKING:
+    from sdcorr.prompt.speed.fast import TargetMaps
 
 APART = 0.1  # longer sides of the target: what is nearer to the match belongs to its own peak
+RIVAL = 0.8  # of a match's own peak: with another one as high as that, some 55 % are right on the toybox, else 80 %
 
 
 def of_map(scores: Tensor, places: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
@@ -53,6 +57,17 @@ def of_map(scores: Tensor, places: Tensor, size: tuple[int, int]) -> dict[str, T
     other = torch.maximum(other, logs.amin(1))  # a map without another peak
     entropy = -(logs.exp() * logs).sum(1) / math.log(logs.shape[1])
     return {"peak": own + math.log(logs.shape[1]), "margin": own - other, "entropy": entropy}
+
+
+def doubt(margin: float) -> str | None:
+    """Why a match is to be doubted, in a few words; None if its map gives no reason.
+
+    >>> doubt(0.1)
+    'a second peak is 90 % as high'
+    >>> doubt(0.5)
+    """
+    rival = min(math.exp(-margin), 1.0)
+    return f"a second peak is {100 * rival:.0f} % as high" if rival >= RIVAL else None
 
 
 def spread(summits: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
@@ -82,7 +97,7 @@ def agreement(seen: TargetMaps, match: Match, size: tuple[int, int]) -> dict[str
     """
     side = seen.maps.shape[-1]
     places = torch.from_numpy(match.points / size).to(seen.maps)
-    layers = argmax(seen.maps.flatten(0, 1)).unflatten(0, seen.maps.shape[:2])  # (V, L, 2)
+    layers = argmax(seen.maps.flatten(0, 1))[0].unflatten(0, seen.maps.shape[:2])  # (V, L, 2)
     several = {"restarts": seen.peaks, "layers": layers}
     return {
         name: spread(peaks / side, places, size).cpu().double().numpy()

@@ -12,9 +12,8 @@ import torch
 from PIL import Image
 
 from sdcorr.images import GivenPicture, check_points, read_picture, to_tensor
-from sdcorr.methods.features import features_at
 from sdcorr.methods.layout import Layout, lay_out
-from sdcorr.methods.maps import Features
+from sdcorr.methods.maps import Features, features_at
 from sdcorr.methods.peaks import Peaks
 from sdcorr.student.files import Student, load_student
 

@@ -13,6 +13,7 @@ from sdcorr.methods.features import FeatureMethod
 from sdcorr.methods.finder import Finder
 from sdcorr.methods.maps import Features
 from sdcorr.methods.peaks import Localization, Peaks
+from sdcorr.methods.refine import Refine
 from sdcorr.methods.resources import Resources
 from sdcorr.student.files import Student, load_student
 from sdcorr.toybox.anatomy import STUDENT_FOLDER
@@ -26,6 +27,7 @@ class StudentMethod(FeatureMethod):
         student: folder of a student, as `train.py task=student` writes it; `toybox`: the one that ships.
         localization, window, temperature: see `Peaks`; cells of the student's grid.
         consensus: none, dense or joint; see `sdcorr.methods.consensus`.
+        refine: none or pixels; see `sdcorr.methods.refine`.
 
     Raises:
         UserError: if a setting is not legal.
@@ -39,10 +41,11 @@ class StudentMethod(FeatureMethod):
         window: int = 2,
         temperature: float = 0.05,
         consensus: Consensus = "none",
+        refine: Refine = "none",
     ) -> None:
         if not student or not isinstance(student, str):
             raise UserError("student needs method.student=FOLDER, as `train.py task=student` writes one.")
-        super().__init__("student", Peaks(localization, window, temperature), consensus)
+        super().__init__("student", Peaks(localization, window, temperature), consensus, refine)
         self.device = resources.device
         self.folder = STUDENT_FOLDER if student == "toybox" else student
 
