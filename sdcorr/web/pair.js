@@ -233,7 +233,8 @@ class PairView {
       const away = Math.hypot(point.target[0] - point.truth[0], point.target[1] - point.truth[1]);
       parts.push(`${away.toFixed(1)} px from the truth`);
     }
-    if (typeof point.confidence === "number") parts.push(`confidence ${point.confidence.toFixed(2)}`);
+    if (typeof point.probability === "number") parts.push(`${Math.round(100 * point.probability)} % likely`);
+    else if (typeof point.confidence === "number") parts.push(`confidence ${point.confidence.toFixed(2)}`);
     return parts.join(", ");
   }
 
