@@ -173,8 +173,10 @@ class Matching:
         by = self._calibrations[method]
         if by is None:
             return None
-        keys, sizes = zip(*((each.key, each.image.size) for each in pictures), strict=True)
-        pair = Pair("", "", *keys, *sizes, point, np.full((1, 2), np.nan), np.ones(1, bool), ("",))
+        source, target = pictures
+        sizes = source.image.size, target.image.size
+        unknown, asked = np.full((1, 2), np.nan), np.ones(1, dtype=bool)
+        pair = Pair("", "", source.key, target.key, *sizes, point, unknown, asked, ("",))
         (unit,) = group_by_source([pair])
         left = self._methods[method].left(unit, unit.targets[0], seen, match, read)
         return float(by.probability({CONFIDENCE: match.confidence, **left})[0])
