@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         with_it, without = np.array(found[1:]).T
         ratios = with_it / without
         print(
-            f"{name}: {len(unit.points)} points in {len(unit.pairs)} targets, {np.median(without):.2f} s without, with evidence "
-            f"{np.median(ratios):.3f} times that ({ratios.min():.3f} to {ratios.max():.3f})"
+            f"{name}: {len(unit.points)} points in {len(unit.pairs)} targets, {np.median(without):.2f} s without, "
+            f"with evidence {np.median(ratios):.3f} times that ({ratios.min():.3f} to {ratios.max():.3f})"
         )
 
 

@@ -59,6 +59,7 @@ def head(results: Results) -> dict[str, Any]:
     config = results.store.config() | {"method": dict(claim.settings)}
     config |= {"model": dict(claim.model)} if claim.model else {}
     model = config.get("model")
+    hidden = sum(int(each.pair.is_hidden.sum()) for each in results.pairs)
     failures = [failure.cause for record in records for failure in record.failures]
     broken = failures.count("numbers")
     of = f" ({broken:,}: NaN or infinity in the network)" if broken else ""
@@ -67,7 +68,8 @@ def head(results: Results) -> dict[str, Any]:
         **({"model": model_in_short(model)} if isinstance(model, dict) else {}),
         "method": results.subject,
         "pairs": f"{len(results.pairs):,}" + (" (limit)" if "limit" in config.get("dataset", {}) else ""),
-        "points": f"{sum(len(each.right) for each in results.pairs):,}",
+        "points": f"{sum(len(each.right) for each in results.pairs) - hidden:,}",
+        **({"hidden points": f"{hidden:,}"} if hidden else {}),
     }
     return {
         "title": f"{records[0].dataset} {records[0].split}",
@@ -116,6 +118,7 @@ def sections(results: Results, scores: Scores) -> dict[str, Any]:
     return {
         "methods": tables.methods(scores, results.variants),
         "further": tables.further(scores, results.variants),
+        "hidden": scores.ours.hidden,
         "survey": tables.survey(scores, results.costs, results.variants) if scores.others else None,
         "published": comparable,
         "lacks": " and ".join(lacks(scores)),
