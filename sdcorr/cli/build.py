@@ -183,7 +183,7 @@ def prompt_settings(cfg: DictConfig) -> PromptSettings:
     Raises:
         UserError: if there is no such setting, or its value is not legal.
     """
-    apart = ("_target_", *Prompt.of_consensus)
+    apart = ("_target_", *Prompt.beside_paper)
     given = {name: value for name, value in plain(cfg.method).items() if name not in apart}
     return read_settings(PromptSettings, given)
 
@@ -203,8 +203,9 @@ def matcher(cfg: DictConfig, dataset: str = "pictures") -> PromptMatcher:
     method = kind(resources(cfg, dataset), **settings)
     if not isinstance(method, Prompt):
         raise UserError("Only prompt embeddings can be matched here: give method=prompt or method=read_once.")
-    if settings.get("consensus", "none") != "none":
-        raise UserError("method.consensus is for evaluations, and not heeded here: leave it away.")
+    for name in ("consensus", "refine"):
+        if settings.get(name, "none") != "none":
+            raise UserError(f"method.{name} is for evaluations, and not heeded here: leave it away.")
     return method.matcher
 
 
@@ -246,7 +247,7 @@ def logged(cfg: DictConfig, of: Benchmark, entries: Sequence[Entry], processes: 
     """
     facts = {
         "pairs": len(of.pairs),
-        "points": sum(int(pair.visible.sum()) for pair in of.pairs),
+        "points": sum(int(pair.asked.sum()) for pair in of.pairs),
         "source_images": len({pair.source for pair in of.pairs}),
         "methods": {entry.name: asdict(entry.claim()) for entry in entries},
         "device": str(device(cfg)),

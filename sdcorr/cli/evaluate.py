@@ -22,6 +22,7 @@ from rich.console import Console
 from sdcorr.cli import build, origin
 from sdcorr.cli.ahead import notice
 from sdcorr.cli.command import command
+from sdcorr.cli.paths import folder
 from sdcorr.datasets import Benchmark
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
@@ -137,10 +138,11 @@ def report(
     gaps = missing.missing(benchmark, store, methods)
     missing.keep(store, gaps)
     left_out = store.left_out()
-    results = gather(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap, methods=methods)
+    given = folder(cfg.calibration) if cfg.calibration else None
+    results = gather(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap, methods=methods, calibration=given)
     survey = tables.survey(results.scores, results.costs, results.variants) if cfg.survey and results.scores else None
     if results.scores is not None:
-        write_summary(store.run_dir, results.scores)
+        write_summary(store.run_dir, results.scores, calibrated=results.calibrated)
     if survey:
         write_whole(store.run_dir / TABLE, markdown(survey))
     page = write_report(results, image=benchmark.image, pairs=cfg.report.pairs, console=console)
@@ -159,6 +161,7 @@ def report(
         say(results.unscored)
     else:
         show([survey] if survey else tables.overview(results.scores, results.variants, results.unlike), console)
+        say(results.trust)
     missing.tell(console, store, gaps)
     say(f"report: {page}")
     print(store.run_dir)

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from sdcorr.configuration import class_named
+from sdcorr.datasets.asking import VISIBLE, check_ask
 from sdcorr.datasets.base import Benchmark
 from sdcorr.datasets.fetch.ensure import ensure
 from sdcorr.errors import UserError
@@ -27,6 +28,13 @@ def open_benchmark(settings: DictConfig) -> Benchmark:
     download = told.pop("download", False)
     made: Any = class_named(told.pop("_target_"), Benchmark, "dataset")
     known = list(inspect.signature(made).parameters)
+    if "ask" not in known:
+        check_ask(ask := told.pop("ask", VISIBLE))
+        if ask != VISIBLE:
+            raise UserError(
+                f"{made.title} does not say which points its targets hide, so there is no dataset.ask={ask}: "
+                "leave it away."
+            )
     for name in told:
         if name not in known:
             raise UserError(f"There is no setting 'dataset.{name}' of {made.name}: there is {', '.join(known)}.")

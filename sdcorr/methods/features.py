@@ -18,6 +18,7 @@ from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps, features_at
 from sdcorr.methods.peaks import Peaks, returning
+from sdcorr.methods.refine import Refine, check_refine
 
 CHANNELS_AT_ONCE = 64  # bounds the memory of features at full image size: 64 MB at 512 x 512 pixels
 KEPT = 64  # pictures whose features are kept, since a picture is the target of many sources
@@ -29,12 +30,20 @@ class FeatureMethod(MapMethod):
     A subclass reads the features of a picture. The confidence is the cosine, 0 if negative.
     """
 
-    def __init__(self, name: str, peaks: Peaks, consensus: Consensus = "none", enlarged: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        peaks: Peaks,
+        consensus: Consensus = "none",
+        refine: Refine = "none",
+        enlarged: int | None = None,
+    ) -> None:
         """
         Args:
             name: of the method, for what is said of its settings.
             peaks: how a point is read from a map.
             consensus: what else has a say; see `sdcorr.methods.consensus`.
+            refine: where exactly a match lies; see `sdcorr.methods.refine`.
             enlarged: side of the square, in pixels, that maps are enlarged to before; None: the features' own grid.
 
         Raises:
@@ -42,9 +51,10 @@ class FeatureMethod(MapMethod):
         """
         peaks.check(name)
         check_consensus(name, consensus)
+        check_refine(name, refine)
         if consensus != "none" and peaks.localization == "mutual":
             raise UserError(f"localization=mutual of {name} leaves a consensus no peaks to choose from: give one.")
-        self.peaks, self.consensus, self.enlarged = peaks, consensus, enlarged
+        self.peaks, self.consensus, self.refine, self.enlarged = peaks, consensus, refine, enlarged
         self._kept = lru_cache(maxsize=KEPT)(self._read_finite)
 
     @property
@@ -69,7 +79,7 @@ class FeatureMethod(MapMethod):
             cells, scores = self.peaks.find(maps.values, inside, self.agreed(unit, target, maps, image))
             points = maps.layout.from_grid(cells, maps.values.shape)
             left = self.evidence(unit, target, maps, points, image)
-            yield target.pair, Match(points, scores.clip(0, 1), evidence=left)
+            yield target.pair, self.exact(target.pair, Match(points, scores.clip(0, 1), evidence=left), image)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of the picture of that key."""

@@ -33,6 +33,7 @@ from sdcorr.methods.features import FeatureMethod
 from sdcorr.methods.layout import Layout, lay_out
 from sdcorr.methods.maps import Features
 from sdcorr.methods.peaks import Localization, Peaks
+from sdcorr.methods.refine import Refine
 from sdcorr.methods.resources import Resources
 
 
@@ -49,6 +50,7 @@ class UNetFeatures(FeatureMethod):
         seed: of the noise; every picture has draws of its own, whatever the order.
         localization, window, temperature: see `Peaks`; cells are pixels of the picture that the model sees.
         consensus: none, dense or joint; see `sdcorr.methods.consensus`.
+        refine: none or pixels; see `sdcorr.methods.refine`.
 
     Raises:
         UserError: if a setting is not legal.
@@ -68,11 +70,12 @@ class UNetFeatures(FeatureMethod):
         window: int = 7,
         temperature: float = 0.05,
         consensus: Consensus = "none",
+        refine: Refine = "none",
     ) -> None:
         for name, value, least in (("timestep", timestep, 0), ("draws", draws, 0), ("seed", seed, 0)):
             if type(value) is not int or value < least:
                 raise UserError(f"{name}={value} of unet_features is not legal: give a whole number from {least}.")
-        super().__init__("unet_features", Peaks(localization, window, temperature), consensus)
+        super().__init__("unet_features", Peaks(localization, window, temperature), consensus, refine)
         self.resources, self.block, self.timestep = resources, block, timestep
         self.draws, self.text, self.seed = draws, text, seed
 

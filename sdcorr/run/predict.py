@@ -179,7 +179,7 @@ def complete(
         count: whether FLOPs are counted.
     """
     matches = {pair.id: match for pair, match in record.predictions}
-    matches |= {pair.id: Match(np.empty((0, 2)), np.empty(0)) for pair in unit.pairs if not pair.visible.any()}
+    matches |= {pair.id: Match(np.empty((0, 2)), np.empty(0)) for pair in unit.pairs if not pair.asked.any()}
     failures = {failure.pair: failure for failure in record.failures}
     pictures = dict(record.pictures)
     meter, found, before = Meter(count), method.found, len(record.predictions)
@@ -269,5 +269,5 @@ def _is_matched(record: UnitRecord) -> bool:
 
 
 def _check(pair: Pair, match: Match) -> None:
-    if len(match.points) != pair.visible.sum():
-        raise ValueError(f"pair {pair.id}: {len(match.points)} matches for {pair.visible.sum()} visible points")
+    if len(match.points) != pair.asked.sum():
+        raise ValueError(f"pair {pair.id}: {len(match.points)} matches for {pair.asked.sum()} asked points")

@@ -34,7 +34,7 @@ def test_stable_diffusion_has_the_settings_of_the_released_code() -> None:
 
 
 def test_every_setting_is_in_the_config() -> None:
-    assert set(compose("eval").method) - {"_target_"} == {*asdict(PromptSettings()), *Prompt.of_consensus}
+    assert set(compose("eval").method) - {"_target_"} == {*asdict(PromptSettings()), *Prompt.beside_paper}
 
 
 @pytest.mark.parametrize("name", choices("experiment"))

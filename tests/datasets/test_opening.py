@@ -13,7 +13,7 @@ def test_the_class_with_its_arguments():
 
 def test_a_setting_that_there_is_not():
     settings = OmegaConf.create({"_target_": "sdcorr.toybox.dataset.Toybox", "splt": "demo"})
-    with pytest.raises(UserError, match=r"no setting 'dataset.splt' of toybox: there is split\."):
+    with pytest.raises(UserError, match=r"no setting 'dataset.splt' of toybox: there is split, ask\."):
         open_benchmark(settings)
 
 
@@ -37,7 +37,7 @@ def test_a_class_that_there_is_not(target, words):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["dataset=pfwillow", "+dataset.foo=1"], "no setting 'dataset.foo': there is root, download, split."),
+        (["dataset=pfwillow", "+dataset.foo=1"], "no setting 'dataset.foo': there is root, download, split, ask."),
         (["dataset=toybox", "dataset.split=[demo]"], "dataset.split=['demo'] is not legal: give a word"),
         (["dataset=spair", "dataset.categories=3"], "dataset.categories=3 is not legal: give a category"),
         (["dataset=spair", "dataset.size=1"], "dataset.size=1 is not legal"),
