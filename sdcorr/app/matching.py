@@ -17,6 +17,7 @@ from sdcorr.cli import build
 from sdcorr.cli.compose import compose
 from sdcorr.datasets import ImageReader, Match, Pair, group_by_source
 from sdcorr.images import image_to_tensor
+from sdcorr.methods.maps import evidence_of_attention
 from sdcorr.methods.prompt import Prompt, small_maps
 from sdcorr.pictures import Picture
 from sdcorr.prompt import PromptMatcher, PromptSettings
@@ -38,6 +39,7 @@ class Found:
     place: tuple[float, float]  # pixels of the target
     confidence: float
     probability: float | None  # that it is right, where a calibration fits the model and the method
+    margin: float  # of its peak to the next one, see `sdcorr.methods.evidence`
     embedding: Tensor  # (R, T, D) on the CPU
     source_maps: np.ndarray  # (L + 1, k, k) uint8, each map over its own range, the combined one last
     target_maps: np.ndarray  # the same of the target
@@ -50,7 +52,8 @@ class Found:
     @staticmethod
     def match(found: Sequence[Found]) -> Match:
         """Several as one."""
-        return Match(np.array([each.place for each in found]), np.array([each.confidence for each in found]))
+        places, sure = np.array([each.place for each in found]), np.array([each.confidence for each in found])
+        return Match(places, sure, evidence={"margin": np.array([each.margin for each in found])})
 
 
 class Progress(Callback):
@@ -156,8 +159,10 @@ class Matching:
             (there,) = matcher.transfer_to_all([wanted], given, points[[row]], source.key)
             match = matcher.localize(there.maps, target.image.size)
             place, sure = tuple(match.points[0].tolist()), float(match.confidence[0])
+            margin = float(evidence_of_attention(there.maps, match.points, target.image.size)["margin"][0])
             likely = self._probability(method, (source, target), read, points[[row]], there, match)
-            found.append(Found(place, sure, likely, embedding, seen, self._small(matcher, there.maps)[0]))
+            small = self._small(matcher, there.maps)[0]
+            found.append(Found(place, sure, likely, margin, embedding, seen, small))
         return found
 
     def _probability(

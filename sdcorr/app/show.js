@@ -33,10 +33,8 @@ function refresh() {
 function drawPair() {
   const points = state.points.map((point) => {
     const match = found.get(keyOf(point));
-    const probability = probabilityOf(match);
-    return {
-      source: point, target: match?.target ?? null, truth: null, right: null, confidence: match?.confidence, probability,
-    };
+    return { source: point, target: match?.target ?? null, truth: null, right: null, confidence: match?.confidence,
+      probability: probabilityOf(match), doubt: match?.doubt ?? null };
   });
   const narrow = matchMedia("(max-width: 600px)").matches;
   const options = { source: state.source, target: state.target, points, stacked: narrow };
@@ -141,7 +139,8 @@ function drawRows() {
     row.querySelector(".meter span").style.width = `${100 * meter}%`; // beside it in words
     const bare = match && `confidence ${match.confidence.toFixed(2)}, uncalibrated`;
     const sure = probability === null ? bare : `${percent(probability)} likely`;
-    row.querySelector(".sure-words").textContent = match ? sure : "not found yet";
+    const doubt = match?.doubt ? `; ${match.doubt}` : "";
+    row.querySelector(".sure-words").textContent = match ? `${sure}${doubt}` : "not found yet";
   });
   markRows();
 }
