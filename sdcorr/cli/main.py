@@ -35,6 +35,11 @@ COMMANDS = {
     "report": Command("sdcorr.cli.report:main", "make a run's report.html again, or a page that compares runs"),
     "import": Command("sdcorr.cli.imports:main", "make a run of predictions from elsewhere, a CSV or JSON file"),
     "export": Command("sdcorr.cli.exports:main", "write a run's predictions as a CSV or JSON file"),
+    "label": Command(
+        "sdcorr.cli.label:main",
+        "find correspondences in pictures alone, and write them as a data set",
+        "sdcorr.cli.help:labeling",
+    ),
     "redo": Command("sdcorr.cli.redo:main", "forget some of a run's predictions, so that they are made again"),
     "prepare": Command("sdcorr.cli.prepare:main", "download a benchmark, check it and unpack it"),
     "inspect": Command(

@@ -20,7 +20,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sdcorr.errors import UserError
 
-PATHS = ("source", "target", "run_dir", "embeddings", "dataset.root", "dataset.pairs", "model.path", "model.unet")
+PATHS = (
+    *("source", "target", "run_dir", "out", "embeddings"),
+    *("dataset.root", "dataset.pairs", "model.path", "model.unet"),
+)
 PICTURES = ("source", "target")
 _IN_QUOTES = re.compile(r"""^(["'])(.*)\1$""")
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.datasets import ImageReader, Match, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.layout import Layout
@@ -49,13 +49,13 @@ class FeatureMethod(MapMethod):
     def read(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of the picture of that key, in a pair of that category; its random draws belong to the key."""
 
-    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
-        """Yields every pair of the unit with its match."""
+    def matched(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, Match, ScoreMaps]]:
+        """Yields every target of the unit with its match and the cosines that it was read from."""
         for target, maps in self.maps(unit, image):
             inside = None if _covers(maps.layout) else maps.layout.inside(maps.values.shape)
             cells, scores = self.peaks.find(maps.values, inside, self.agreed(unit, target, maps, image))
             points = maps.layout.from_grid(cells, maps.values.shape)
-            yield target.pair, Match(points, scores.clip(0, 1))
+            yield target, Match(points, scores.clip(0, 1)), maps
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of the picture of that key."""

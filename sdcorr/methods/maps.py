@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdcorr.datasets import ImageReader, SourceUnit, Target
+from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
 from sdcorr.methods.consensus import GRID, PEAK_GRID, Consensus, chosen_peaks, match_cells
@@ -92,9 +92,26 @@ class MapMethod(Method):
             return {name: value for name, value in told.items() if name not in cls.of_consensus}
         return told
 
+    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
+        """Yields every pair of the unit with its match."""
+        for target, match, _ in self.matched(unit, image):
+            yield target.pair, match
+
     @abstractmethod
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target of the unit that asks for a point, with the maps of its points."""
+
+    @abstractmethod
+    def matched(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, Match, ScoreMaps]]:
+        """Yields what `maps` yields, each with the target's match, which was read from the maps."""
+
+    def surfaces(self, key: str, image: ImageReader, category: str) -> Features:
+        """Features of a picture by which its places are told apart: the object from what is behind it, part from part.
+
+        Raises:
+            UserError: if the method has none.
+        """
+        return self.features(key, image, category)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """Features of the picture of that key, in a pair of that category, on which the consensus stands.
