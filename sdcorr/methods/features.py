@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdcorr.datasets import ImageReader, Match, SourceUnit, Target
+from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.layout import Layout
-from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
+from sdcorr.methods.maps import Features, MapMethod, ScoreMaps, features_at
 from sdcorr.methods.peaks import Peaks, returning
 
 CHANNELS_AT_ONCE = 64  # bounds the memory of features at full image size: 64 MB at 512 x 512 pixels
@@ -49,13 +49,14 @@ class FeatureMethod(MapMethod):
     def read(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of the picture of that key, in a pair of that category; its random draws belong to the key."""
 
-    def matched(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, Match, ScoreMaps]]:
-        """Yields every target of the unit with its match and the cosines that it was read from."""
+    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
+        """Yields every pair of the unit with its match."""
         for target, maps in self.maps(unit, image):
             inside = None if _covers(maps.layout) else maps.layout.inside(maps.values.shape)
             cells, scores = self.peaks.find(maps.values, inside, self.agreed(unit, target, maps, image))
             points = maps.layout.from_grid(cells, maps.values.shape)
-            yield target, Match(points, scores.clip(0, 1)), maps
+            left = self.evidence(unit, target, maps, points, image)
+            yield target.pair, Match(points, scores.clip(0, 1), evidence=left)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of the picture of that key."""
@@ -76,22 +77,6 @@ class FeatureMethod(MapMethod):
                 on_grid = _enlarge(features.values, shape)
                 maps = returning(maps, on_grid, source.values, torch.from_numpy(cells[asked]), self.peaks.window)
             yield target, ScoreMaps(maps, features.layout, "cosine")
-
-
-def features_at(features: Tensor, cells: Tensor) -> Tensor:
-    """Features between cells, bilinear.
-
-    Args:
-        features: (C, h, w).
-        cells: (P, 2) xy in cells, the center of the first being (0.5, 0.5).
-
-    Returns:
-        (P, C).
-    """
-    sides = torch.tensor([features.shape[-1], features.shape[-2]])
-    grid = (cells / sides * 2 - 1).to(features)[None, None]  # (1, 1, P, 2)
-    sampled = F.grid_sample(features[None], grid, padding_mode="border", align_corners=False)  # (1, C, 1, P)
-    return sampled[0, :, 0].T
 
 
 def cosine_maps(queries: Tensor, features: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from hydra.utils import get_class
 from torch import Tensor
 
-from sdcorr.datasets import ImageReader, Match, SourceUnit, Target
+from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
 from sdcorr.methods.consensus import Consensus, check_consensus
@@ -94,8 +94,8 @@ class Fused(MapMethod):
         """How many results of earlier runs both have used."""
         return sum(part.found for part in self.parts)
 
-    def matched(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, Match, ScoreMaps]]:
-        """Yields every target of the unit with its match, and the sums that it was read from.
+    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
+        """Yields every pair of the unit with its match.
 
         The confidence is the share of the scores' softmax that lies within an eighth of the picture of the match.
         """
@@ -104,7 +104,8 @@ class Fused(MapMethod):
             share = maps.values.flatten(1).softmax(1).view_as(maps.values)
             sure = near(share, torch.from_numpy(cells), self.grid / 8).sum((1, 2)).clamp(0, 1)
             points = maps.layout.from_grid(cells, maps.values.shape)
-            yield target, Match(points, sure.cpu().double().numpy()), maps
+            left = self.evidence(unit, target, maps, points, image)
+            yield target.pair, Match(points, sure.cpu().double().numpy(), evidence=left)
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target of the unit with the sums of both scores, on a grid over the picture."""
@@ -116,9 +117,10 @@ class Fused(MapMethod):
             size = target.pair.target_size
             yield target, ScoreMaps(total, Layout(size, size, (0, 0, *size)), "logarithm")
 
-    def surfaces(self, key: str, image: ImageReader, category: str) -> Features:
-        """Those of the first part."""
-        return self.parts[0].surfaces(key, image, category)
+    @property
+    def has_features(self) -> bool:
+        """Whether the second part has any."""
+        return self.parts[1].has_features
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """Those of the second part."""

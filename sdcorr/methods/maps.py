@@ -7,14 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.datasets import ImageReader, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
 from sdcorr.methods.consensus import GRID, PEAK_GRID, Consensus, chosen_peaks, match_cells
+from sdcorr.methods.evidence import of_map, votes, way_back
 from sdcorr.methods.layout import Layout
 
 COSINE_TEMPERATURE = 0.15  # a cosine that is so much greater is e times as likely, where the consensus weighs them
@@ -31,6 +33,15 @@ class Features:
         """The features over the picture alone, on at most `side` x `side` cells, (C, h, w)."""
         height, width = (side * -(-each // side) for each in self.values.shape[-2:])  # multiples of `side`
         return F.adaptive_avg_pool2d(self.layout.over_picture(self.values, (height, width)), side)
+
+    @property
+    def whole(self) -> Tensor:
+        """The features over the picture alone, on as many cells as the canvas has, (C, h, w)."""
+        return self.layout.over_picture(self.values, (self.values.shape[-2], self.values.shape[-1]))
+
+    def at(self, points: np.ndarray) -> Tensor:
+        """The features at points, (V, C), of (V, 2) pixels of the picture."""
+        return features_at(self.values, torch.from_numpy(self.layout.to_grid(points, self.values.shape)).float())
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +85,22 @@ class ScoreMaps:
         return near_y[:, :, None] & near_x[:, None, :]
 
 
+def features_at(features: Tensor, cells: Tensor) -> Tensor:
+    """Features between cells, bilinear.
+
+    Args:
+        features: (C, h, w).
+        cells: (P, 2) xy in cells, the center of the first being (0.5, 0.5).
+
+    Returns:
+        (P, C).
+    """
+    sides = torch.tensor([features.shape[-1], features.shape[-2]])
+    grid = (cells / sides * 2 - 1).to(features)[None, None]  # (1, 1, P, 2)
+    sampled = F.grid_sample(features[None], grid, padding_mode="border", align_corners=False)  # (1, C, 1, P)
+    return sampled[0, :, 0].T
+
+
 class MapMethod(Method):
     """A method whose matches are read from maps over the target.
 
@@ -92,26 +119,9 @@ class MapMethod(Method):
             return {name: value for name, value in told.items() if name not in cls.of_consensus}
         return told
 
-    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
-        """Yields every pair of the unit with its match."""
-        for target, match, _ in self.matched(unit, image):
-            yield target.pair, match
-
     @abstractmethod
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target of the unit that asks for a point, with the maps of its points."""
-
-    @abstractmethod
-    def matched(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, Match, ScoreMaps]]:
-        """Yields what `maps` yields, each with the target's match, which was read from the maps."""
-
-    def surfaces(self, key: str, image: ImageReader, category: str) -> Features:
-        """Features of a picture by which its places are told apart: the object from what is behind it, part from part.
-
-        Raises:
-            UserError: if the method has none.
-        """
-        return self.features(key, image, category)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """Features of the picture of that key, in a pair of that category, on which the consensus stands.
@@ -120,6 +130,11 @@ class MapMethod(Method):
             UserError: if the method has none, which it may unless it is asked for a consensus.
         """
         raise UserError(f"{type(self).__name__} has no features that a consensus could stand on: give consensus=none.")
+
+    @property
+    def has_features(self) -> bool:
+        """Whether `features` gives any; a subclass without a `features` of its own has none."""
+        return type(self).features is not MapMethod.features
 
     def agreed(self, unit: SourceUnit, target: Target, maps: ScoreMaps, image: ImageReader) -> Tensor | None:
         """Where the points of a target may be found as far as the consensus goes.
@@ -134,8 +149,45 @@ class MapMethod(Method):
         found = self.features(target.pair.target, image, target.pair.category)
         sizes = target.pair.source_size, target.pair.target_size
         cells = match_cells(source.pooled(GRID), found.pooled(GRID), *sizes)
-        scores = maps.log_scores((PEAK_GRID, PEAK_GRID))
-        scores = scores / COSINE_TEMPERATURE if maps.kind == "cosine" else scores
+        scores = self._as_logs(maps)
         points = torch.from_numpy(unit.points[list(target.points)] / max(sizes[0])).to(scores)
         places = chosen_peaks(scores, points, cells, sizes[1], joint=self.consensus == "joint")
         return maps.near(places, 1.5 / PEAK_GRID)
+
+    def evidence(
+        self, unit: SourceUnit, target: Target, maps: ScoreMaps, points: np.ndarray, image: ImageReader
+    ) -> dict[str, np.ndarray]:
+        """What the matches of a target leave behind; see `sdcorr.methods.evidence`.
+
+        Args:
+            unit: of the source.
+            target: that the maps are of.
+            maps: of its V points.
+            points: (V, 2) the matches, pixels of the target.
+            image: reads a picture by its key.
+
+        Returns:
+            By name (V,) each; nothing of maps in which places are struck out.
+        """
+        if not maps.values.isfinite().all():
+            return {}
+        scores = self._as_logs(maps)
+        sizes = target.pair.source_size, target.pair.target_size
+        asked = unit.points[list(target.points)]
+        queries, places = (torch.from_numpy(at).to(scores) for at in (asked / sizes[0], points / sizes[1]))
+        left = of_map(scores, places, sizes[1])
+        if self.has_features:
+            source = self.features(unit.source, image, unit.pairs[0].category)
+            found = self.features(target.pair.target, image, target.pair.category)
+            left |= way_back(source.whole, source.at(asked), found.at(points), queries, sizes[0])
+            # Next to an optimization this costs nothing; next to cosines it would cost half as much again.
+            if self.consensus != "none" or maps.kind != "cosine":
+                cells = match_cells(source.pooled(GRID), found.pooled(GRID), *sizes)
+                in_sides = torch.from_numpy(asked / max(sizes[0])).to(scores)
+                left["votes"] = votes(scores, places, in_sides, cells, sizes[1])
+        return {name: values.cpu().double().numpy() for name, values in left.items()}
+
+    def _as_logs(self, maps: ScoreMaps) -> Tensor:
+        """Maps on the grid of peaks, (V, h, w), in units of a logarithm."""
+        scores = maps.log_scores((PEAK_GRID, PEAK_GRID))
+        return scores / COSINE_TEMPERATURE if maps.kind == "cosine" else scores

@@ -5,7 +5,6 @@ Hedlin et al. 2023, "Unsupervised Semantic Correspondence Using Stable Diffusion
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property, lru_cache
@@ -18,20 +17,19 @@ from lightning import Callback
 from torch import Tensor
 
 from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit, Target
-from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.flops import encode_flops, map_flops
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
 from sdcorr.methods.consensus import Consensus, check_consensus
+from sdcorr.methods.evidence import spread
 from sdcorr.methods.features import KEPT
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
-from sdcorr.methods.unet_features import read_features, squashed_latents
-from sdcorr.prompt.localize import combine_layers
-from sdcorr.prompt.randomness import Query
+from sdcorr.methods.unet_features import read_features
+from sdcorr.prompt.localize import argmax, combine_layers
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import FastMatcher
-from sdcorr.prompt.speed.fast import Wanted
+from sdcorr.prompt.speed.fast import TargetMaps, Wanted
 from sdcorr.prompt.speed.work import work_of
 
 if TYPE_CHECKING:
@@ -120,6 +118,10 @@ class Prompt(MapMethod):
         def near(target: Target, maps: Tensor) -> Tensor | None:
             return self.agreed(unit, target, self._scores(target, maps), image)
 
+        def left(target: Target, seen: TargetMaps, match: Match) -> dict[str, np.ndarray]:
+            of_maps = self.evidence(unit, target, self._scores(target, seen.maps), match.points, image)
+            return of_maps | agreement(seen, match, target.pair.target_size)
+
         return match_unit(
             self.matcher,
             unit,
@@ -127,6 +129,7 @@ class Prompt(MapMethod):
             callbacks=self.resources.callbacks(unit.source),
             map_cells=self.resources.map_cells,
             near=near,
+            left=left,
             source_done=self.source_done,
         )
 
@@ -136,43 +139,21 @@ class Prompt(MapMethod):
         Raises:
             UserError: if an image cannot be read, or the model gives NaN.
         """
-        for target, maps, _ in transferred(self.matcher, unit, image, self.resources.callbacks(unit.source)):
-            yield target, self._scores(target, maps)
-
-    def matched(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, Match, ScoreMaps]]:
-        """Yields every target that asks for a point, with its match and the mean over the layers of its maps.
-
-        Raises:
-            UserError: if an image cannot be read, or the model gives NaN.
-        """
-        for target, maps, _ in transferred(self.matcher, unit, image, self.resources.callbacks(unit.source)):
-            scores = self._scores(target, maps)
-            near = self.agreed(unit, target, scores, image)
-            yield target, self.matcher.localize(maps, target.pair.target_size, near), scores
-
-    def surfaces(self, key: str, image: ImageReader, category: str) -> Features:
-        """The attention queries of the whole picture, of the finest layer that is read at a target.
-
-        Features serve where attention is joint: what its queries are is the model's own affair.
-        """
-        matcher, settings = self.matcher, self.settings
-        reader, timestep = matcher.reader, settings.transfer_timestep
-        if not isinstance(reader, FrozenDiffusion):
-            return self.features(key, image, category)
-        latents, layout = squashed_latents(reader, image(key))
-        noise = matcher.draws.noise([Query(key, 0.0, 0.0, 0)], 0, tuple(latents.shape[1:]))
-        noisy = reader.add_noise(latents, noise.to(latents), timestep)
-        zeros = torch.zeros(1, reader.tokens, reader.width, device=reader.device)
-        with torch.no_grad():
-            layers = reader.attention_queries(noisy, timestep, zeros, heads=settings.heads)
-        finest = [layer for layer in layers if layer.shape[-2] == max(each.shape[-2] for each in layers)][-1]
-        side = math.isqrt(finest.shape[-2])
-        values = finest[0].transpose(1, 2).reshape(-1, side, side).float()  # (heads * d, h, w)
-        return Features(values, layout)
+        for target, seen, _ in transferred(self.matcher, unit, image, self.resources.callbacks(unit.source)):
+            yield target, self._scores(target, seen.maps)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """The UNet's features of a picture, of one draw of the noise: one forward pass, kept for its other pairs."""
         return self._kept(key, image)
+
+    @property
+    def has_features(self) -> bool:
+        """Whether the model still has the block that `features` reads: other layers may have cut it off."""
+        try:
+            self.matcher.backbone.block(self.place[0])
+        except UserError:
+            return False
+        return True
 
     def _read(self, key: str, image: ImageReader) -> Features:
         return read_features(self.matcher.backbone, key, image, *self.place, seed=self.settings.seed)
@@ -191,6 +172,7 @@ def match_unit(
     callbacks: Sequence[Callback] = (),
     map_cells: int = 0,
     near: Callable[[Target, Tensor], Tensor | None] | None = None,
+    left: Callable[[Target, TargetMaps, Match], Mapping[str, np.ndarray]] | None = None,
     source_done: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Pair, Match]]:
     """Matches a source image's points in all its targets; the embeddings are optimized once.
@@ -202,6 +184,7 @@ def match_unit(
         callbacks: Lightning callbacks that look on at the optimization.
         map_cells: cells a side of the small attention maps that a match brings; 0 for none.
         near: takes a target and the maps of its points, (V, L, S, S), and says where they may be found, (V, S, S).
+        left: takes a target, what is seen of its points and their matches, and gives the evidence that these leave.
         source_done: called when the embeddings are optimized.
 
     Yields:
@@ -210,15 +193,17 @@ def match_unit(
     for target in unit.targets:
         if not target.points:
             yield target.pair, Match(np.empty((0, 2)), np.empty(0))
-    seen: np.ndarray | None = None
-    for target, maps, embeddings in transferred(matcher, unit, image, callbacks, source_done):
-        match = matcher.localize(maps, target.pair.target_size, near(target, maps) if near else None)
+    at_source: np.ndarray | None = None
+    for target, seen, embeddings in transferred(matcher, unit, image, callbacks, source_done):
+        match = matcher.localize(seen.maps, target.pair.target_size, near(target, seen.maps) if near else None)
+        if left:
+            match = replace(match, evidence=left(target, seen, match))
         if map_cells:
-            if seen is None:
+            if at_source is None:
                 on_source = matcher.source_maps(image(unit.source), embeddings, unit.points, unit.source)
-                seen = small_maps(on_source, matcher.settings, map_cells)
-            small = small_maps(maps, matcher.settings, map_cells)
-            match = replace(match, maps=AttentionMaps(matcher.map_names, seen[list(target.points)], small))
+                at_source = small_maps(on_source, matcher.settings, map_cells)
+            small = small_maps(seen.maps, matcher.settings, map_cells)
+            match = replace(match, maps=AttentionMaps(matcher.map_names, at_source[list(target.points)], small))
         yield target.pair, match
 
 
@@ -228,7 +213,7 @@ def transferred(
     image: ImageReader,
     callbacks: Sequence[Callback] = (),
     source_done: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[Target, Tensor, Tensor]]:
+) -> Iterator[tuple[Target, TargetMaps, Tensor]]:
     """Optimizes a source image's points, and transfers their embeddings to all its targets.
 
     Args:
@@ -239,7 +224,7 @@ def transferred(
         source_done: called when the embeddings are optimized.
 
     Yields:
-        Each target that asks for a point, with the maps of its points, (V, L, S, S), and all embeddings (P, R, T, D).
+        Each target that asks for a point, with what is seen of its points, and all embeddings (P, R, T, D).
     """
     asking = [target for target in unit.targets if target.points]
     if not asking:
@@ -252,8 +237,30 @@ def transferred(
     embeddings = matcher.optimize(source, unit.points, unit.source, callbacks, strict=False)
     source_done()
     found = matcher.transfer_to_all(wanted, embeddings, unit.points, unit.source)
-    for target, maps in zip(asking, found, strict=True):
-        yield target, maps, embeddings
+    for target, seen in zip(asking, found, strict=True):
+        yield target, seen, embeddings
+
+
+def agreement(seen: TargetMaps, match: Match, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Evidence of the restarts and of the layers, where there are several; see `sdcorr.methods.evidence`.
+
+    Args:
+        seen: of a target's V points.
+        match: of these.
+        size: (W, H) of the target in pixels.
+
+    Returns:
+        By name (V,) each.
+    """
+    side = seen.maps.shape[-1]
+    places = torch.from_numpy(match.points / size).to(seen.maps)
+    layers = argmax(seen.maps.flatten(0, 1)).unflatten(0, seen.maps.shape[:2])  # (V, L, 2)
+    several = {"restarts": seen.peaks, "layers": layers}
+    return {
+        name: spread(peaks / side, places, size).cpu().double().numpy()
+        for name, peaks in several.items()
+        if peaks.shape[1] > 1
+    }
 
 
 def small_maps(maps: Tensor, settings: PromptSettings, cells: int) -> np.ndarray:

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdcorr.datasets import ImageReader, Match, SourceUnit, Target
+from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
 from sdcorr.methods.consensus import Consensus, check_consensus
@@ -106,12 +106,14 @@ class SDDino(MapMethod):
         for block in self.blocks:
             _ = backbone.block(block)
 
-    def matched(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, Match, ScoreMaps]]:
-        """Yields every target of the unit with its match and its maps; the confidence is the cosine, 0 if negative."""
+    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
+        """Yields every pair of the unit with its match; the confidence is the cosine, 0 if negative."""
         for target, maps in self.maps(unit, image):
             near = self.agreed(unit, target, maps, image)
             cells, scores = self.peaks.find(maps.values, maps.layout.inside(maps.values.shape), near)
-            yield target, Match(maps.layout.from_grid(cells, maps.values.shape), scores.clip(0, 1)), maps
+            points = maps.layout.from_grid(cells, maps.values.shape)
+            left = self.evidence(unit, target, maps, points, image)
+            yield target.pair, Match(points, scores.clip(0, 1), evidence=left)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """DINOv2's tokens: the UNet's components are of a pair, not of a picture."""

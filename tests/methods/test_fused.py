@@ -27,7 +27,7 @@ class Given(MapMethod):
     def model_identity(self):
         return {"values": self.given.values.sum().item()}
 
-    def matched(self, unit, image) -> Iterator:
+    def match(self, unit, image) -> Iterator:
         raise AssertionError("only maps are asked for")
 
     def maps(self, unit, image):
