@@ -119,6 +119,9 @@ class AttentionMaps:
 class Match:
     """A method's answer for one pair: its V visible points, in the pair's order.
 
+    Evidence is what a match leaves behind from which it can be learned how far to trust it; `sdcorr.methods.evidence`
+    says what there is.
+
     Raises:
         ValueError: if the shapes do not agree, or a number is not finite or a confidence outside [0, 1].
     """
@@ -126,16 +129,22 @@ class Match:
     points: np.ndarray  # (V, 2) float64, pixels of the original target image
     confidence: np.ndarray  # (V,) float64 in [0, 1]; what it means is the method's to say
     maps: AttentionMaps | None = None  # if it was asked for and the method has any
+    evidence: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (V,) float64: what else is known of them
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", _constant(self.points, np.float64).reshape(-1, 2))
         object.__setattr__(self, "confidence", _constant(self.confidence, np.float64))
+        evidence = {name: _constant(values, np.float64) for name, values in self.evidence.items()}
+        object.__setattr__(self, "evidence", evidence)
         if self.confidence.shape != self.points.shape[:1]:
             raise ValueError(f"{len(self.points)} matched points with confidences of shape {self.confidence.shape}")
         if not np.isfinite(self.points).all():
             raise ValueError("a matched point is not a finite number")
         if not ((self.confidence >= 0) & (self.confidence <= 1)).all():  # NaN fails too
             raise ValueError("a confidence is outside [0, 1]")
+        for name, values in self.evidence.items():
+            if values.shape != self.confidence.shape or not np.isfinite(values).all():
+                raise ValueError(f"the evidence {name} is not a finite number for each point")
 
 
 def scorable(pair: Pair, match: Match) -> tuple[Pair, Match]:
@@ -146,7 +155,8 @@ def scorable(pair: Pair, match: Match) -> tuple[Pair, Match]:
     visible = pair.visible.copy()
     visible[visible] = known
     maps = match.maps.of(known) if match.maps else None
-    return replace(pair, visible=visible), Match(match.points[known], match.confidence[known], maps)
+    evidence = {name: values[known] for name, values in match.evidence.items()}
+    return replace(pair, visible=visible), Match(match.points[known], match.confidence[known], maps, evidence)
 
 
 class Benchmark(Protocol):

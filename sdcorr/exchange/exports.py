@@ -23,8 +23,9 @@ SUFFIXES = (".csv", ".json")
 def export_predictions(records: Sequence[UnitRecord], path: Path) -> int:
     """Writes the predictions of one method, in pixels of the original pictures, with the truth where it is known.
 
-    A CSV has a row per point, a JSON a list of pairs; both have the columns of `sdcorr.exchange.table`. Key-points are
-    called by their names, or by their numbers among all of the pair's if two of one pair have the same name.
+    A CSV has a row per point, a JSON a list of pairs; both have the columns of `sdcorr.exchange.table`, and the JSON
+    has the matches' evidence as well, which no import reads. Key-points are called by their names, or by their numbers
+    among all of the pair's if two of one pair have the same name.
 
     Args:
         records: of one method.
@@ -64,7 +65,9 @@ def _json(predictions: Sequence[tuple[Pair, Match]], named: bool) -> str:
     entries = []
     for pair, match in predictions:
         points, places, scores, truths = zip(*_points(pair, match, named), strict=True)
-        of_points = {"point": points, "xy": places, "score": scores, "target_xy": truths}
+        of_points: dict[str, Any] = {"point": points, "xy": places, "score": scores, "target_xy": truths}
+        if match.evidence:
+            of_points["evidence"] = {name: values.tolist() for name, values in match.evidence.items()}
         entries.append({"pair": pair.id, "source": pair.source, "target": pair.target} | of_points)
     return "[\n" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries) + "\n]\n"
 

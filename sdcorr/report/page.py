@@ -112,6 +112,7 @@ def sections(results: Results, scores: Scores) -> dict[str, Any]:
     runs = [(results.subject, each) for each in several]
     return {
         "methods": tables.methods(scores, results.variants),
+        "further": tables.further(scores, results.variants),
         "survey": tables.survey(scores, results.costs, results.variants) if scores.others else None,
         "published": comparable,
         "lacks": " and ".join(lacks(scores)),

@@ -37,6 +37,8 @@ def overview(scores: Scores, variants: Collection[str] = (), unlike: str = "") -
         unlike: how the subject's settings differ from the paper's, as a sentence; empty if they do not.
     """
     yield from methods(scores, variants)
+    if more := further(scores, variants):
+        yield more
     if scores.others:
         yield differences(scores, variants)
     if scores.ours.parts:
@@ -49,7 +51,8 @@ def overview(scores: Scores, variants: Collection[str] = (), unlike: str = "") -
 
 def methods(scores: Scores, variants: Collection[str] = ()) -> list[Table]:
     """A table for every average: each method, and how much better the subject is."""
-    measures, main, ours = scores.ours.shown, scores.ours.main, scores.ours
+    main, ours = scores.ours.main, scores.ours
+    measures = [measure for measure in ours.shown if measure.metric.in_full]
     about = f"protocol {scores.protocol}: {ours.pairs:,} pairs, {ours.points:,} points"
     lead = [Column(f"{scores.subject} is better {_at(main)} by", needed=False)] if scores.others else []
     made = []
@@ -63,6 +66,20 @@ def methods(scores: Scores, variants: Collection[str] = ()) -> list[Table]:
             table.add(name, *cells, bold=name == scores.subject and bool(scores.others))
         made.append(table)
     return made
+
+
+def further(scores: Scores, variants: Collection[str] = ()) -> Table | None:
+    """Each method under the metrics that the tables of `methods` have no room for; None if there are none."""
+    measures = [measure for measure in scores.ours.shown if not measure.metric.in_full]
+    if not measures:
+        return None
+    places = [(measure, average) for measure in measures for average in USUAL]
+    titles = (measure_title(measure, average) for measure, average in places)
+    table = Table(f"further scores, protocol {scores.protocol}", [Column("method", "label"), *map(Column, titles)])
+    for name in (scores.subject, *_ordered(scores, variants)):
+        cells = [number(scores.methods[name].find(*place)) for place in places]
+        table.add(name, *cells, bold=name == scores.subject and bool(scores.others))
+    return table
 
 
 def differences(scores: Scores, variants: Collection[str] = ()) -> Table:

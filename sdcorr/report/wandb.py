@@ -83,6 +83,8 @@ def _numbers(cell: Cell) -> tuple[float | None, float | None, float | None]:
 def _tables(scores: Scores, results: Results) -> dict[str, Table]:
     """Tables by name."""
     made = dict(zip(scores.averages, tables.methods(scores, results.variants), strict=True))
+    if more := tables.further(scores, results.variants):
+        made["further"] = more
     if scores.others:
         made["differences"] = tables.differences(scores, results.variants)
     if scores.ours.parts:

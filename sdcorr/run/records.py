@@ -87,10 +87,7 @@ def record_to_json(record: UnitRecord) -> dict[str, Any]:
         "seconds": round(record.seconds, 3),
         "peak_bytes": record.peak_bytes,
         "cost": asdict(record.cost) if record.cost else None,
-        "predictions": [
-            pair_to_json(pair) | {"predicted": match.points.tolist(), "confidence": match.confidence.tolist()}
-            for pair, match in record.predictions
-        ],
+        "predictions": [pair_to_json(pair) | _match_to_json(match) for pair, match in record.predictions],
         "failures": [vars(failure) for failure in record.failures],
     }
 
@@ -139,10 +136,18 @@ def _plain(pair: Pair) -> dict[str, Any]:
     return plain
 
 
+def _match_to_json(match: Match) -> dict[str, Any]:
+    plain: dict[str, Any] = {"predicted": match.points.tolist(), "confidence": match.confidence.tolist()}
+    if match.evidence:
+        plain["evidence"] = {name: values.tolist() for name, values in match.evidence.items()}
+    return plain
+
+
 def _prediction_from_json(plain: dict[str, Any]) -> tuple[Pair, Match]:
     fields = {name: plain[name] for name in (*PLAIN_FIELDS, "visible", "ambiguous")}
     fields |= {name: np.array(plain[name], dtype=np.float64).reshape(-1, 2) for name in POINT_FIELDS}
-    pair, match = Pair(**fields), Match(plain["predicted"], plain["confidence"])
+    evidence = plain.get("evidence", {})  # older records have none
+    pair, match = Pair(**fields), Match(plain["predicted"], plain["confidence"], evidence=evidence)
     if len(match.points) != pair.visible.sum():
         raise ValueError(f"pair {pair.id} has {len(match.points)} predictions for {pair.visible.sum()} points")
     return pair, match

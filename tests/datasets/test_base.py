@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sdcorr.datasets import Match, group_by_source, unit_name
+from sdcorr.datasets import Match, group_by_source, scorable, unit_name
 from tests.run.fakes import make_pair
 
 
@@ -55,6 +55,16 @@ class TestMatch:
     def test_what_cannot_be_an_answer_is_refused(self, points, confidence):
         with pytest.raises(ValueError):
             Match(points, confidence)
+
+    @pytest.mark.parametrize("values", [[1.0], [1.0, np.nan]])
+    def test_evidence_is_a_finite_number_for_each_point(self, values):
+        with pytest.raises(ValueError, match="the evidence margin is not a finite number for each point"):
+            Match([[1, 2], [3, 4]], [0.5, 0.5], evidence={"margin": values})
+
+    def test_evidence_goes_with_its_points(self):
+        pair = make_pair(points=3, target_points=[[1, 2], [np.nan, np.nan], [3, 4]])
+        match = Match(np.ones((3, 2)), [0.1, 0.2, 0.3], evidence={"margin": [1, 2, 3]})
+        assert scorable(pair, match)[1].evidence["margin"].tolist() == [1, 3]
 
     def test_no_points_at_all(self):
         assert Match([], []).points.shape == (0, 2)

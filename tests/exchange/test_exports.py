@@ -65,6 +65,21 @@ def test_the_file_in_plain_words(tmp_path):
     assert row == "a-b,a,b,part 0,3.5,4.0,1.0,3.0,4.0"
 
 
+def test_json_has_the_evidence_and_imports_do_without(tmp_path):
+    pair = make_pair("a-b", points=2)
+    match = Match(pair.true_points, [0.5, 0.25], evidence={"margin": [1.5, -0.25]})
+    store, path = (
+        write_records(tmp_path / "run", [record([(pair, match)], dataset="fake")], config=CONFIG),
+        tmp_path / "a.json",
+    )
+    export_predictions(store.records("prompt"), path)
+    assert json.loads(path.read_text())[0]["evidence"] == {"margin": [1.5, -0.25]}
+    again = PredictionStore(tmp_path / "again")
+    import_predictions(path, benchmark([pair]), again, "prompt", CONFIG, Reading())
+    ((_, imported),) = again.records("prompt")[0].predictions
+    assert np.array_equal(imported.points, match.points) and not imported.evidence
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"end its name in .csv or .json"):
         export_predictions([], tmp_path / "all.txt")

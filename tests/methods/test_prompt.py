@@ -87,6 +87,21 @@ def test_is_the_three_verbs(kind: type[Prompt], resources: FakeResources, unit: 
     assert_same(matcher.localize(maps, pictures.SIZES["c"]), found(method, unit)["c"])
 
 
+@METHODS
+def test_a_match_leaves_evidence(kind: type[Prompt], resources: FakeResources, unit: SourceUnit) -> None:
+    settings = SETTINGS | {"consensus_block": "mid_block"}
+    match = found(kind(resources, **settings), unit)["c"]
+    several = {"peak", "margin", "entropy", "back", "likeness", "votes", "restarts", "layers"}
+    assert set(match.evidence) == several
+    alone = found(kind(resources, **settings | {"restarts": 1}), unit)["c"]
+    assert set(alone.evidence) == several - {"restarts"}
+
+
+def test_a_network_cut_before_the_features_leaves_less_evidence(resources: FakeResources, unit: SourceUnit) -> None:
+    match = found(ReadOnce(resources, **SETTINGS, consensus_block="up_blocks.1"), unit)["c"]
+    assert set(match.evidence) == {"peak", "margin", "entropy", "restarts", "layers"}
+
+
 def test_they_are_two_methods(resources: FakeResources, unit: SourceUnit) -> None:
     ours, theirs = (found(kind(resources, **SETTINGS, crop_pool=4), unit)["c"] for kind in (Prompt, ReadOnce))
     assert not np.allclose(ours.confidence, theirs.confidence)

@@ -46,6 +46,18 @@ def test_everything_comes_back() -> None:
     assert (record.pictures, record.claim) == ({"a": "0f"}, "c1")
 
 
+def test_evidence_comes_back_and_an_older_record_has_none() -> None:
+    pair, left = make_pair("a-b", points=2), {"peak": [1 / 3, -2.0], "back": [0.0, 1e-9]}
+    match = Match(pair.true_points, [0.5, 0.25], evidence=left)
+    text = record_text(UnitRecord("fake", "val", "m", "a", 1.5, ((pair, match),)))
+    ((_, again),) = read_record(text).predictions
+    assert {name: values.tolist() for name, values in again.evidence.items()} == left
+    plain = json.loads(text)
+    del plain["predictions"][0]["evidence"]
+    ((_, older),) = read_record(json.dumps(plain)).predictions
+    assert not older.evidence and np.array_equal(older.points, match.points)
+
+
 @pytest.mark.parametrize(
     "change",
     [

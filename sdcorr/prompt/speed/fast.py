@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sdcorr.diffusion import FrozenModel
 from sdcorr.prompt.crops import Crops
+from sdcorr.prompt.localize import argmax
 from sdcorr.prompt.method import PromptMatcher
 from sdcorr.prompt.module import PromptOptimization, RandomCrops
 from sdcorr.prompt.randomness import Query
@@ -32,6 +33,13 @@ class Wanted(NamedTuple):
     pixels: Tensor  # (3, S, S) in [0, 1]
     key: str
     points: Sequence[int]  # indices of query points, one or more
+
+
+class TargetMaps(NamedTuple):
+    """What is seen of a target's points."""
+
+    maps: Tensor  # (points, L, S, S), mean over heads, crops and restarts
+    peaks: Tensor  # (points, R, 2) xy in pixels of the S x S target, where each restart alone would find the point
 
 
 class FastMatcher(PromptMatcher):
@@ -61,7 +69,7 @@ class FastMatcher(PromptMatcher):
 
     def transfer_to_all(
         self, targets: Sequence[Wanted], embeddings: Tensor, points: np.ndarray, source_key: str
-    ) -> Iterator[Tensor]:
+    ) -> Iterator[TargetMaps]:
         """As `transfer`, to one target after the other, as many at once as have room.
 
         Args:
@@ -71,7 +79,7 @@ class FastMatcher(PromptMatcher):
             source_key: key of the source image.
 
         Yields:
-            For each target the maps of the points that are looked for, (points, L, S, S).
+            For each target what is seen of the points that are looked for.
         """
         queries = self.queries(points, source_key, embeddings.shape[1])
         for group in self._groups(targets):
@@ -100,12 +108,12 @@ class FastMatcher(PromptMatcher):
         self, pixels: Tensor, key: str, embeddings: Tensor, queries: Sequence[Query], settings: PromptSettings
     ) -> Tensor:
         target = Wanted(pixels, key, range(len(embeddings)))
-        return self._transfer_together([target], embeddings, queries, settings)[0]
+        return self._transfer_together([target], embeddings, queries, settings)[0].maps
 
     def _transfer_together(
         self, targets: Sequence[Wanted], embeddings: Tensor, queries: Sequence[Query], settings: PromptSettings
-    ) -> list[Tensor]:
-        """Several targets in one batch: for each the maps of its points, (points, L, S, S)."""
+    ) -> list[TargetMaps]:
+        """Several targets in one batch: for each what is seen of its points."""
         images = torch.stack([target.pixels for target in targets])
         crops = self._crops(images, settings.transfer_side(self.backbone.image_size))
         restarts = embeddings.shape[1]
@@ -123,7 +131,10 @@ class FastMatcher(PromptMatcher):
             return transfer(self.reader, crops, image_of[b], given[b], asked[b], settings, self.draws)
 
         maps = self._batches.run(len(rows), work)
-        return list(maps.unflatten(0, (-1, restarts)).mean(1).split([len(target.points) for target in targets]))
+        counts = [len(target.points) for target in targets]
+        means = maps.unflatten(0, (-1, restarts)).mean(1).split(counts)
+        peaks = argmax(maps.mean(1)).unflatten(0, (-1, restarts)).split(counts)
+        return list(map(TargetMaps, means, peaks))
 
     def _groups(self, targets: Sequence[Wanted]) -> Iterator[list[Wanted]]:
         """Consecutive targets whose maps fit into the budget together; one at least."""

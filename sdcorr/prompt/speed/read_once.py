@@ -16,6 +16,7 @@ from typing import cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.diffusion import FrozenModel
@@ -24,13 +25,14 @@ from sdcorr.prompt.crops import Crops
 from sdcorr.prompt.module import CropBatch, RandomCrops
 from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
-from sdcorr.prompt.speed.fast import FastMatcher, Wanted
+from sdcorr.prompt.speed.fast import FastMatcher, TargetMaps, Wanted
 from sdcorr.prompt.speed.plateau import StoppingOptimization
 from sdcorr.prompt.speed.pool import CropPool
 from sdcorr.prompt.transfer import MapCanvas
 
 _READINGS_BYTES = 2**32  # of attention queries; 16 crops of Stable Diffusion 1.x are 100 MB
 _CROPS_AT_ONCE = 16  # that go through the UNet together
+_RESTART_CELLS = 64  # a side of the grid that the restarts' own peaks are looked for on
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class PictureReader:
     def _read(self, key: str, crops: CropPool, timestep: int) -> Reading:
         backbone = self._backbone
         starts = torch.cartesian_prod(crops.positions, crops.positions)  # (N, 2)
-        boxes = torch.nn.functional.pad(starts, (1, 1))  # image 0, x, y, not mirrored
+        boxes = F.pad(starts, (1, 1))  # image 0, x, y, not mirrored
         owner = [Query(key, 0.0, 0.0, 0)]
         parts = []
         for some in torch.arange(len(boxes)).split(_CROPS_AT_ONCE):
@@ -162,10 +164,10 @@ class ReadOnceMatcher(FastMatcher):
 
     def transfer_to_all(
         self, targets: Sequence[Wanted], embeddings: Tensor, points: np.ndarray, source_key: str
-    ) -> Iterator[Tensor]:
+    ) -> Iterator[TargetMaps]:
         """As `FastMatcher.transfer_to_all`, one target after the other."""
         for target in targets:
-            yield self._transfer(target.pixels, target.key, embeddings[list(target.points)], (), self.settings)
+            yield self._read_out(target.pixels, target.key, embeddings[list(target.points)], self.settings)
 
     def _crops(self, images: Tensor, side: int) -> CropPool:
         return CropPool(self._latents, images, side, self.settings.crop_pool)
@@ -181,6 +183,9 @@ class ReadOnceMatcher(FastMatcher):
     def _transfer(
         self, pixels: Tensor, key: str, embeddings: Tensor, queries: Sequence[Query], settings: PromptSettings
     ) -> Tensor:
+        return self._read_out(pixels, key, embeddings, settings).maps
+
+    def _read_out(self, pixels: Tensor, key: str, embeddings: Tensor, settings: PromptSettings) -> TargetMaps:
         crops = self._crops(pixels[None], settings.transfer_side(self.backbone.image_size))
         reading = self._target_reader.read(key, crops, settings.transfer_timestep)
         return read_out(self.reader, reading, embeddings, settings)
@@ -192,8 +197,10 @@ class ReadOnceMatcher(FastMatcher):
 
 
 @torch.no_grad()
-def read_out(backbone: FrozenModel, reading: Reading, embeddings: Tensor, settings: PromptSettings) -> Tensor:
+def read_out(backbone: FrozenModel, reading: Reading, embeddings: Tensor, settings: PromptSettings) -> TargetMaps:
     """Maps of embeddings on a target that was read, averaged over its crops.
+
+    The restarts' own maps are made on a coarse grid only, for their peaks.
 
     Args:
         backbone: the frozen model.
@@ -202,16 +209,27 @@ def read_out(backbone: FrozenModel, reading: Reading, embeddings: Tensor, settin
         settings: of the method.
 
     Returns:
-        (P, L, S, S), mean over heads, crops and restarts.
+        What is seen of the P points.
     """
     points, restarts = embeddings.shape[:2]
     canvas = MapCanvas(points, len(backbone.layers), backbone.image_size, backbone.device)
+    coarse = max(1, backbone.image_size // _RESTART_CELLS)  # pixels in a cell
+    alone = MapCanvas(points * restarts, 1, backbone.image_size // coarse, backbone.device)
     for number, start in enumerate(reading.starts):
         queries = [layer[number : number + 1] for layer in reading.queries]
         maps = backbone.attend(queries, embeddings.flatten(0, 1), token=settings.token, heads=settings.heads)
         of_points = [m.mean(1, keepdim=True).unflatten(0, (points, restarts)).mean(1) for m in maps]  # (P, 1, h, w)
         canvas.paste(of_points, start.expand(points, 2), reading.side)
-    return canvas.mean()
+        corner = (start // coarse).expand(points * restarts, 2)
+        alone.paste([_mean_of_layers(maps)], corner, reading.side // coarse)
+    return TargetMaps(canvas.mean(), alone.peaks().unflatten(0, (points, restarts)) * coarse)
+
+
+def _mean_of_layers(maps: Sequence[Tensor]) -> Tensor:
+    """Of each layer's maps (Q, heads, h_l, w_l) the mean over heads and layers, on the finest grid: (Q, 1, h, w)."""
+    shape = max(tuple(layer.shape[-2:]) for layer in maps)
+    means = [F.interpolate(layer.mean(1, keepdim=True), shape, mode="bilinear") for layer in maps]
+    return torch.stack(means).mean(0)
 
 
 def _bytes(reading: Reading) -> int:

@@ -40,7 +40,7 @@ class Metric:
     """The quantity of each of m points, (m, A) at A thresholds, or (m, 1) if the metric has none."""
     """NaN for all where the data set cannot tell: then there is no score."""
     at_thresholds: bool = False
-    in_full: bool = True  # tables show it at every threshold, not only at the one that is spoken of
+    in_full: bool = True  # tables show it beside PCK, at every threshold; else apart, at the one spoken of
 
     def measures(self, alphas: Sequence[float]) -> tuple[Measure, ...]:
         """What is measured of each point: this, at each threshold if it has some."""

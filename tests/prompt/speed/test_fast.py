@@ -9,6 +9,7 @@ from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
 from sdcorr.prompt import PromptMatcher
+from sdcorr.prompt.localize import argmax
 from sdcorr.prompt.module import PromptOptimization, run
 from sdcorr.prompt.speed import FastMatcher, fast
 from sdcorr.prompt.speed.embedding_store import EmbeddingStore
@@ -47,10 +48,18 @@ def test_gives_what_the_plain_method_gives(small_backbone: FrozenDiffusion, chan
 def test_targets_together_are_targets_alone(matcher, embeddings, monkeypatch, budget: int) -> None:
     monkeypatch.setattr(fast, "_MAP_BUDGET", budget)
     together = list(matcher.transfer_to_all(TARGETS, embeddings, POINTS, "a"))
-    assert [len(maps) for maps in together] == [2, 3, 1]
-    for target, maps in zip(TARGETS, together, strict=True):
+    assert [len(seen.maps) for seen in together] == [2, 3, 1]
+    for target, seen in zip(TARGETS, together, strict=True):
         alone = matcher.transfer(image(target.key), embeddings, POINTS, "a", target.key)
-        torch.testing.assert_close(maps, alone[list(target.points)], rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(seen.maps, alone[list(target.points)], rtol=1e-3, atol=1e-6)
+        assert seen.peaks.shape == (len(target.points), 2, 2)
+
+
+def test_peaks_are_those_of_each_restart_alone(matcher, embeddings) -> None:
+    (seen,) = matcher.transfer_to_all([TARGETS[2]], embeddings, POINTS, "a")  # asks for point 1
+    (first,) = matcher.transfer_to_all([TARGETS[2]], embeddings[:, :1], POINTS, "a")
+    torch.testing.assert_close(seen.peaks[0, 0], argmax(first.maps.mean(1))[0])
+    assert not torch.equal(seen.peaks[0, 0], seen.peaks[0, 1])
 
 
 def test_batch_sizes_do_not_matter(small_backbone: FrozenDiffusion, embeddings: torch.Tensor, monkeypatch) -> None:

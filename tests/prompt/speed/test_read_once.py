@@ -143,9 +143,10 @@ class TestOptimization:
 
 def test_read_out_is_the_mean_over_crops_and_restarts(backbone, reading):
     embeddings = torch.randn(2, 2, backbone.tokens, backbone.width, generator=torch.Generator().manual_seed(1))
-    maps = read_out(backbone, reading, embeddings, SETTINGS)
+    maps, peaks = read_out(backbone, reading, embeddings, SETTINGS)
     assert maps.shape == (2, 3, 64, 64) and not maps.requires_grad
     sums, counts = torch.zeros(3, 64, 64), torch.zeros(64, 64)
+    alone = torch.zeros(2, 64, 64)
     for number, (x, y) in enumerate(reading.starts.tolist()):
         for restart in range(2):
             one = backbone.attend(
@@ -153,8 +154,12 @@ def test_read_out_is_the_mean_over_crops_and_restarts(backbone, reading):
             )
             resized = [F.interpolate(m.mean(1, keepdim=True), size=(48, 48), mode="bilinear")[0, 0] for m in one]
             sums[:, y : y + 48, x : x + 48] += torch.stack(resized)
+            alone[restart, y : y + 48, x : x + 48] += torch.stack(resized).mean(0)
             counts[y : y + 48, x : x + 48] += 1
     torch.testing.assert_close(maps[1], sums / counts, rtol=1e-4, atol=1e-6)
+    heights = alone / (counts / 2)  # of the restarts' own maps, which come by way of the finest layer's grid
+    for restart, (x, y) in enumerate((peaks[1] - 0.5).long().tolist()):
+        assert heights[restart, y, x] >= heights[restart].max() * 0.99
 
 
 def image(key: str) -> Image.Image:

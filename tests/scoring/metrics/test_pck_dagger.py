@@ -59,5 +59,9 @@ def test_in_the_summary_and_in_a_table_at_the_main_threshold():
     summary = flatten(scores)
     assert summary["pck_dagger@0.10/per_point"] == pytest.approx(1 / 3)
     assert summary["pck@0.10/per_point"] == pytest.approx(2 / 3)
-    titles = [column.title for column in tables.methods(scores)[0].columns]
-    assert "PCK\N{DAGGER}@0.10" in titles and "PCK\N{DAGGER}@0.05" not in titles
+    assert not any("PCK\N{DAGGER}" in column.title for column in tables.methods(scores)[0].columns)
+    further = tables.further(scores)
+    assert further is not None
+    shown = {column.title: cell for column, cell in zip(further.columns, further.rows[0].cells, strict=True)}
+    assert list(shown)[:3] == ["method", "PCK\N{DAGGER}@0.10 per point", "PCK\N{DAGGER}@0.10 per image"]
+    assert shown["PCK\N{DAGGER}@0.10 per point"].text == "33.3"

@@ -1,0 +1,114 @@
+"""What a match leaves behind beside its place: numbers from which it can be told how far to trust it.
+
+No number here is a probability, and none moves a match. `sdcorr.scoring.calibration` learns from labelled pairs what
+they say. Lengths are in longer sides of a picture, so that they mean the same at any size.
+
+    peak        log of how much more of the map lies at the match than at a place of average share
+    margin      peak less the greatest other peak farther than APART from the match, negative if that is the higher one
+    entropy     of the map, as a share of a flat map's: 1 for one that says nothing
+    restarts    mean distance of the restarts' own peaks from the match; of several restarts only
+    layers      the same of the layers' own peaks; of several layers only
+    back        distance from the query point to the place in the source whose features are most like the match's
+    likeness    cosine of the features at the match and at the query point
+    votes       log of the share of the two pictures' votes that speak for the match, see `sdcorr.methods.consensus`
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sdcorr.methods.consensus import LEAST, Matches, peaks, votes_for
+
+APART = 0.1  # longer sides of the target: what is nearer to the match belongs to its own peak
+
+
+def of_map(scores: Tensor, places: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
+    """`peak`, `margin` and `entropy` of maps.
+
+    Args:
+        scores: (V, h, w) over the whole target, in units of a logarithm: one more is e times as likely.
+        places: (V, 2) matches, xy as shares of the target's width and height.
+        size: (W, H) of the target in pixels, for its aspect ratio.
+
+    Returns:
+        By name (V,) each.
+    """
+    height, width = scores.shape[-2:]
+    grid = torch.tensor([width, height]).to(scores)
+    cells = (places * grid).long().clamp(min=torch.zeros(2).to(places).long(), max=grid.long() - 1)  # (V, 2)
+    logs = scores.flatten(1).log_softmax(1)  # (V, h * w)
+    here = logs.gather(1, cells[:, 1:] * width + cells[:, :1])[:, 0]
+    summits, heights = peaks(logs.view_as(scores))  # (V, K, 2), (V, K)
+    near = _distances(summits / grid, places, size) <= APART
+    own = torch.maximum(heights.masked_fill(~near, -torch.inf).amax(1), here)  # the match may be beside its summit
+    other = heights.masked_fill(near, -torch.inf).amax(1)
+    other = torch.maximum(other, logs.amin(1))  # a map without another peak
+    entropy = -(logs.exp() * logs).sum(1) / math.log(logs.shape[1])
+    return {"peak": own + math.log(logs.shape[1]), "margin": own - other, "entropy": entropy}
+
+
+def spread(summits: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
+    """How far several maps' own peaks are from the match on average.
+
+    Args:
+        summits: (V, K, 2) xy as shares of the target's width and height.
+        places: (V, 2) likewise.
+        size: (W, H) of the target in pixels.
+
+    Returns:
+        (V,) in longer sides of the target.
+    """
+    return _distances(summits, places, size).mean(1)
+
+
+def way_back(
+    source: Tensor, queries: Tensor, found: Tensor, points: Tensor, size: tuple[int, int]
+) -> dict[str, Tensor]:
+    """`back` and `likeness`: where the features at a match come from.
+
+    Args:
+        source: (C, h, w) features over the whole source.
+        queries: (V, C) features at the query points.
+        found: (V, C) features at the matches.
+        points: (V, 2) query points, xy as shares of the source's width and height.
+        size: (W, H) of the source in pixels.
+
+    Returns:
+        By name (V,) each.
+    """
+    width = source.shape[-1]
+    best = (F.normalize(found, dim=1) @ F.normalize(source.flatten(1), dim=0)).argmax(1)  # (V,)
+    ends = torch.stack((best % width, best // width), -1) + 0.5  # (V, 2)
+    ends = ends / torch.tensor([width, source.shape[-2]]).to(ends)
+    return {
+        "back": _distances(ends[:, None], points, size)[:, 0],
+        "likeness": F.cosine_similarity(queries, found, dim=1),
+    }
+
+
+def votes(scores: Tensor, places: Tensor, points: Tensor, matches: Matches, size: tuple[int, int]) -> Tensor:
+    """How much the two pictures as wholes speak for the matches, against the other peaks of their maps.
+
+    Args:
+        scores: (V, h, w) over the whole target.
+        places: (V, 2) matches, xy as shares of the target's width and height.
+        points: (V, 2) query points, in longer sides of the source.
+        matches: of the pair's cells.
+        size: (W, H) of the target in pixels.
+
+    Returns:
+        (V,), 0 for a match that no other peak beats.
+    """
+    grid = torch.tensor([scores.shape[-1], scores.shape[-2]]).to(scores)
+    candidates = torch.cat((places[:, None], peaks(scores)[0] / grid), 1)  # (V, 1 + K, 2)
+    shares = votes_for(matches, points, candidates * (torch.tensor(size) / max(size)).to(scores))
+    return (shares[:, 0].amax(-1) + LEAST).log() - math.log(1 + LEAST)
+
+
+def _distances(summits: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
+    """From (V, K, 2) to (V, 2), both shares of a picture's sides: (V, K) in its longer sides."""
+    return ((summits - places[:, None]) * (torch.tensor(size) / max(size)).to(places)).square().sum(-1).sqrt()
