@@ -62,11 +62,11 @@ def make_labels(cfg: DictConfig, overrides: Sequence[str]) -> None:
         units = units_of(groups, extent)
         settings = {
             "dataset": origin.run_identity(cfg, benchmark)["dataset"],
-            "extent": vars(extent),
-            "filters": vars(filters),
+            "points": extent.points,
+            "pictures": extent.pictures,  # more sources and targets can be added; these decide where points are
             "method": to_plain(entry.claim()),
         }
-        folder = LabelFolder(label_folder(cfg, benchmark, settings), settings, digests)
+        folder = LabelFolder(label_folder(cfg, benchmark, settings), settings, filters, digests)
         say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
         say(f"{len(units):,} source pictures of {len(groups)} groups, up to {extent.points} points in each")
         if unread:
@@ -78,13 +78,15 @@ def make_labels(cfg: DictConfig, overrides: Sequence[str]) -> None:
             method.prepare()
             return Labeler(method, benchmark, groups, extent.points)
 
-        label(units, labeler, folder, filters, rank=ranks.rank, world_size=ranks.world_size, console=console)
+        label(units, labeler, folder, rank=ranks.rank, world_size=ranks.world_size, console=console)
         if not ranks.first:
             return
         if ranks.world_size > 1:
-            finish(units, labeler, folder, filters, alone=ranks.alone, console=console)
+            finish(units, labeler, folder, alone=ranks.alone, console=console)
     if stale := folder.clear(units):
         say(f"{stale} source pictures are not in the data set any more: their labels are removed.")
+    if changed := folder.filter_anew(units):
+        say(f"the labels of {changed} source pictures are filtered anew")
     write_pictures(benchmark, groups, folder.folder)
     kept = list(kept_rows(folder.folder))
     write_sheet(folder.folder, kept, benchmark.image)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 
 from PIL import Image
@@ -34,7 +33,8 @@ class Unannotated(PictureFiles):
         self.folder = Path(root)
         if not self.folder.is_dir():
             raise UserError(f"There is no folder {root}: give the folder with your pictures as dataset.root=FOLDER.")
-        if not self.groups:
+        self._groups = self._found()
+        if not self._groups:
             raise UserError(f"There is no picture ({', '.join(sorted(SUFFIXES))}) in {root}, nor in folders in there.")
 
     @property
@@ -42,9 +42,12 @@ class Unannotated(PictureFiles):
         """None: raises UserError."""
         raise UserError("dataset=pictures has pictures and no pairs: it is there for `sdcorr label`.")
 
-    @cached_property
+    @property
     def groups(self) -> Mapping[str, Sequence[str]]:
         """The keys of the pictures by the subfolder that they are in; those in the folder itself go by its name."""
+        return self._groups
+
+    def _found(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for path in sorted(self.folder.rglob("*")):
             inside = path.relative_to(self.folder)

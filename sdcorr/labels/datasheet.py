@@ -10,7 +10,7 @@ import yaml
 from sdcorr import __version__
 from sdcorr.files import write_whole
 from sdcorr.labels.filters import read_filters, removals
-from sdcorr.labels.folder import costs, evidence_columns, read_labels, read_settings
+from sdcorr.labels.folder import costs, judged, read_labels, read_settings
 
 MEANING = {
     "track": "a point of a source picture; its rows are that point in all other pictures",
@@ -19,10 +19,13 @@ MEANING = {
     "source_x, source_y": "the point, in pixels of the source",
     "target_x, target_y": "its match, in pixels of the target",
     "confidence": "the method's own, from 0 to 1",
-    "margin": "of the map's greatest peak over its second; one more is e times as likely",
+    "peak": "log of how much more of the map lies at the match than at a place of average share",
+    "margin": "the peak less the greatest other one of the map",
+    "entropy": "of the map, as a share of a flat map's",
+    "restarts, layers": "mean distance of the restarts' and of the layers' own peaks, in longer sides of the target",
     "way_back": "from the point to the place whose features are most like the match's, in longer sides of the source",
-    "dissent": "from the match to the peak that the two pictures as wholes speak for, in longer sides of the target",
     "likeness": "cosine of the features at the point and at its match",
+    "votes": "log of the share of the two pictures' votes that speak for the match",
     "on_object": "how unlike the pictures' borders the match's place is; above 1 it is the object's",
     "kept": "whether it passes all filters",
 }
@@ -95,7 +98,7 @@ def datasheet(folder: Path) -> str:
     head = ("filter", "threshold", "removes alone", "left after it and those above")
     removed = [
         (each.name, f"{each.threshold:g}", f"{each.alone:,} ({_share(each.alone, count)})", f"{each.left:,}")
-        for each in removals(read_filters(settings["filters"]), evidence_columns(labels))
+        for each in removals(read_filters(settings["filters"]), judged(labels))
     ]
     return _TEXT.format(
         dataset=settings["dataset"]["name"],

@@ -10,27 +10,31 @@ import numpy as np
 
 from sdcorr.errors import UserError
 
+AT_MOST = ("way_back", "restarts", "layers")  # the others say how much there must be
+
 
 @dataclass(frozen=True)
 class Filters:
     """A label is kept if it passes all. A filter that is None removes nothing.
 
     Raises:
-        UserError: if a value is no number from 0.
+        UserError: if a value is no number.
     """
 
-    confidence: float | None  # the method's own, at least
-    margin: float | None  # of the map's greatest peak over its second, in units of a logarithm, at least
-    way_back: float | None  # distance at which the way back ends, in longer sides of the source, at most
-    dissent: float | None  # distance from the peak that the consensus chooses, in longer sides of the target, at most
-    likeness: float | None  # cosine of the features at the point and at its match, at least
-    on_object: float | None  # how unlike the pictures' borders the match's place is, at least; above 1 it is the object
-    support: float | None  # share of the labels of its track that pass all the others, at least
+    confidence: float | None = None  # the method's own, at least
+    margin: float | None = None  # of a map's peak over its greatest other one, in units of a logarithm, at least
+    way_back: float | None = None  # distance at which the way back ends, in longer sides of the source, at most
+    likeness: float | None = None  # cosine of the features at the point and at its match, at least
+    votes: float | None = None  # log of the share of the two pictures' votes that speak for the match, at least
+    restarts: float | None = None  # mean distance of the restarts' peaks, in longer sides of the target, at most
+    layers: float | None = None  # the same of the layers' peaks, at most
+    on_object: float | None = None  # how unlike the pictures' borders the match's place is; above 1 it is the object
+    support: float | None = None  # share of the labels of its track that pass all the others, at least
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
-                raise UserError(f"filters.{name}={value} is not legal: give a number from 0, or null for no filter.")
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise UserError(f"filters.{name}={value} is not legal: give a number, or null for no filter.")
 
     def passed(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Which labels pass each filter.
@@ -40,15 +44,20 @@ class Filters:
 
         Returns:
             By filter (N,) bool, `support` last.
+
+        Raises:
+            UserError: if the method leaves nothing behind that a filter looks at.
         """
         passed = {}
-        for name in ("confidence", "margin", "likeness", "on_object"):
-            passed[name] = columns[name] >= _or(getattr(self, name), -np.inf)
-        for name in ("way_back", "dissent"):
-            passed[name] = columns[name] <= _or(getattr(self, name), np.inf)
+        for name in (field.name for field in fields(self) if field.name != "support"):
+            threshold, values = getattr(self, name), columns[name]
+            if threshold is not None and np.isnan(values).any():
+                raise UserError(f"The matches of this method leave no {name} behind: give filters.{name}=null.")
+            compare = np.less_equal if name in AT_MOST else np.greater_equal
+            passed[name] = np.ones(len(values), bool) if threshold is None else compare(values, threshold)
         _, track = np.unique(columns["track"], return_inverse=True)
         good = np.bincount(track, np.logical_and.reduce(list(passed.values()))) / np.bincount(track).clip(1)
-        passed["support"] = good[track] >= _or(self.support, -np.inf)
+        passed["support"] = good[track] >= (self.support or 0)
         return passed
 
 
@@ -81,7 +90,3 @@ def read_filters(values: Mapping[str, Any]) -> Filters:
     if unknown := [name for name in values if name not in known]:
         raise UserError(f"There is no filter '{unknown[0]}': there is {', '.join(known)}.")
     return Filters(**values)
-
-
-def _or(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None else value

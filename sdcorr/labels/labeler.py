@@ -8,16 +8,26 @@ from functools import lru_cache
 
 import numpy as np
 
-from sdcorr.datasets import Benchmark, Match, Pair, Target, group_by_source
+from sdcorr.datasets import Benchmark, Match, Pair, group_by_source
 from sdcorr.datasets.base import TRANSFER_COST
 from sdcorr.errors import UserError
-from sdcorr.labels.evidence import dissent, likeness, margin, way_back
 from sdcorr.labels.points import GRID, Parts, choose_points
 from sdcorr.methods.features import KEPT
-from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
+from sdcorr.methods.maps import Features, MapMethod
 from sdcorr.run.units import unreadable
 
 PICTURES_OF_PARTS = 64  # of a group, from which it is learned what its object is
+
+EVIDENCE = {  # column -> what a match leaves behind, see `sdcorr.methods.evidence`; NaN where a method leaves none
+    "peak": "peak",
+    "margin": "margin",
+    "entropy": "entropy",
+    "restarts": "restarts",
+    "layers": "layers",
+    "way_back": "back",
+    "likeness": "likeness",
+    "votes": "votes",
+}
 
 Columns = dict[str, np.ndarray]
 
@@ -58,7 +68,8 @@ class Labeler:
         """The labels of a unit, a row a point and target; those of a picture that cannot be read are left out.
 
         Returns:
-            `track`, `target` and what `evidence` has, (N,) each; points in pixels of the pictures.
+            `track`, `target`, points, `confidence`, EVIDENCE and `on_object`, (N,) each;
+            points in pixels of the pictures.
 
         Raises:
             UserError: from the method.
@@ -83,34 +94,23 @@ class Labeler:
             return _joined([])
         pairs = [self._pair(unit, target, points) for target in targets]
         (asked,) = group_by_source(pairs)
-        rows = []
-        for target, match, maps in self._method.matched(asked, self._benchmark.image):
-            rows.append(self._rows(unit, target, points, match, maps))
-        return _joined(rows)
+        matches = self._method.match(asked, self._benchmark.image)
+        return _joined([self._rows(unit, pair.target, points, match) for pair, match in matches])
 
-    def _rows(self, unit: LabelUnit, target: Target, points: np.ndarray, match: Match, maps: ScoreMaps) -> Columns:
-        key, image, category = target.pair.target, self._benchmark.image, unit.category
-        ours, theirs = (self._method.features(each, image, category) for each in (unit.source, key))
-        parts, surface, there = (
-            self._parts(category),
-            self._surfaces(unit.source, category),
-            self._surfaces(key, category),
-        )
-        cell = (match.points / target.pair.target_size * GRID).astype(int).clip(0, GRID - 1)
-        unlike = parts.distances(there.pooled(GRID))[cell[:, 1] * GRID + cell[:, 0]]
+    def _rows(self, unit: LabelUnit, target: str, points: np.ndarray, match: Match) -> Columns:
+        there = self._surfaces(target, unit.category).pooled(GRID)
+        column, row = (match.points / self._size(target) * GRID).astype(int).clip(0, GRID - 1).T
+        nothing = np.full(len(points), np.nan)
         return {
             "track": np.array([f"{unit.source}#{number:03}" for number in range(len(points))]),
-            "target": np.array([key] * len(points)),
+            "target": np.array([target] * len(points)),
             "source_x": points[:, 0],
             "source_y": points[:, 1],
             "target_x": match.points[:, 0],
             "target_y": match.points[:, 1],
             "confidence": match.confidence,
-            "margin": margin(maps),
-            "way_back": way_back(ours, theirs, points, match.points),
-            "dissent": dissent(ours, theirs, points, match.points, maps),
-            "likeness": likeness(surface, there, parts.mean, points, match.points),
-            "on_object": unlike,
+            **{name: match.evidence.get(of, nothing) for name, of in EVIDENCE.items()},
+            "on_object": self._parts(unit.category).distances(there)[row * GRID + column],
         }
 
     def _pair(self, unit: LabelUnit, target: str, points: np.ndarray) -> Pair:

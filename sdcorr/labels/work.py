@@ -10,13 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 from rich.console import Console
 
 from sdcorr.datasets import Benchmark
 from sdcorr.digests import digest
 from sdcorr.errors import UserError
-from sdcorr.labels.filters import Filters
 from sdcorr.labels.folder import LabelFolder, UnitCost
 from sdcorr.labels.labeler import Labeler, LabelUnit
 from sdcorr.run.pairs import READERS, picture_digest
@@ -85,7 +83,6 @@ def label(
     units: Sequence[LabelUnit],
     make: Callable[[], Labeler],
     folder: LabelFolder,
-    filters: Filters,
     *,
     rank: int = 0,
     world_size: int = 1,
@@ -97,7 +94,6 @@ def label(
         units: all of the data set.
         make: makes what labels; it is called only if something is to be done.
         folder: where the labels are.
-        filters: say what is kept.
         rank: which share of the work is done here.
         world_size: the number of shares.
         console: where it is said how far this share is, and how long it will take; None to be silent.
@@ -113,26 +109,23 @@ def label(
     count = kept = 0
     with progress(console, title, [unit.cost for unit in waiting]) as advance:
         for unit in waiting:
-            made, good = label_unit(unit, labeler, folder, filters)
+            made, good = label_unit(unit, labeler, folder)
             count, kept = count + made, kept + good
             advance(unit.cost, f"{count:,} labels, {kept:,} kept")
 
 
-def label_unit(unit: LabelUnit, labeler: Labeler, folder: LabelFolder, filters: Filters) -> tuple[int, int]:
+def label_unit(unit: LabelUnit, labeler: Labeler, folder: LabelFolder) -> tuple[int, int]:
     """Labels a unit and saves it; returns how many labels there are, and how many of them are kept."""
     started, on_cpu = time.perf_counter(), time.process_time()
     columns = labeler.label(unit)
-    kept = np.logical_and.reduce(list(filters.passed(columns).values())) if columns else np.zeros(0, bool)
     cost = UnitCost(time.perf_counter() - started, time.process_time() - on_cpu, len(unit.targets))
-    folder.save(unit, columns, kept, cost)
-    return len(kept), int(kept.sum())
+    return folder.save(unit, columns, cost)
 
 
 def finish(
     units: Sequence[LabelUnit],
     make: Callable[[], Labeler],
     folder: LabelFolder,
-    filters: Filters,
     *,
     alone: Callable[[], bool],
     console: Console,
@@ -147,7 +140,6 @@ def finish(
         units: as of `label`.
         make: likewise.
         folder: likewise.
-        filters: likewise.
         alone: whether no other rank works any more.
         console: where it is said what is waited for.
         poll: seconds between two looks at the folder.
@@ -168,7 +160,7 @@ def finish(
             said = True
         if nobody_else or now - heard > max(LEAST_PATIENCE, PATIENCE * longest):
             labeler = labeler or make()
-            label_unit(lacking[-1], labeler, folder, filters)
+            label_unit(lacking[-1], labeler, folder)
         else:
             time.sleep(poll)
 
