@@ -26,7 +26,6 @@ MEANING = {
     "way_back": "from the point to the place whose features are most like the match's, in longer sides of the source",
     "likeness": "cosine of the features at the point and at its match",
     "votes": "log of the share of the two pictures' votes that speak for the match",
-    "surface_back, surface_likeness": "as way_back and likeness, by attention queries where the method has any",
     "on_object": "how unlike the pictures' borders the match's place is; above 1 it is the object's",
     "kept": "whether it passes all filters",
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from sdcorr.errors import UserError
 
-AT_MOST = ("way_back", "restarts", "layers", "surface_back")  # the others say how much there must be
+AT_MOST = ("way_back", "restarts", "layers")  # the others say how much there must be
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,6 @@ class Filters:
     votes: float | None = None  # log of the share of the two pictures' votes that speak for the match, at least
     restarts: float | None = None  # mean distance of the restarts' peaks, in longer sides of the target, at most
     layers: float | None = None  # the same of the layers' peaks, at most
-    surface_back: float | None = None  # as `way_back`, by surfaces: attention queries, if the method has any
-    surface_likeness: float | None = None  # as `likeness`, of surfaces seen from the background
     on_object: float | None = None  # how unlike the pictures' borders the match's place is; above 1 it is the object
     support: float | None = None  # share of the labels of its track that pass all the others, at least
 

@@ -31,7 +31,7 @@ from sdcorr.labels.filters import Filters
 from sdcorr.labels.labeler import EVIDENCE, Columns, LabelUnit
 from sdcorr.run.claims import differences, told
 
-JUDGED_BY = ("confidence", *EVIDENCE, "surface_back", "surface_likeness", "on_object")
+JUDGED_BY = ("confidence", *EVIDENCE, "on_object")
 SCHEMA = pa.schema(
     [
         ("track", pa.string()),

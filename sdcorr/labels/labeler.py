@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 
 from sdcorr.datasets import Benchmark, Match, Pair, group_by_source
 from sdcorr.datasets.base import TRANSFER_COST
 from sdcorr.errors import UserError
 from sdcorr.labels.points import GRID, Parts, choose_points
-from sdcorr.methods.evidence import way_back
 from sdcorr.methods.features import KEPT
 from sdcorr.methods.maps import Features, MapMethod
 from sdcorr.run.units import unreadable
@@ -100,12 +98,7 @@ class Labeler:
         return _joined([self._rows(unit, pair.target, points, match) for pair, match in matches])
 
     def _rows(self, unit: LabelUnit, target: str, points: np.ndarray, match: Match) -> Columns:
-        parts, here, there = (
-            self._parts(unit.category),
-            self._surfaces(unit.source, unit.category),
-            self._surfaces(target, unit.category),
-        )
-        back, likeness = on_surfaces(parts, here, there, points, match.points)
+        there = self._surfaces(target, unit.category).pooled(GRID)
         column, row = (match.points / self._size(target) * GRID).astype(int).clip(0, GRID - 1).T
         nothing = np.full(len(points), np.nan)
         return {
@@ -117,9 +110,7 @@ class Labeler:
             "target_y": match.points[:, 1],
             "confidence": match.confidence,
             **{name: match.evidence.get(of, nothing) for name, of in EVIDENCE.items()},
-            "surface_back": back,
-            "surface_likeness": likeness,
-            "on_object": parts.distances(there.pooled(GRID))[row * GRID + column],
+            "on_object": self._parts(unit.category).distances(there)[row * GRID + column],
         }
 
     def _pair(self, unit: LabelUnit, target: str, points: np.ndarray) -> Pair:
@@ -160,30 +151,6 @@ class Labeler:
         if key not in self._sizes:
             self._sizes[key] = self._benchmark.image(key).size
         return self._sizes[key]
-
-
-def on_surfaces(
-    parts: Parts, source: Features, target: Features, points: np.ndarray, matches: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Whether a match looks like its point, and nothing else in the source more, seen from the background.
-
-    Args:
-        parts: of the group.
-        source: surfaces of the source.
-        target: of the target.
-        points: (V, 2) in pixels of the source.
-        matches: (V, 2) in pixels of the target.
-
-    Returns:
-        How far from the point the place is whose surface is most like the match's, (V,) in longer sides of the source;
-        and the cosine of the surfaces at the point and the match, (V,).
-    """
-    middle, size = parts.mean, source.layout.size
-    queries, found = source.at(points) - middle, target.at(matches) - middle
-    whole = source.pooled(GRID) - middle[:, None, None]
-    in_shares = torch.from_numpy(points / size).to(queries)
-    left = way_back(whole, queries, found, in_shares, size)
-    return left["back"].cpu().double().numpy(), left["likeness"].cpu().double().numpy()
 
 
 def _joined(rows: Sequence[Columns]) -> Columns:

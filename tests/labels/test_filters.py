@@ -10,10 +10,7 @@ COLUMNS = {
     "way_back": np.array([0.0, 0.1, 0.0, 0.3, 0.0, 0.0]),
     "votes": np.full(6, np.nan),
 }
-COLUMNS |= {
-    name: np.zeros(6)
-    for name in ("margin", "likeness", "restarts", "layers", "surface_back", "surface_likeness", "on_object")
-}
+COLUMNS |= {name: np.zeros(6) for name in ("margin", "likeness", "restarts", "layers", "on_object")}
 
 
 def passed(**filters) -> dict[str, list[int]]:
