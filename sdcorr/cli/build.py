@@ -160,7 +160,7 @@ def only_method(cfg: DictConfig, dataset: str) -> Entry:
     if others:
         raise UserError(f"One method is asked for, and methods names {1 + len(others)}: give one of them.")
     settings = dict(entry.settings)
-    kind: type[Method] = get_class(settings.pop("_target_"))
+    kind: type[Method] = class_named(settings.pop("_target_"), Method, entry.name)
     return Entry(entry.name, kind, settings, resources(cfg, dataset, entry.model))
 
 

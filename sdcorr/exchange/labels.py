@@ -64,8 +64,7 @@ def coco(rows: Iterable[Row], sizes: Mapping[str, tuple[int, int]]) -> dict[str,
         categories.append({"id": category, "name": source, "supercategory": supercategory, "keypoints": names})
         for key, places in of_picture.items():
             found = [places.get(name) for name in names]
-            x, y = zip(*places.values(), strict=True)
-            box = [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+            width, height = sizes[key]
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -73,8 +72,8 @@ def coco(rows: Iterable[Row], sizes: Mapping[str, tuple[int, int]]) -> dict[str,
                     "category_id": category,
                     "keypoints": [number for place in found for number in ((*place, 2) if place else (0, 0, 0))],
                     "num_keypoints": len(places),
-                    "bbox": box,  # of the points, for nobody knows the object's
-                    "area": box[2] * box[3],
+                    "bbox": [0, 0, width, height],  # nobody knows the object's
+                    "area": width * height,
                     "iscrowd": 0,
                 }
             )

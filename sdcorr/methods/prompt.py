@@ -5,7 +5,6 @@ Hedlin et al. 2023, "Unsupervised Semantic Correspondence Using Stable Diffusion
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property, lru_cache
@@ -18,7 +17,6 @@ from lightning import Callback
 from torch import Tensor
 
 from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit, Target
-from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.finite import check_finite
 from sdcorr.diffusion.flops import encode_flops, map_flops
 from sdcorr.errors import UserError
@@ -29,9 +27,9 @@ from sdcorr.methods.features import KEPT
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
 from sdcorr.methods.refine import Refine, check_refine
-from sdcorr.methods.unet_features import read_features, squashed_latents
+from sdcorr.methods.surfaces import attention_surface
+from sdcorr.methods.unet_features import read_features
 from sdcorr.prompt.localize import argmax, combine_layers
-from sdcorr.prompt.randomness import Query
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import FastMatcher
 from sdcorr.prompt.speed.fast import TargetMaps, Wanted
@@ -153,23 +151,8 @@ class Prompt(MapMethod):
             yield target, self._scores(target, seen.maps)
 
     def surfaces(self, key: str, image: ImageReader, category: str) -> Features:
-        """The attention queries of the whole picture, of the finest layer that is read at a target.
-
-        Where attention is joint, what its queries are is the model's own affair: then these are `features`.
-        """
-        matcher, settings = self.matcher, self.settings
-        reader, timestep = matcher.reader, settings.transfer_timestep
-        if not isinstance(reader, FrozenDiffusion):
-            return self.features(key, image, category)
-        latents, layout = squashed_latents(reader, image(key))
-        noise = matcher.draws.noise([Query(key, 0.0, 0.0, 0)], 0, tuple(latents.shape[1:]))
-        noisy = reader.add_noise(latents, noise.to(latents), timestep)
-        zeros = torch.zeros(1, reader.tokens, reader.width, device=reader.device)
-        with torch.no_grad():
-            layers = reader.attention_queries(noisy, timestep, zeros, heads=settings.heads)
-        finest = max(reversed(layers), key=lambda layer: layer.shape[-2])  # (1, heads, h * w, d); the last of several
-        side = math.isqrt(finest.shape[-2])
-        return Features(finest[0].transpose(1, 2).reshape(-1, side, side).float(), layout)
+        """The attention queries of the whole picture, where they are apart from the text's; else `features`."""
+        return attention_surface(self.matcher, key, image) or self.features(key, image, category)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """The UNet's features of a picture, of one draw of the noise: one forward pass, kept for its other pairs."""

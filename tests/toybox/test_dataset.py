@@ -14,6 +14,7 @@ from sdcorr.scoring.score import score
 from sdcorr.scoring.summary import flatten
 from sdcorr.toybox.classes import THINGS
 from sdcorr.toybox.dataset import SPLITS, Toybox
+from sdcorr.toybox.world import TRAIN
 
 
 def keys(split):
@@ -104,3 +105,17 @@ def test_asking_for_hidden_points_moves_no_score_of_a_visible_one():
         found[ask] = flatten(score(arrays, "image_patches", protocol_named("standard"), samples=50))
     assert found["all"].pop("hidden") == 3
     assert {key: value for key, value in found["all"].items() if key[:3] not in ("kap", "the")} == found["visible"]
+
+
+def test_the_training_split_has_pictures_of_the_training_world_and_no_pairs():
+    found = Toybox("train")
+    groups = found.groups
+    assert list(groups) == list(THINGS)
+    assert groups["cat"][:2] == ["0/cat/0", "0/cat/1"]
+    assert all(key.startswith(f"{TRAIN}/") for keys in groups.values() for key in keys)
+    with pytest.raises(UserError, match="it is there for `sdcorr label`"):
+        _ = found.pairs
+    val = Toybox("val")
+    assert sorted(val.groups["cat"]) == sorted(
+        {key for p in val.pairs if p.category == "cat" for key in (p.source, p.target)}
+    )
