@@ -64,6 +64,8 @@ KINDS: dict[str, Kind] = {
     "run_dir": _or_null(PATH),
     "out": _or_null(PATH),
     "embeddings": _or_null(PATH),
+    "data": PATH,
+    "start": _or_null(PATH),
     "dataset.root": PATH,
     "dataset.pairs": _or_null(PATH),
     "dataset.download": SWITCH,
