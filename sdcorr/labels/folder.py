@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from sdcorr.datasets import unit_name
@@ -29,6 +27,8 @@ from sdcorr.errors import UserError
 from sdcorr.files import write_whole
 from sdcorr.labels.filters import Filters
 from sdcorr.labels.labeler import EVIDENCE, Columns, LabelUnit
+from sdcorr.labels.parquet import parquet as pq
+from sdcorr.labels.parquet import pyarrow as pa
 from sdcorr.run.claims import differences, told
 
 JUDGED_BY = ("confidence", *EVIDENCE, "on_object")

@@ -6,14 +6,14 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from sdcorr.datasets import Benchmark
 from sdcorr.digests import digest
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
+from sdcorr.labels.parquet import parquet as pq
+from sdcorr.labels.parquet import pyarrow as pa
 
 AT_ONCE = 256  # pictures in a file
 SCHEMA = pa.schema(

@@ -1,6 +1,8 @@
 """The loop and its folder, on pictures whose right answers are plain."""
 
+import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -184,3 +186,10 @@ def test_extent_takes_the_first_pictures_and_draws_targets_by_name():
         Extent(0, 0, 0, 0)
     with pytest.raises(UserError, match="no group of two pictures"):
         pictures_of(Blobs("a"), EXTENT)
+
+
+def test_without_pyarrow_one_sentence_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "sdcorr.labels.parquet")
+    with pytest.raises(UserError, match=r"pip install 'sdcorr\[labels\]'"):
+        import_module("sdcorr.labels.parquet")
