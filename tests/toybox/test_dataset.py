@@ -111,7 +111,7 @@ def test_the_training_split_has_pictures_of_the_training_world_and_no_pairs():
     found = Toybox("train")
     groups = found.groups
     assert list(groups) == list(THINGS)
-    assert groups["cat"][:2] == ["0/cat/0", "0/cat/1"]
+    assert groups["cat"][:2] == ("0/cat/0", "0/cat/1")
     assert all(key.startswith(f"{TRAIN}/") for keys in groups.values() for key in keys)
     with pytest.raises(UserError, match="it is there for `sdcorr label`"):
         _ = found.pairs
