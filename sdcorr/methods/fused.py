@@ -33,8 +33,7 @@ class Fused(MapMethod):
         weight: of the second one's score.
         grid: cells a side of the grid, stretched over the picture, that both are brought to.
         localization, window, temperature: see `Peaks`; cells of that grid.
-        consensus: none, dense or joint, on the features of the second; see `sdcorr.methods.consensus`. Those of the
-            parts are none.
+        consensus: on the features of the second; see `sdcorr.methods.consensus`. Those of the parts are none.
 
     Raises:
         UserError: if a setting is not legal, or a part gives no maps.
