@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import Any, TypeVar
 
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
+
+from sdcorr.errors import UserError
+
+Kind = TypeVar("Kind")
 
 
 def plain(part: DictConfig) -> dict[str, Any]:
@@ -12,3 +18,25 @@ def plain(part: DictConfig) -> dict[str, Any]:
     values = OmegaConf.to_container(part, resolve=True)
     assert isinstance(values, dict)  # a list is only made of a ListConfig
     return {str(name): value for name, value in values.items()}
+
+
+def class_named(target: object, kind: type[Kind], whose: str) -> type[Kind]:
+    """The class that a `_target_` names.
+
+    Args:
+        target: its import path.
+        kind: what it must be a class of.
+        whose: `_target_` it is, for messages.
+
+    Raises:
+        UserError: if there is no such class, or it is none of that kind, or lacks a method of it.
+    """
+    ask = f"give the import path of a class of {kind.__module__}.{kind.__qualname__}"
+    try:
+        found: Any = get_class(str(target))
+    except (ImportError, ValueError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0].rstrip(".:")
+        raise UserError(f"{whose}._target_={target} names no class ({reason}): {ask}.") from None
+    if kind not in found.__mro__ or inspect.isabstract(found):
+        raise UserError(f"{whose}._target_={target} names a class of another kind: {ask}.")
+    return found

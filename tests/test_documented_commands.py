@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sdcorr.cli import app, imports, prepare, transfer
+from sdcorr.cli import app, calibrate, imports, prepare, transfer
 from sdcorr.cli.configs import choices
 from sdcorr.cli.main import main
 from tests import models
@@ -101,6 +101,8 @@ def of_sdcorr(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
         assert main(["train", *app._parser().parse_intermixed_args(rest).settings, "--cfg"]) == 0
     elif name == "prepare" and rest[0] != "--list":
         assert prepare._parser().parse_args(rest).name in prepare.SOURCES
+    elif name == "calibrate":  # the small run has too few points
+        assert calibrate._parser().parse_args(rest).run
     elif name == "import":
         assert imports._parser().parse_args(rest).dataset in choices("dataset")
     else:  # carried out

@@ -72,7 +72,7 @@ def ahead(benchmark: Benchmark, store: PredictionStore, entries: Sequence[Entry]
             continue
         flops[entry.name] = cost
         seconds += cost / rate(entry.resources.device, entry.resources.precision)
-        lacking |= {pair.id: int(pair.visible.sum()) for unit in units for pair in unit.pairs}
+        lacking |= {pair.id: int(pair.asked.sum()) for unit in units for pair in unit.pairs}
     if not flops:
         return None
     where = entries[0].resources.device

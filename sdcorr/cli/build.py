@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import get_class
 from lightning import Callback
 from omegaconf import DictConfig
 
 from sdcorr.cli.compose import compose
 from sdcorr.cli.entries import method_entries
 from sdcorr.cli.origin import run_identity
-from sdcorr.configuration import plain
+from sdcorr.configuration import class_named, plain
 from sdcorr.datasets import Benchmark
 from sdcorr.diffusion.files import look_at
 from sdcorr.errors import UserError
@@ -133,7 +132,7 @@ def methods(
     models, entries = Models(), []
     for number, entry in enumerate(method_entries(cfg)):
         settings = dict(entry.settings)
-        kind: type[Method] = get_class(settings.pop("_target_"))
+        kind: type[Method] = class_named(settings.pop("_target_"), Method, entry.name)
         subject = number == 0
         if reason := kind.unsuited(of.pairs):
             if subject:
@@ -149,7 +148,7 @@ def methods(
 
 def model_lacking(cfg: DictConfig) -> str | None:
     """Why the model cannot be had, told from its small files alone; None if it can, or no method reads it."""
-    kinds = [get_class(entry["settings"]["_target_"]) for entry in cfg.methods]
+    kinds = [class_named(entry.settings["_target_"], Method, entry.name) for entry in method_entries(cfg)]
     if cfg.model.path == "toybox" or "family" not in cfg.model or not any(kind.reads_model for kind in kinds):
         return None
     try:
@@ -184,7 +183,7 @@ def prompt_settings(cfg: DictConfig) -> PromptSettings:
     Raises:
         UserError: if there is no such setting, or its value is not legal.
     """
-    apart = ("_target_", *Prompt.of_consensus)
+    apart = ("_target_", *Prompt.beside_paper)
     given = {name: value for name, value in plain(cfg.method).items() if name not in apart}
     return read_settings(PromptSettings, given)
 
@@ -200,12 +199,13 @@ def matcher(cfg: DictConfig, dataset: str = "pictures") -> PromptMatcher:
         UserError: if the method is another than prompt embeddings, or its settings or the weights do not fit.
     """
     settings = plain(cfg.method)
-    kind: type[Method] = get_class(settings.pop("_target_"))
+    kind: type[Method] = class_named(settings.pop("_target_"), Method, "method")
     method = kind(resources(cfg, dataset), **settings)
     if not isinstance(method, Prompt):
         raise UserError("Only prompt embeddings can be matched here: give method=prompt or method=read_once.")
-    if settings.get("consensus", "none") != "none":
-        raise UserError("method.consensus is for evaluations, and not heeded here: leave it away.")
+    for name in ("consensus", "refine"):
+        if settings.get(name, "none") != "none":
+            raise UserError(f"method.{name} is for evaluations, and not heeded here: leave it away.")
     return method.matcher
 
 
@@ -247,7 +247,7 @@ def logged(cfg: DictConfig, of: Benchmark, entries: Sequence[Entry], processes: 
     """
     facts = {
         "pairs": len(of.pairs),
-        "points": sum(int(pair.visible.sum()) for pair in of.pairs),
+        "points": sum(int(pair.asked.sum()) for pair in of.pairs),
         "source_images": len({pair.source for pair in of.pairs}),
         "methods": {entry.name: asdict(entry.claim()) for entry in entries},
         "device": str(device(cfg)),

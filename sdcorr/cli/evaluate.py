@@ -5,8 +5,8 @@ to look at), broken.json (pairs without a prediction), figures/, summary.json an
 A run that was stopped goes on where it was, with as many processes as you like; a folder made with another
 configuration is refused.
 
-Exit code: 0, or 3 if a pair has no prediction because its image or its annotation is broken (all others are predicted
-and scored), 2 for a mistake in what was asked for, 130 if it was interrupted.
+Exit code: 0, or 3 if a pair has no prediction because its image or its annotation is broken, or a network makes NaN of
+it (all others are predicted and scored), 2 for a mistake in what was asked for, 130 if it was interrupted.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from rich.console import Console
 from sdcorr.cli import build, origin
 from sdcorr.cli.ahead import notice
 from sdcorr.cli.command import command
+from sdcorr.cli.paths import folder
 from sdcorr.datasets import Benchmark
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
@@ -85,6 +86,8 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         store.claim_run(origin.run_identity(cfg, benchmark), benchmark)
         for entry in entries:
             store.claim(entry.name, entry.claim())
+        share = {"rank": ranks.rank, "world_size": ranks.world_size}
+        missing.try_again(benchmark, store, [entry.name for entry in entries], **share)
         if ranks.first and (said := notice(cfg, benchmark, store, entries, ranks.world_size)):
             console.print(said, markup=False, highlight=False, soft_wrap=True)
         logger = None
@@ -96,7 +99,6 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         methods = {entry.name: partial(getattr, entry, "method") for entry in entries}
         for name, make in methods.items():
             so_far = RunningPCK(protocol, benchmark.name) if ranks.first else None
-            share = {"rank": ranks.rank, "world_size": ranks.world_size}
             predict(benchmark, make, store, name, **share, console=console, describe=so_far)
         if not ranks.first:
             return 0
@@ -136,10 +138,11 @@ def report(
     gaps = missing.missing(benchmark, store, methods)
     missing.keep(store, gaps)
     left_out = store.left_out()
-    results = gather(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap, methods=methods)
+    given = folder(cfg.calibration) if cfg.calibration else None
+    results = gather(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap, methods=methods, calibration=given)
     survey = tables.survey(results.scores, results.costs, results.variants) if cfg.survey and results.scores else None
     if results.scores is not None:
-        write_summary(store.run_dir, results.scores)
+        write_summary(store.run_dir, results.scores, calibrated=results.calibrated)
     if survey:
         write_whole(store.run_dir / TABLE, markdown(survey))
     page = write_report(results, image=benchmark.image, pairs=cfg.report.pairs, console=console)
@@ -158,6 +161,7 @@ def report(
         say(results.unscored)
     else:
         show([survey] if survey else tables.overview(results.scores, results.variants, results.unlike), console)
+        say(results.trust)
     missing.tell(console, store, gaps)
     say(f"report: {page}")
     print(store.run_dir)

@@ -33,6 +33,7 @@ COMMANDS = {
     "score": Command("sdcorr.cli.score:main", "score a finished run under other protocols"),
     "compare": Command("sdcorr.cli.compare:main", "is one run better than another, on the pairs that both have?"),
     "report": Command("sdcorr.cli.report:main", "make a run's report.html again, or a page that compares runs"),
+    "calibrate": Command("sdcorr.cli.calibrate:main", "learn from a run how likely a match is right"),
     "import": Command("sdcorr.cli.imports:main", "make a run of predictions from elsewhere, a CSV or JSON file"),
     "export": Command("sdcorr.cli.exports:main", "write a run's predictions as a CSV or JSON file"),
     "redo": Command("sdcorr.cli.redo:main", "forget some of a run's predictions, so that they are made again"),

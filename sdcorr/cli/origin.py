@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from sdcorr.configuration import plain
 from sdcorr.datasets import Benchmark
+from sdcorr.datasets.asking import VISIBLE
 from sdcorr.datasets.opening import open_benchmark
 from sdcorr.datasets.subset import Part
 
@@ -25,5 +26,7 @@ def benchmark(cfg: DictConfig) -> Benchmark:
 def run_identity(cfg: DictConfig, of: Benchmark) -> dict[str, Any]:
     """What a run is: its data set, wherever that lies. What its methods are is claimed by each."""
     told = {name: value for name, value in plain(cfg.dataset).items() if name not in ("_target_", "root", "download")}
+    if told.get("ask") == VISIBLE:  # a run of before there was a choice is such a run
+        del told["ask"]
     limit = {"limit": cfg.limit} if cfg.get("limit") else {}
     return {"dataset": {"name": of.name} | told | limit | dict(of.identity)}

@@ -42,6 +42,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--protocol", metavar="NAME", help=f"as the first run was scored, or {', '.join(PROTOCOLS)}")
     parser.add_argument("--pairs", type=int, default=1000, help="the most that are shown (%(default)s)")
     parser.add_argument("--root", metavar="PATH", help="where the data set is, if it is not where configs/dataset says")
+    parser.add_argument("--calibration", type=Path, metavar="FILE", help="of `sdcorr calibrate`; of one run only")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"of a comparison ({FILE})")
     chosen = parse(parser, given)
     if chosen.pairs < 0:
@@ -59,7 +60,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def _report(store: PredictionStore, method: str, protocol: Protocol, chosen: Namespace, console: Console) -> Path:
-    results = gather(store, method, protocol, chosen.alphas, samples=chosen.bootstrap)
+    results = gather(store, method, protocol, chosen.alphas, samples=chosen.bootstrap, calibration=chosen.calibration)
     image = _images(store.config(), chosen.root, console)
     return write_report(results, image=image, pairs=chosen.pairs, console=console)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 
 from rich.console import Console
 
@@ -12,6 +13,8 @@ from sdcorr.cli.runs import arguments, opened, parse
 from sdcorr.report import tables
 from sdcorr.report.terminal import show
 from sdcorr.scoring.arrays import read
+from sdcorr.scoring.calibration import UNCALIBRATED, judge
+from sdcorr.scoring.calibration_file import judged_by
 from sdcorr.scoring.protocols import PROTOCOLS, protocol_named
 from sdcorr.scoring.score import EVERY, protocols_for, score
 from sdcorr.scoring.scores import Scores
@@ -33,21 +36,27 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--protocol", nargs="+", default=[EVERY], metavar="NAME", help=f"{EVERY}, {', '.join(PROTOCOLS)}"
     )
+    parser.add_argument("--calibration", type=Path, metavar="FILE", help="of `sdcorr calibrate`, for all these runs")
     chosen = parse(parser, given)
     for name in set(chosen.protocol) - {EVERY}:
         protocol_named(name)
-    console, scored = Console(), []
+    console, scored, trust = Console(), [], {}
     with console.status("scoring") as status:
         for run in dict.fromkeys(chosen.runs):
             store, method = opened(run, chosen.method)
             status.update(f"reading {run}")
             arrays = read(store, method)
+            by = judged_by(store.claim_of(method), arrays[method], chosen.calibration)
+            calibrated = judge(by, arrays[method], samples=chosen.bootstrap) if by else None
+            trust[run] = f"{run}: {method}: {calibrated.said if calibrated else UNCALIBRATED}"
             for protocol in protocols_for(chosen.protocol, arrays[method].dataset):
                 status.update(f"scoring {run} under {protocol.name}")
                 scores = score(arrays, method, protocol, chosen.alphas, samples=chosen.bootstrap)
-                write_summary(run, scores, f"summary-{protocol.name}.json")
+                write_summary(run, scores, f"summary-{protocol.name}.json", calibrated)
                 scored.append((f"{run}: {method}", scores))
     _print(scored, console)
+    for line in trust.values():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(scored: Sequence[tuple[str, Scores]], console: Console) -> None:

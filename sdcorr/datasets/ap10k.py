@@ -23,12 +23,14 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sdcorr.datasets.asking import VISIBLE, check_ask, hidden_points
 from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.datasets.reading import find_folder, gather, get_it, read_text
@@ -86,15 +88,19 @@ class AP10K(PictureFiles):
         root: the folder ap-10k, or the one that holds it.
         split: test or val.
         kind: intra_species, cross_species or cross_family.
+        ask: `visible`, or `all`: points that are labeled in the source alone as well. One that is labeled in the
+            target as hidden, v = 1, has a place there and is a visible one, as it is to the benchmark.
 
     Raises:
-        UserError: if there is no such split or kind, a file is missing or not in the format, or no pair can be read.
+        UserError: if there is no such split, kind or way to ask, a file is missing or not in the format, or no
+            pair can be read.
     """
 
     name = "ap10k"
     title = "AP-10K"
 
-    def __init__(self, root: str | Path, split: str = "test", kind: str = "intra_species") -> None:
+    def __init__(self, root: str | Path, split: str = "test", kind: str = "intra_species", ask: str = VISIBLE) -> None:
+        check_ask(ask)
         for setting, value, known in (("split", split, SPLITS), ("kind", kind, KINDS)):
             if value not in known:
                 raise UserError(f"AP-10K has no dataset.{setting}={value}: choose one of {', '.join(known)}.")
@@ -107,7 +113,8 @@ class AP10K(PictureFiles):
                 f"No two images of the {split} split in {self.folder} make a pair of kind {kind}: choose another "
                 f"dataset.kind, or {get_it(self.name)}."
             )
-        self.pairs, self.broken = gather(chosen, _pair, lambda item: f"{item[1].number}-{item[2].number}", self.title)
+        make = partial(_pair, ask)
+        self.pairs, self.broken = gather(chosen, make, lambda item: f"{item[1].number}-{item[2].number}", self.title)
 
     def path(self, key: str) -> Path:
         """The file of that picture."""
@@ -220,7 +227,7 @@ def _draw(pairs: np.ndarray, most: float, name: str) -> np.ndarray:
     return pairs[np.sort(np.argsort(lots, kind="stable")[: int(most)])]
 
 
-def _pair(item: tuple[str, Animal, Animal]) -> Pair:
+def _pair(ask: str, item: tuple[str, Animal, Animal]) -> Pair:
     category, source, target = item
     for animal in (source, target):
         if animal.unreadable:
@@ -243,6 +250,7 @@ def _pair(item: tuple[str, Animal, Animal]) -> Pair:
         flags={
             f"{side}_{rank}": both[i] for rank, both in kinds.items() for i, side in enumerate(("source", "target"))
         },
+        hidden=hidden_points(ask, source.seen > 0, target.seen > 0),
     )
 
 

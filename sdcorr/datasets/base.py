@@ -32,7 +32,8 @@ class Pair:
     """One ordered pair of images with N annotated key-points, everything in pixels of the original images.
 
     Raises:
-        ValueError: if the shapes do not agree or a visible point of the source is not a finite number.
+        ValueError: if the shapes do not agree, an asked point of the source is not a finite number, or a point is both
+            visible and hidden.
     """
 
     id: str  # unique within the split of the data set
@@ -43,12 +44,13 @@ class Pair:
     target_size: tuple[int, int]
     source_points: np.ndarray  # (N, 2) float64
     target_points: np.ndarray  # (N, 2) float64; NaN where unknown
-    visible: np.ndarray  # (N,) bool: the point is asked for, and scored where its place in the target is known
+    visible: np.ndarray  # (N,) bool: both images show the point; it is scored where its place in the target is known
     names: tuple[str, ...]  # N names of the key-points
     source_box: Box | None = None  # box of the object
     target_box: Box | None = None
     ambiguous: np.ndarray | None = None  # (N,) bool: the part has a look-alike on the same object
     flags: Mapping[str, str | int | float] = field(default_factory=dict)  # what the data set says about difficulty
+    hidden: np.ndarray | None = None  # (N,) bool: the source alone shows the point, and it is asked for; None: none is
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the usual way to tidy the fields of a frozen dataclass
@@ -56,6 +58,8 @@ class Pair:
         set_field(self, "target_points", _constant(self.target_points, np.float64))
         set_field(self, "visible", _constant(self.visible, bool))
         set_field(self, "names", tuple(self.names))
+        if self.hidden is not None:
+            set_field(self, "hidden", _constant(self.hidden, bool))
         if self.ambiguous is not None:
             set_field(self, "ambiguous", _constant(self.ambiguous, bool))
         for name in ("source_size", "target_size"):
@@ -71,35 +75,57 @@ class Pair:
             "source_points": (count, 2),
             "target_points": (count, 2),
             "visible": (count,),
+            "hidden": (count,),
             "ambiguous": (count,),
         }
         for name, shape in shapes.items():
             value = getattr(self, name)
             if value is not None and value.shape != shape:
                 raise ValueError(f"pair {self.id}: {name} has shape {value.shape}, its {count} names ask for {shape}")
+        if self.hidden is not None:
+            if (self.hidden & self.visible).any():
+                raise ValueError(f"pair {self.id}: a point is both visible and hidden")
+            truth = np.where(self.hidden[:, None], np.nan, self.target_points)  # a drawing knows where a hidden one is
+            object.__setattr__(self, "target_points", _constant(truth, np.float64))
         if not np.isfinite(self.query_points).all():
-            raise ValueError(f"pair {self.id}: a visible point in source_points is not a finite number")
+            raise ValueError(f"pair {self.id}: an asked point in source_points is not a finite number")
         if np.isinf(self.true_points).any():
-            raise ValueError(f"pair {self.id}: a visible point in target_points is infinite")
+            raise ValueError(f"pair {self.id}: an asked point in target_points is infinite")
         for name, length in (("source_size", 2), ("target_size", 2), ("source_box", 4), ("target_box", 4)):
             value = getattr(self, name)
             if value is not None and len(value) != length:
                 raise ValueError(f"pair {self.id}: {name} has {len(value)} numbers instead of {length}")
 
     @property
+    def asked(self) -> np.ndarray:
+        """Which points are asked for, (N,) bool: the visible ones and, with `dataset.ask=all`, the hidden ones."""
+        return self.visible if self.hidden is None else self.visible | self.hidden
+
+    @property
     def query_points(self) -> np.ndarray:
-        """The V visible points of the source, (V, 2) pixels of the source image: the query points."""
-        return self.source_points[self.visible]
+        """The V asked points of the source, (V, 2) pixels of the source image: the query points."""
+        return self.source_points[self.asked]
 
     @property
     def true_points(self) -> np.ndarray:
-        """The same V points in the target, (V, 2) pixels of the target image: the right answers, NaN where unknown."""
-        return self.target_points[self.visible]
+        """The same V points in the target, (V, 2) pixels of the target image: NaN where unknown, and where hidden."""
+        return self.target_points[self.asked]
 
     @property
     def has_truth(self) -> np.ndarray:
-        """Which of the V visible points can be scored, (V,) bool."""
+        """Which of the V asked points have a place in the target by which they can be scored, (V,) bool."""
         return np.asarray(~np.isnan(self.true_points).any(-1))
+
+    @property
+    def is_hidden(self) -> np.ndarray:
+        """Which of the V asked points the target does not show, (V,) bool; others without a truth are unknown."""
+        hidden = np.zeros(len(self.names), dtype=bool) if self.hidden is None else self.hidden
+        return hidden[self.asked]
+
+    @property
+    def asked_names(self) -> tuple[str, ...]:
+        """The names of the V asked points."""
+        return tuple(name for name, asked in zip(self.names, self.asked, strict=True) if asked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +143,7 @@ class AttentionMaps:
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """A method's answer for one pair: its V visible points, in the pair's order.
+    """A method's answer for one pair: its V asked points, in the pair's order.
 
     Evidence is what a match leaves behind from which it can be learned how far to trust it; `sdcorr.methods.evidence`
     says what there is.
@@ -148,15 +174,16 @@ class Match:
 
 
 def scorable(pair: Pair, match: Match) -> tuple[Pair, Match]:
-    """A pair and its match with those visible points only whose place in the target is known."""
+    """A pair and its match with those points only whose place in the target is known: what PCK is of."""
     known = pair.has_truth
-    if known.all():
+    if pair.hidden is None and known.all():
         return pair, match
-    visible = pair.visible.copy()
+    visible = pair.asked.copy()
     visible[visible] = known
     maps = match.maps.of(known) if match.maps else None
     evidence = {name: values[known] for name, values in match.evidence.items()}
-    return replace(pair, visible=visible), Match(match.points[known], match.confidence[known], maps, evidence)
+    found = Match(match.points[known], match.confidence[known], maps, evidence)
+    return replace(pair, visible=visible, hidden=None), found
 
 
 class Benchmark(Protocol):
@@ -207,7 +234,7 @@ class Target:
     """One target of a source image: a pair, and which of the unit's query points it asks for."""
 
     pair: Pair
-    points: tuple[int, ...]  # for each visible point of the pair, its index into SourceUnit.points
+    points: tuple[int, ...]  # for each asked point of the pair, its index into SourceUnit.points
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +273,7 @@ def unit_name(source: str) -> str:
 def group_by_source(pairs: Iterable[Pair]) -> list[SourceUnit]:
     """Groups pairs into units of work, in the order in which their source images first appear.
 
-    A pair without a visible point stays in its unit, as a target that asks for nothing.
+    A pair without an asked point stays in its unit, as a target that asks for nothing.
     """
     by_source: dict[str, list[Pair]] = {}
     for pair in pairs:

@@ -6,9 +6,10 @@ The file is an object with three lists; what is not named here is passed over:
     categories   id, name, and keypoints: the names of the K key-points
     annotations  image_id, category_id, keypoints: K times x, y, v; bbox: x, y, width, height; iscrowd
 
-v is 0 for a point without a place, 1 for one that is hidden and 2 for one that is seen; points of 1 and 2 are asked
-for. A box of zeros is none. Left out is what is annotated as a crowd or has no place of any point, and every object
-that shares its image with another one of its category, since a point of it might rightly be found on either.
+v is 0 for a point without a place, 1 for one that is hidden and 2 for one that is seen; points of 1 and 2 in both
+objects are asked for, and with `dataset.ask=all` those of 0 in the target. A box of zeros is none. Left out is what is
+annotated as a crowd or has no place of any point, and every object that shares its image with another one of its
+category, since a point of it might rightly be found on either.
 
 Two objects of a category make a pair if at least one point has a place in both; the image that is listed first is the
 source. `per_category` draws so many pairs of each category, by a seed and the category's name alone.
@@ -24,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from sdcorr.datasets.asking import hidden_points
 from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.boxes import impossible
 from sdcorr.datasets.tables import as_word
@@ -117,9 +119,9 @@ def faults(annotated: Annotated, size: tuple[int, int]) -> Iterator[str]:
 
 
 def pair_of(
-    id: str, source: Annotated, target: Annotated, keys: Sequence[str], sizes: Sequence[tuple[int, int]]
+    id: str, source: Annotated, target: Annotated, keys: Sequence[str], sizes: Sequence[tuple[int, int]], ask: str
 ) -> Pair:
-    """The pair of two objects, whose pictures have these keys and sizes."""
+    """The pair of two objects, whose pictures have these keys and sizes; `ask` is that of the data set."""
     return Pair(
         id=id,
         category=source.category,
@@ -133,6 +135,7 @@ def pair_of(
         names=source.names,
         source_box=source.box,
         target_box=target.box,
+        hidden=hidden_points(ask, source.seen, target.seen),
     )
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sdcorr.datasets.asking import VISIBLE, check_ask, hidden_points
 from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.datasets.reading import find_folder, gather, get_it, read_text, warn_of_totals
@@ -59,15 +60,18 @@ class CUB(PictureFiles):
         root: the folder CUB_200_2011, or the one that holds it.
         split: test or train.
         pairs: hedlin or acsm.
+        ask: `visible`, or `all`: parts that are seen in the source alone as well.
 
     Raises:
-        UserError: if there is no such split or list, a file is missing or not in the format, or no pair can be read.
+        UserError: if there is no such split, list or way to ask, a file is missing or not in the format, or no
+            pair can be read.
     """
 
     name = "cub"
     title = "CUB-200-2011"
 
-    def __init__(self, root: str | Path, split: str = "test", pairs: str = "hedlin") -> None:
+    def __init__(self, root: str | Path, split: str = "test", pairs: str = "hedlin", ask: str = VISIBLE) -> None:
+        check_ask(ask)
         for setting, value, known in (("split", split, SPLITS), ("pairs", pairs, PAIRINGS)):
             if value not in known:
                 raise UserError(f"CUB has no dataset.{setting}={value}: choose one of {', '.join(known)}.")
@@ -82,7 +86,8 @@ class CUB(PictureFiles):
         ]
         if not chosen:
             raise UserError(f"The lists in {self.folder} have no two {split} images of a class: {get_it(self.name)}.")
-        birds = _Birds(self.folder, {number: path for images in by_class.values() for number, path in images.items()})
+        paths = {number: path for images in by_class.values() for number, path in images.items()}
+        birds = _Birds(self.folder, paths, ask)
         self.pairs, self.broken = gather(chosen, birds.pair, lambda item: f"{item[1]}-{item[2]}", self.title)
         warn_of_totals(self.title, split, len(chosen), self.expected)
 
@@ -110,7 +115,8 @@ def _images_of_classes(folder: Path, split: str) -> dict[str, dict[str, str]]:
 class _Birds:
     """The annotations of some images, given as number -> path."""
 
-    def __init__(self, folder: Path, paths: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, paths: Mapping[str, str], ask: str) -> None:
+        self._ask = ask
         self.parts = _Column(folder / "parts" / "parts.txt")
         self._boxes = {number: (line, rest) for line, number, rest in _rows(folder / "bounding_boxes.txt")}
         self._places: dict[str, list[tuple[int, str]]] = {number: [] for number in paths}
@@ -145,6 +151,7 @@ class _Birds:
             source_box=source.box,
             target_box=target.box,
             ambiguous=np.array([name.startswith(("left ", "right ")) for name in names]),
+            hidden=hidden_points(self._ask, source.visible, target.visible),
         )
 
     def _bird(self, number: str) -> Bird:

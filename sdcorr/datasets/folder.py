@@ -8,7 +8,8 @@ pairs.csv has one row per point, and a header with the names of its columns in a
 
     source, target            the pictures, as paths from the folder; the rows with the same two make a pair
     x, y                      the point in the source
-    target_x, target_y        where it is in the target; empty, or no such columns: unknown, so it is found, not scored
+    target_x, target_y        where it is in the target; empty, or no such columns: unknown, so it is found, not scored;
+                              with `dataset.ask=all` an empty one says that the target does not show the point
     name                      of the point; else it has a number
     category                  of the pair, the same in all its rows; else all pairs are of one
     visible                   0 to leave a point out, whose places are then not looked at; else 1 or 2
@@ -43,6 +44,7 @@ import numpy as np
 from PIL import Image
 
 from sdcorr.datasets import coco
+from sdcorr.datasets.asking import ALL, VISIBLE, check_ask
 from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.boxes import box_of_mask, impossible
 from sdcorr.datasets.lookup import Pictures
@@ -64,6 +66,8 @@ class Folder(PictureFiles):
         pairs: the table, a path from the folder or from where the program runs; else pairs.csv or pairs.json in it.
         per_category: how many pairs are drawn of each category of a JSON of COCO; None for all.
         seed: of these draws.
+        ask: `visible`, or `all`: a point without a place in the target is then one that the target does not show, and
+            none whose place is unknown.
 
     Raises:
         UserError: with the first mistakes in the table, each with its place; or if no picture can be read.
@@ -74,20 +78,26 @@ class Folder(PictureFiles):
     title = "the folder"
 
     def __init__(
-        self, root: str | Path, pairs: str | None = None, per_category: int | None = None, seed: int = 0
+        self,
+        root: str | Path,
+        pairs: str | None = None,
+        per_category: int | None = None,
+        seed: int = 0,
+        ask: str = VISIBLE,
     ) -> None:
+        check_ask(ask)
         self.folder = Path(root)
         path = _table(self.folder, pairs)
         self._pictures = Pictures(self.folder)
         text = read_text(path)
         plain: Any = _plain(path, text) if path.suffix.lower() == ".json" else None
         if coco.is_coco(plain):
-            self.pairs, self.broken = _of_coco(path, plain, self._pictures, per_category, seed)
+            self.pairs, self.broken = _of_coco(path, plain, self._pictures, per_category, seed, ask)
         elif per_category is not None:
             raise UserError(f"dataset.per_category is for a JSON of COCO, and {path} lists its pairs: leave it away.")
         else:
             found = csv_points(path.name, text) if plain is None else json_points(path.name, plain)
-            self.pairs, self.broken = _of_table(path, *found, self._pictures)
+            self.pairs, self.broken = _of_table(path, *found, self._pictures, ask)
         _warn_of_boxes(self.pairs)
 
     @property
@@ -144,7 +154,7 @@ def _plain(path: Path, text: str) -> Any:
 
 
 def _of_coco(
-    path: Path, plain: dict[str, Any], pictures: Pictures, per_category: int | None, seed: int
+    path: Path, plain: dict[str, Any], pictures: Pictures, per_category: int | None, seed: int, ask: str
 ) -> tuple[tuple[Pair, ...], Broken]:
     objects, mistakes, left_out = coco.read_objects(path.name, plain)
     chosen = coco.choose(objects, per_category, seed) if not mistakes else []
@@ -164,13 +174,13 @@ def _of_coco(
 
     def make(pair: tuple[coco.Annotated, coco.Annotated]) -> Pair:
         both = [keys[each] for each in pair]
-        return coco.pair_of(id_of(pair), *pair, both, [pictures.size(key) for key in both])
+        return coco.pair_of(id_of(pair), *pair, both, [pictures.size(key) for key in both], ask)
 
     return gather(chosen, make, id_of, str(path))
 
 
 def _of_table(
-    path: Path, written: Sequence[Point], mistakes: list[str], pictures: Pictures
+    path: Path, written: Sequence[Point], mistakes: list[str], pictures: Pictures, ask: str
 ) -> tuple[tuple[Pair, ...], Broken]:
     points = [replace(each, source=pictures.key(each.source), target=pictures.key(each.target)) for each in written]
     first: dict[str, str] = {}
@@ -194,7 +204,7 @@ def _of_table(
         raise UserError(f"{path} has no point in it: give it at least one, with {', '.join(NEEDED)}.")
     return gather(
         list(by_pair),
-        lambda both: _pair(by_pair[both], [pictures.size(key) for key in both], of_pairs[both]),
+        lambda both: _pair(by_pair[both], [pictures.size(key) for key in both], of_pairs[both], ask),
         _id,
         str(path),
     )
@@ -259,8 +269,10 @@ def _id(keys: Sequence[str]) -> str:
     return " -> ".join(repr(key) if "->" in key else key for key in keys)
 
 
-def _pair(points: Sequence[Point], sizes: Sequence[tuple[int, int]], boxes: Sequence[Box | None]) -> Pair:
+def _pair(points: Sequence[Point], sizes: Sequence[tuple[int, int]], boxes: Sequence[Box | None], ask: str) -> Pair:
     keys = points[0].source, points[0].target
+    asked, truths = np.array([point.visible for point in points]), np.array([point.truth for point in points])
+    hidden = asked & np.isnan(truths).any(axis=1) if ask == ALL else None
     return Pair(
         id=_id(keys),
         category=points[0].category or "all",
@@ -269,9 +281,10 @@ def _pair(points: Sequence[Point], sizes: Sequence[tuple[int, int]], boxes: Sequ
         source_size=sizes[0],
         target_size=sizes[1],
         source_points=np.array([point.place for point in points]),
-        target_points=np.array([point.truth for point in points]),
-        visible=np.array([point.visible for point in points]),
+        target_points=truths,
+        visible=asked if hidden is None else asked & ~hidden,
         names=tuple(point.name or str(number) for number, point in enumerate(points, start=1)),
         source_box=boxes[0],
         target_box=boxes[1],
+        hidden=hidden,
     )

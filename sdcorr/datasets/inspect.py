@@ -45,7 +45,8 @@ def digest(pairs: Sequence[Pair]) -> str:
     for pair in pairs:
         boxes = [pair.source_box, pair.target_box]
         found.update(json.dumps([pair.id, pair.source, pair.target, boxes]).encode())
-        for array in (pair.source_points, pair.target_points, pair.visible):
+        hidden = () if pair.hidden is None else (pair.hidden,)
+        for array in (pair.source_points, pair.target_points, pair.visible, *hidden):
             plain = np.where(np.isnan(array), np.nan, array) if array.dtype.kind == "f" else array  # one kind of NaN
             found.update(plain.astype(plain.dtype.newbyteorder("<")).tobytes())
     return found.hexdigest()[:16]
@@ -72,6 +73,8 @@ def _facts(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
     for what in ("pairs", "images", "points"):
         yield what, _beside(found.pop(what), known.get(what))
     yield "pairs that cannot be read", _some(len(broken), [f"{name}: {reason}" for name, reason in broken])
+    if any(pair.hidden is not None for pair in pairs):
+        yield "points hidden in the target", f"{sum(int(pair.is_hidden.sum()) for pair in pairs):,}"
     points = [int(pair.visible.sum()) for pair in pairs]
     yield "points in a pair", _range(points)
     yield "pairs without a point", _some(points.count(0), [pair.id for pair in pairs if not pair.visible.any()])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from sdcorr.configuration import class_named
+from sdcorr.datasets.asking import VISIBLE, check_ask
 from sdcorr.datasets.base import Benchmark
 from sdcorr.datasets.fetch.ensure import ensure
 from sdcorr.errors import UserError
@@ -25,8 +26,15 @@ def open_benchmark(settings: DictConfig) -> Benchmark:
     plain: Any = OmegaConf.to_container(settings, resolve=True, throw_on_missing=True)
     told: dict[str, Any] = dict(plain)
     download = told.pop("download", False)
-    made = hydra.utils.get_class(told.pop("_target_"))
+    made: Any = class_named(told.pop("_target_"), Benchmark, "dataset")
     known = list(inspect.signature(made).parameters)
+    if "ask" not in known:
+        check_ask(ask := told.pop("ask", VISIBLE))
+        if ask != VISIBLE:
+            raise UserError(
+                f"{made.title} does not say which points its targets hide, so there is no dataset.ask={ask}: "
+                "leave it away."
+            )
     for name in told:
         if name not in known:
             raise UserError(f"There is no setting 'dataset.{name}' of {made.name}: there is {', '.join(known)}.")

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from sdcorr.datasets.asking import ALL, VISIBLE, check_ask, hidden_points
 from sdcorr.datasets.base import Box, Pair
 from sdcorr.datasets.matfile import read_mat
 from sdcorr.datasets.pictures import PictureFiles
@@ -69,18 +70,20 @@ class PFPascal(PictureFiles):
     Args:
         root: the folder with JPEGImages, or the one round it.
         split: `trn`, `val` or `test`.
+        ask: `visible`, or `all`: points that Annotations has of the source alone as well.
 
     Raises:
-        UserError: if the data are not there, or no pair can be read.
+        UserError: if the data are not there, there is no such way to ask, or no pair can be read.
     """
 
     name = "pfpascal"
     title = "PF-PASCAL"
 
-    def __init__(self, root: str, split: str = "test") -> None:
+    def __init__(self, root: str, split: str = "test", ask: str = VISIBLE) -> None:
+        check_ask(ask)
         if split not in LISTS:
             raise UserError(f"PF-PASCAL has no split '{split}': choose dataset.split= one of {', '.join(LISTS)}.")
-        self.split = split
+        self.split, self._ask = split, ask
         self.folder = find_folder(root, FOLDERS, _has_images, self.title, self.name)
         homes = (self.folder, Path(root), self.folder.parent)
         places = [place for home in homes for place in (home, home / "image_pairs")]
@@ -92,6 +95,8 @@ class PFPascal(PictureFiles):
         _refuse_another_split(path, split, rows, self._columns)
         self._measured, self._annotations = Once(image_size), Once(read_annotation)
         self._annotated = (self.folder / "Annotations").is_dir() or not set(POINTS) <= set(self._columns)
+        if ask == ALL and not (self.folder / "Annotations").is_dir():
+            raise UserError(f"dataset.ask=all needs {self.folder / 'Annotations'}, which says what is unseen: {AGAIN}.")
         self._strangers: list[str] = []  # rows whose points are not those of the annotations
         self.pairs, self.broken = gather(rows, self._pair, Row.pair_id, self.title)
         warn_of_totals(self.title, split, len(rows), self.expected)
@@ -126,6 +131,7 @@ class PFPascal(PictureFiles):
         if mirrored:
             source, target = mirror(source, sizes[0][0]), mirror(target, sizes[1][0])
         keys = [f"JPEGImages/{image}.jpg{MIRRORED * mirrored}" for image in images]
+        seen = [np.asarray(np.isfinite(each.points).all(axis=1)) for each in (source, target)]
         return Pair(
             id=row.pair_id(images[0], images[1], category) + MIRRORED * mirrored,
             category=category,
@@ -135,11 +141,12 @@ class PFPascal(PictureFiles):
             target_size=sizes[1],
             source_points=source.points,
             target_points=target.points,
-            visible=np.asarray(np.isfinite(np.hstack([source.points, target.points])).all(axis=1)),
+            visible=seen[0] & seen[1],
             names=names,
             source_box=source.box,
             target_box=target.box,
             flags={"mirrored": "yes" if mirrored else "no"} if "flip" in cells else {},
+            hidden=hidden_points(self._ask, *seen),
         )
 
     def _objects(
@@ -156,8 +163,11 @@ class PFPascal(PictureFiles):
         called = identities(points, [each.points for each in known]) if known else None
         if known and called is None:
             self._strangers.append(row.where)
+        names = called or _numbered(points[0])
+        if self._ask == ALL and called:
+            names, points = _with_unseen(names, points, [each.points for each in known])
         source, target = (each.box for each in known) if known else (None, None)
-        return called or _numbered(points[0]), Annotation(points[0], source), Annotation(points[1], target)
+        return names, Annotation(points[0], source), Annotation(points[1], target)
 
 
 def read_annotation(path: Path) -> Annotation:
@@ -192,6 +202,16 @@ def identities(points: Sequence[np.ndarray], annotated: Sequence[np.ndarray]) ->
     near = [abs(all_[None] - some[:, None]).max(-1) <= SAME for some, all_ in zip(points, annotated, strict=True)]
     same = near[0] & near[1]  # (V, N); what is compared with NaN is not the same
     return tuple(map(str, same.argmax(1).tolist())) if same.any(1).all() else None
+
+
+def _with_unseen(
+    names: tuple[str, ...], points: Sequence[np.ndarray], annotated: Sequence[np.ndarray]
+) -> tuple[tuple[str, ...], list[np.ndarray]]:
+    """Names and points (V, 2) of a list, and after them those that are annotated in the source alone."""
+    seen = [np.isfinite(each).all(axis=1) for each in annotated]
+    alone = np.flatnonzero(seen[0] & ~seen[1])
+    both = [np.concatenate([some, all_[alone]]) for some, all_ in zip(points, annotated, strict=True)]
+    return (*names, *map(str, alone.tolist())), both
 
 
 def _has_images(folder: Path) -> bool:

@@ -6,8 +6,8 @@
 
 The colon does not survive some file systems and archivers: `_`, `%3A` and the private character that Windows shares
 put in its place are understood, in layouts as in the names of annotations. Annotations list only points that are seen
-in both images, as whole numbers, which are kept as they are. An image may belong to two categories, so its key is
-`<category>/<image>`. Nothing is mirrored.
+in both images, as whole numbers, which are kept as they are; for the others see `sdcorr.datasets.spair_images`. An
+image may belong to two categories, so its key is `<category>/<image>`. Nothing is mirrored.
 
 Two versions of the archive are about, and what differs is not documented: the dataset card has a digest of the
 annotations (`sdcorr inspect dataset=spair`), which tells runs on one from runs on the other.
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sdcorr.datasets.asking import ALL, VISIBLE, check_ask
 from sdcorr.datasets.base import Pair
 from sdcorr.datasets.cache import recall, remember, stamps
 from sdcorr.datasets.pictures import PictureFiles
@@ -34,6 +35,7 @@ from sdcorr.datasets.reading import (
     read_text,
     warn_of_totals,
 )
+from sdcorr.datasets.spair_images import ImagePoints
 from sdcorr.errors import UserError
 from sdcorr.images import image_size
 
@@ -63,6 +65,9 @@ READERS = 16  # threads, since a file on a network disk is mostly waited for
 WORTH_A_CACHE = 500  # annotations; fewer take less than a second
 
 
+Categories = Sequence[str] | str | None  # names, or one of them; None for all
+
+
 class Entry(NamedTuple):
     """A line of a layout."""
 
@@ -83,19 +88,22 @@ class SPair(PictureFiles):
         split: `trn`, `val` or `test`.
         size: `large`, which is what papers use, or `small`.
         categories: names, or one of them; None for all.
+        ask: `visible`, or `all`: points that the source shows and the target does not as well.
 
     Raises:
-        UserError: if the data are not there, there is no such split, size or category, or no pair can be read.
+        UserError: if the data are not there, there is no such split, size, category or way to ask, or no pair can be
+            read.
     """
 
     name = "spair"
     title = "SPair-71k"
 
     def __init__(
-        self, root: str, split: str = "test", size: str = "large", categories: Sequence[str] | str | None = None
+        self, root: str, split: str = "test", size: str = "large", categories: Categories = None, ask: str = VISIBLE
     ) -> None:
+        check_ask(ask)
         chosen = chosen_categories(split, size, categories)
-        self.split = split
+        self.split, self._ask = split, ask
         self._cache = f"{self.name}-{split}-{size}"
         self.folder = find_folder(root, ("SPair-71k",), _has_layout, self.title, self.name)
         layout = self.folder / "Layout" / size / f"{split}.txt"
@@ -114,9 +122,10 @@ class SPair(PictureFiles):
 
     def _read(self, lines: Sequence[str]) -> None:
         """Makes the pairs of these lines, as those of a layout are written, and lists the broken ones."""
+        alone = ImagePoints(self.folder, self.title, self.name) if self._ask == ALL else None
         with many_small_objects():
             notes = self._notes(lines)
-            self.pairs, self.broken = gather(lines, lambda line: _pair(line, notes[line]), str, self.title)
+            self.pairs, self.broken = gather(lines, lambda line: _pair(line, notes[line], alone), str, self.title)
 
     def _notes(self, lines: Sequence[str]) -> dict[str, Any]:
         """What is needed of the annotation of each line, or the UserError why it cannot be had.
@@ -189,7 +198,7 @@ def expected(split: str, size: str, chosen: Sequence[str] = ()) -> dict[str, int
     return {} if chosen else {"pairs": SIZES[size][split]}
 
 
-def chosen_categories(split: str, size: str, categories: Sequence[str] | str | None) -> tuple[str, ...]:
+def chosen_categories(split: str, size: str, categories: Categories) -> tuple[str, ...]:
     """The categories that are asked for; none for all. Raises UserError if anything is not known."""
     chosen = (categories,) if isinstance(categories, str) else tuple(dict.fromkeys(categories or ()))
     asked = [("split", split, SPLITS), ("size", size, tuple(SIZES))]
@@ -264,11 +273,15 @@ def _word(words: Sequence[str], code: int) -> str | int:
     return words[code] if code in range(len(words)) else code
 
 
-def _pair(line: str, note: dict[str, Any] | UserError) -> Pair:
+def _pair(line: str, note: dict[str, Any] | UserError, alone: ImagePoints | None) -> Pair:
+    """The pair of a line; with `alone`, also of the points that its source alone shows, after the others."""
     if isinstance(note, UserError):
         raise note
     entry = _entry(line)
     points = [np.array(each, dtype=np.float64).reshape(-1, 2) for each in note["points"]]
+    names, visible = tuple(note["names"]), np.ones(len(points[0]), dtype=bool)
+    if alone:
+        names, points, visible = alone.added(entry.category, entry.source, entry.target, names, points)
     return Pair(
         id=line,
         category=entry.category,
@@ -278,9 +291,10 @@ def _pair(line: str, note: dict[str, Any] | UserError) -> Pair:
         target_size=note["sizes"][1],
         source_points=points[0],
         target_points=points[1],
-        visible=np.ones(len(note["names"]), dtype=bool),
-        names=note["names"],
+        visible=visible,
+        names=names,
         source_box=note["boxes"][0],
         target_box=note["boxes"][1],
         flags=note["flags"],
+        hidden=~visible if alone else None,
     )

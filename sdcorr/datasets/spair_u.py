@@ -3,7 +3,7 @@
 Supervised methods learn the points of SPair-71k's training split; here other points of the same pictures are asked for.
 
     <root>/PairAnnotation/test/<line>.json       as those of SPair-71k, see `sdcorr.datasets.spair`
-    <root>/ImageAnnotation/<category>/           the same points by picture; not read
+    <root>/ImageAnnotation/<category>/           the same points by picture; read for `dataset.ask=all`
     <root>/JPEGImages/<category>/<image>.jpg     a link to SPair-71k's, or nothing if that data set lies beside this one
 
 The archive has neither photographs nor a layout, so the pairs are those that have an annotation, in the order of their
@@ -13,11 +13,11 @@ lines without an annotation out, so not all of its 12,234 pairs need be here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
+from sdcorr.datasets.asking import VISIBLE, check_ask
 from sdcorr.datasets.reading import find_folder, get_it
-from sdcorr.datasets.spair import SPair, chosen_categories, with_colon
+from sdcorr.datasets.spair import Categories, SPair, chosen_categories, with_colon
 from sdcorr.errors import UserError
 
 
@@ -29,6 +29,7 @@ class SPairU(SPair):
             that folder, or its JPEGImages in it.
         split: `test`; the others have no such annotations.
         categories: names, or one of them; None for all.
+        ask: `visible`, or `all`: points that the source shows and the target does not as well.
 
     Raises:
         UserError: if annotations or photographs are not there, there is no such split or category, or no pair can be
@@ -38,11 +39,12 @@ class SPairU(SPair):
     name = "spair_u"
     title = "SPair-U"
 
-    def __init__(self, root: str, split: str = "test", categories: Sequence[str] | str | None = None) -> None:
+    def __init__(self, root: str, split: str = "test", categories: Categories = None, ask: str = VISIBLE) -> None:
+        check_ask(ask)
         if split != "test":
             raise UserError(f"SPair-U has no dataset.split={split}: it annotates the test pairs of SPair-71k alone.")
         chosen = chosen_categories(split, "large", categories)
-        self.split = split
+        self.split, self._ask = split, ask
         self._cache = f"{self.name}-{split}"
         self.folder = find_folder(root, ("SPair-U", "datasets/SPair-U"), _has_annotations, self.title, self.name)
         self._photographs = _photographs(self.folder)

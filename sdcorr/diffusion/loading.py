@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
 from sdcorr.diffusion.files import ModelFiles
+from sdcorr.diffusion.finite import check_weights
 from sdcorr.diffusion.parts import Part, build, drop_decoder
 from sdcorr.diffusion.precision import Precision, weights_dtype
 from sdcorr.diffusion.refusals import noise_schedule
@@ -39,7 +40,7 @@ def load_parts(found: ModelFiles, precision: Precision) -> Parts:
         precision: of the network.
 
     Raises:
-        UserError: if the weights cannot be read, or do not fit the configurations.
+        UserError: if the weights cannot be read, do not fit the configurations, or hold NaN.
     """
     parts, dtype = describe_parts(found, precision), weights_dtype(precision)
     parts["vae"] = _filled(parts["vae"], found, "vae", dtype)
@@ -71,6 +72,7 @@ def _filled(model: Part, found: ModelFiles, part: str, dtype: torch.dtype) -> Pa
     expected = {name: tuple(parameter.shape) for name, parameter in model.state_dict().items()}
     _check(expected, tensors, found.weights[part], part)
     state = {name: torch.empty(shape, dtype=dtype).copy_(tensors[name]) for name, shape in expected.items()}
+    check_weights(state.items(), str(found.weights[part][0]))
     model.load_state_dict(state, assign=True)
     return model.eval()
 

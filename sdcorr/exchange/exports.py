@@ -73,8 +73,8 @@ def _json(predictions: Sequence[tuple[Pair, Match]], named: bool) -> str:
 
 
 def _points(pair: Pair, match: Match, named: bool) -> Iterator[tuple[str | int, list[float], float, Any]]:
-    """Each visible point: what it is called, where it was found, the confidence, and the truth or None."""
-    slots = np.flatnonzero(pair.visible).tolist()
+    """Each asked point: what it is called, where it was found, the confidence, and the truth or None."""
+    slots = np.flatnonzero(pair.asked).tolist()
     truths = [truth if known else None for truth, known in zip(pair.true_points.tolist(), pair.has_truth, strict=True)]
     for slot, place, score, truth in zip(slots, match.points.tolist(), match.confidence.tolist(), truths, strict=True):
         yield pair.names[slot] if named else slot, place, score, truth

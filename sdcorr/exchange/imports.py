@@ -68,7 +68,7 @@ def import_predictions(
     matches = _matches(pairing.found)
     store.claim_run(config, benchmark)
     store.claim(method, _claim(path, table, pairing, reading))
-    matches |= {pair.id: Match(np.empty((0, 2)), np.empty(0)) for pair in benchmark.pairs if not pair.visible.any()}
+    matches |= {pair.id: Match(np.empty((0, 2)), np.empty(0)) for pair in benchmark.pairs if not pair.asked.any()}
     for unit in group_by_source(benchmark.pairs):
         predictions = tuple((pair, matches[pair.id]) for pair in unit.pairs if pair.id in matches)
         if predictions:

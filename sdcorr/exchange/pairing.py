@@ -16,12 +16,12 @@ from sdcorr.exchange.table import Row, Table
 
 LIKE = 0.02  # of the target's longer side: a truth that is further off is another point's; roundings are nearer
 SHOWN = 5  # names that are listed
-Slots = Mapping[str, int | None]  # what a file calls a key-point -> its place among the visible ones; None: not asked
+Slots = Mapping[str, int | None]  # what a file calls a key-point -> its place among the asked ones; None: not asked
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The predictions of one pair, in the order of its V visible points."""
+    """The predictions of one pair, in the order of its V asked points."""
 
     pair: Pair
     points: np.ndarray  # (V, 2) pixels of the original target image
@@ -43,13 +43,13 @@ def by_name(pair: Pair, first: int) -> Slots:
 
 
 def by_number(pair: Pair, first: int) -> Slots:
-    """Key-points by their numbers among all of the pair's, visible or not."""
+    """Key-points by their numbers among all of the pair's, asked or not."""
     return _slots(pair, [str(number) for number in range(first, first + len(pair.names))])
 
 
 def by_visible_number(pair: Pair, first: int) -> Slots:
-    """Key-points by their numbers among those that are visible in both images."""
-    return {str(first + slot): slot for slot in range(int(pair.visible.sum()))}
+    """Key-points by their numbers among those that are asked for: by default those that both images show."""
+    return {str(first + slot): slot for slot in range(int(pair.asked.sum()))}
 
 
 NUMBERINGS: dict[str, Callable[[Pair, int], Slots]] = {
@@ -108,7 +108,7 @@ def _fits(slots: Slots, rows: Sequence[Row]) -> bool:
 
 
 def _by(numbering: str, pair: Pair, rows: Sequence[Row], first: int) -> list[Row]:
-    """The rows of the V visible points, in their order."""
+    """The rows of the V asked points, in their order."""
     slots = NUMBERINGS[numbering](pair, first)
     chosen: dict[int, Row] = {}
     for row in rows:
@@ -129,17 +129,17 @@ def _by(numbering: str, pair: Pair, rows: Sequence[Row], first: int) -> list[Row
     if chosen and lacking:
         raise UserError(
             f"{rows[0].where}: pair {pair.id}, which begins there, lacks {len(lacking)} of its "
-            f"{int(pair.visible.sum())} points ({', '.join(lacking[:SHOWN])}): every asked point needs a prediction."
+            f"{int(pair.asked.sum())} points ({', '.join(lacking[:SHOWN])}): every asked point needs a prediction."
         )
     return [chosen[slot] for slot in sorted(chosen)]
 
 
 def _in_order(pair: Pair, rows: Sequence[Row]) -> list[Row]:
-    asked, every = int(pair.visible.sum()), len(pair.names)
+    asked, every = int(pair.asked.sum()), len(pair.names)
     if len(rows) == asked:
         return list(rows)
     if len(rows) == every:
-        return [row for row, seen in zip(rows, pair.visible, strict=True) if seen]
+        return [row for row, seen in zip(rows, pair.asked, strict=True) if seen]
     raise UserError(
         f"{rows[0].where}: pair {pair.id}, which begins there, has {len(rows)} rows for {asked} points: give one for "
         "each, or a column that says which key-point a row is of."
@@ -175,7 +175,7 @@ def _check_truth(pair: Pair, rows: Sequence[Row], frame: FileFrame, sizes: np.nd
 
 
 def _slots(pair: Pair, labels: Sequence[str]) -> Slots:
-    places = np.where(pair.visible, np.cumsum(pair.visible) - 1, -1).tolist()
+    places = np.where(pair.asked, np.cumsum(pair.asked) - 1, -1).tolist()
     slots = {label: None if place < 0 else place for label, place in zip(labels, places, strict=True)}
     return slots if len(slots) == len(labels) else {}  # several points of one name
 

@@ -11,11 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.diffusion.finite import check_finite
+from sdcorr.diffusion.precision import Precision
 from sdcorr.errors import UserError
 from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps, features_at
 from sdcorr.methods.peaks import Peaks, returning
+from sdcorr.methods.refine import Refine, check_refine
 
 CHANNELS_AT_ONCE = 64  # bounds the memory of features at full image size: 64 MB at 512 x 512 pixels
 KEPT = 64  # pictures whose features are kept, since a picture is the target of many sources
@@ -27,12 +30,20 @@ class FeatureMethod(MapMethod):
     A subclass reads the features of a picture. The confidence is the cosine, 0 if negative.
     """
 
-    def __init__(self, name: str, peaks: Peaks, consensus: Consensus = "none", enlarged: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        peaks: Peaks,
+        consensus: Consensus = "none",
+        refine: Refine = "none",
+        enlarged: int | None = None,
+    ) -> None:
         """
         Args:
             name: of the method, for what is said of its settings.
             peaks: how a point is read from a map.
             consensus: what else has a say; see `sdcorr.methods.consensus`.
+            refine: where exactly a match lies; see `sdcorr.methods.refine`.
             enlarged: side of the square, in pixels, that maps are enlarged to before; None: the features' own grid.
 
         Raises:
@@ -40,14 +51,26 @@ class FeatureMethod(MapMethod):
         """
         peaks.check(name)
         check_consensus(name, consensus)
+        check_refine(name, refine)
         if consensus != "none" and peaks.localization == "mutual":
             raise UserError(f"localization=mutual of {name} leaves a consensus no peaks to choose from: give one.")
-        self.peaks, self.consensus, self.enlarged = peaks, consensus, enlarged
-        self._kept = lru_cache(maxsize=KEPT)(self.read)
+        self.peaks, self.consensus, self.refine, self.enlarged = peaks, consensus, refine, enlarged
+        self._kept = lru_cache(maxsize=KEPT)(self._read_finite)
+
+    @property
+    def precision(self) -> Precision:
+        """In which the network computes."""
+        return "fp32"
 
     @abstractmethod
     def read(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of the picture of that key, in a pair of that category; its random draws belong to the key."""
+
+    def _read_finite(self, key: str, image: ImageReader, category: str) -> Features:
+        """As `read`; raises UserError if there is NaN or infinity in them, so that these are not kept."""
+        found = self.read(key, image, category)
+        check_finite([found.values], f"The features of {key} are", self.precision, key)
+        return found
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match."""
@@ -56,7 +79,7 @@ class FeatureMethod(MapMethod):
             cells, scores = self.peaks.find(maps.values, inside, self.agreed(unit, target, maps, image))
             points = maps.layout.from_grid(cells, maps.values.shape)
             left = self.evidence(unit, target, maps, points, image)
-            yield target.pair, Match(points, scores.clip(0, 1), evidence=left)
+            yield target.pair, self.exact(target.pair, Match(points, scores.clip(0, 1), evidence=left), image)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of the picture of that key."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from hydra.utils import get_class
 from torch import Tensor
 
+from sdcorr.configuration import class_named
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
@@ -20,6 +20,7 @@ from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
 from sdcorr.methods.peaks import Localization, Peaks
+from sdcorr.methods.refine import Refine, check_refine
 from sdcorr.methods.resources import Resources
 
 
@@ -34,6 +35,7 @@ class Fused(MapMethod):
         grid: cells a side of the grid, stretched over the picture, that both are brought to.
         localization, window, temperature: see `Peaks`; cells of that grid.
         consensus: on the features of the second; see `sdcorr.methods.consensus`. Those of the parts are none.
+        refine: none or pixels; see `sdcorr.methods.refine`. Those of the parts are none.
 
     Raises:
         UserError: if a setting is not legal, or a part gives no maps.
@@ -49,6 +51,7 @@ class Fused(MapMethod):
         window: int = 7,
         temperature: float = 0.05,
         consensus: Consensus = "none",
+        refine: Refine = "none",
     ) -> None:
         if len(parts) != 2:
             raise UserError(f"fused joins two methods, not {len(parts)}: give parts=[prompt,unet_features], say.")
@@ -61,17 +64,20 @@ class Fused(MapMethod):
         self.peaks = Peaks(localization, window, temperature)
         self.peaks.check("fused")
         check_consensus("fused", consensus)
-        self.weight, self.grid, self.consensus = weight, grid, consensus
+        check_refine("fused", refine)
+        self.weight, self.grid, self.consensus, self.refine = weight, grid, consensus, refine
         self.resources = resources
         self.parts = [_made(resources, part) for part in parts]
         if any(part.consensus != "none" for part in self.parts):
             raise UserError("The consensus of fused is its own: give consensus=dense beside parts, not in one of them.")
+        if any(part.refine != "none" for part in self.parts):
+            raise UserError("The refinement of fused is its own: give refine=pixels beside parts, not in one of them.")
 
     @classmethod
     def claimed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings with an effect, those of the parts as well; `model_identity` has what their models are."""
         told = super().claimed(settings)
-        parts = [(part, get_class(part["_target_"])) for part in told["parts"]]
+        parts = [(part, class_named(part["_target_"], Method, "parts")) for part in told["parts"]]
         claimed = [kind.claimed(part) if issubclass(kind, MapMethod) else part for part, kind in parts]
         return told | {"parts": [{key: value for key, value in part.items() if key != "model"} for part in claimed]}
 
@@ -104,7 +110,8 @@ class Fused(MapMethod):
             sure = near(share, torch.from_numpy(cells), self.grid / 8).sum((1, 2)).clamp(0, 1)
             points = maps.layout.from_grid(cells, maps.values.shape)
             left = self.evidence(unit, target, maps, points, image)
-            yield target.pair, Match(points, sure.cpu().double().numpy(), evidence=left)
+            match = Match(points, sure.cpu().double().numpy(), evidence=left)
+            yield target.pair, self.exact(target.pair, match, image)
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target of the unit with the sums of both scores, on a grid over the picture."""
@@ -137,7 +144,7 @@ def near(maps: Tensor, cells: Tensor, radius: float) -> Tensor:
 
 def _made(resources: Resources, settings: Mapping[str, Any]) -> MapMethod:
     told = dict(settings)
-    kind: type[Method] = get_class(told.pop("_target_"))
+    kind: type[Method] = class_named(told.pop("_target_"), Method, "parts")
     if model := told.pop("model", None):
         resources = resources.on(model)
     if not issubclass(kind, MapMethod):

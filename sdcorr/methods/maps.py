@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,13 +13,14 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from sdcorr.datasets import ImageReader, SourceUnit, Target
+from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
 from sdcorr.methods.consensus import GRID, PEAK_GRID, VERSION, Consensus, chosen_peaks, match_cells
 from sdcorr.methods.evidence import of_map, votes, way_back
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.mirror import Views, seen_mirrored
+from sdcorr.methods.refine import Refine, refined
 
 COSINE_TEMPERATURE = 0.15  # a cosine that is so much greater is e times as likely, where the consensus weighs them
 
@@ -119,15 +120,19 @@ class MapMethod(Method):
 
     Attributes:
         consensus: what else has a say in which peak of a map is the match; see `sdcorr.methods.consensus`.
+        refine: what else has a say in where exactly a match lies; see `sdcorr.methods.refine`.
     """
 
     consensus: Consensus = "none"
+    refine: Refine = "none"
     of_consensus: ClassVar[tuple[str, ...]] = ("consensus",)  # settings without an effect where there is none
 
     @classmethod
     def claimed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings with an effect, and the version of the consensus; nothing of it where it is `none`."""
+        """The settings with an effect and the consensus's version; nothing of consensus or refinement where it is `none`."""
         told = super().claimed(settings)
+        if told.get("refine") == "none":
+            del told["refine"]
         if told.get("consensus", "none") == "none":
             return {name: value for name, value in told.items() if name not in cls.of_consensus}
         return told | {"consensus_version": VERSION}
@@ -174,6 +179,13 @@ class MapMethod(Method):
             mirrored = seen_mirrored(Views(source, ours, sizes[0]), Views(found, theirs, sizes[1]))
         places = chosen_peaks(scores, points, cells, sizes[1], joint=self.consensus == "joint", mirrored=mirrored)
         return maps.near(places, 1.5 / PEAK_GRID)
+
+    def exact(self, pair: Pair, match: Match, image: ImageReader) -> Match:
+        """A match of that pair as `refine` has it."""
+        if self.refine == "none" or not len(match.points):
+            return match
+        points = refined(image(pair.source), image(pair.target), pair.query_points, match.points)
+        return replace(match, points=points)
 
     def evidence(
         self, unit: SourceUnit, target: Target, maps: ScoreMaps, points: np.ndarray, image: ImageReader

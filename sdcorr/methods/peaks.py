@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sdcorr.diffusion.finite import not_finite
 from sdcorr.errors import UserError
 
 Localization = Literal["argmax", "window_soft_argmax", "mutual"]
@@ -56,7 +57,12 @@ class Peaks:
 
         Returns:
             (V, 2) float64 xy in cells, the center of the first being (0.5, 0.5); (V,) float64 scores.
+
+        Raises:
+            UserError: if a score is NaN.
         """
+        if maps.isnan().any():
+            raise not_finite("The scores on the target are")
         if inside is not None:
             maps = maps.masked_fill(~inside.to(maps.device), -torch.inf)
         cells, scores = argmax(maps if near is None else _within(maps, near))

@@ -17,6 +17,7 @@ from lightning import Callback
 from torch import Tensor
 
 from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.diffusion.finite import check_finite
 from sdcorr.diffusion.flops import encode_flops, map_flops
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
@@ -25,6 +26,7 @@ from sdcorr.methods.evidence import spread
 from sdcorr.methods.features import KEPT
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
+from sdcorr.methods.refine import Refine, check_refine
 from sdcorr.methods.unet_features import read_features
 from sdcorr.prompt.localize import argmax, combine_layers
 from sdcorr.prompt.settings import PromptSettings
@@ -49,6 +51,7 @@ class Prompt(MapMethod):
     reads_model: ClassVar[bool] = True
     without_effect: ClassVar[frozenset[str]] = frozenset({"queries_per_batch"})
     of_consensus: ClassVar[tuple[str, ...]] = ("consensus", "consensus_block", "consensus_timestep")
+    beside_paper: ClassVar[tuple[str, ...]] = (*of_consensus, "refine")  # settings that are none of `kind_of_settings`
     kind_of_settings: ClassVar[type[PromptSettings]] = PromptSettings
 
     def __init__(
@@ -57,6 +60,7 @@ class Prompt(MapMethod):
         consensus: Consensus = "none",
         consensus_block: str = "up_blocks.1",
         consensus_timestep: int = 261,
+        refine: Refine = "none",
         **settings: Any,
     ) -> None:
         """
@@ -65,19 +69,21 @@ class Prompt(MapMethod):
             consensus: what else has a say in which peak is the match; see `sdcorr.methods.consensus`. Not in the paper.
             consensus_block: module of the network whose features the consensus stands on.
             consensus_timestep: of the noise on the pictures there.
+            refine: what else has a say in where exactly it is; see `sdcorr.methods.refine`. Not in the paper.
             settings: fields of `kind_of_settings`.
 
         Raises:
             UserError: if there is no such setting, or its value is not legal.
         """
         check_consensus("prompt", consensus)
+        check_refine("prompt", refine)
         if type(consensus_timestep) is not int or consensus_timestep < 0:
             raise UserError(f"consensus_timestep={consensus_timestep} is not legal: give a whole number from 0.")
         if not isinstance(consensus_block, str) or not consensus_block:
             raise UserError(f"consensus_block={consensus_block!r} is not legal: give a module, such as up_blocks.1.")
         self.resources = resources
         self.settings = read_settings(self.kind_of_settings, settings)
-        self.consensus, self.place = consensus, (consensus_block, consensus_timestep)
+        self.consensus, self.refine, self.place = consensus, refine, (consensus_block, consensus_timestep)
         self._kept = lru_cache(maxsize=KEPT)(self._read)
 
     @cached_property
@@ -109,7 +115,7 @@ class Prompt(MapMethod):
         return steps + crops + work.encodes * encode_flops(backbone)
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
-        """Yields every pair of the unit with its match; pairs without a visible point come first.
+        """Yields every pair of the unit with its match; pairs without an asked point come first.
 
         Raises:
             UserError: if an image cannot be read, or the model gives NaN.
@@ -122,7 +128,7 @@ class Prompt(MapMethod):
             of_maps = self.evidence(unit, target, self._scores(target, seen.maps), match.points, image)
             return of_maps | agreement(seen, match, target.pair.target_size)
 
-        return match_unit(
+        for pair, match in match_unit(
             self.matcher,
             unit,
             image,
@@ -131,7 +137,8 @@ class Prompt(MapMethod):
             near=near,
             left=left,
             source_done=self.source_done,
-        )
+        ):
+            yield pair, self.exact(pair, match, image)
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target that asks for a point, with the mean over the layers of its points' attention maps.
@@ -156,7 +163,10 @@ class Prompt(MapMethod):
         return True
 
     def _read(self, key: str, image: ImageReader) -> Features:
-        return read_features(self.matcher.backbone, key, image, *self.place, seed=self.settings.seed)
+        backbone = self.matcher.backbone
+        found = read_features(backbone, key, image, *self.place, seed=self.settings.seed)
+        check_finite([found.values], f"The features of {key} are", backbone.precision, key)
+        return found
 
     def _scores(self, target: Target, maps: Tensor) -> ScoreMaps:
         """Maps (V, L, S, S) as scores."""
@@ -188,7 +198,7 @@ def match_unit(
         source_done: called when the embeddings are optimized.
 
     Yields:
-        Each pair with the matches of its visible points, in their order; pairs without any come first.
+        Each pair with the matches of its asked points, in their order; pairs without any come first.
     """
     for target in unit.targets:
         if not target.points:

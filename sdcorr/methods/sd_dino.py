@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.diffusion.finite import check_finite
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
 from sdcorr.methods.consensus import Consensus, check_consensus
@@ -28,6 +29,7 @@ from sdcorr.methods.features import KEPT, cosine_maps
 from sdcorr.methods.layout import Layout, lay_out
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
 from sdcorr.methods.peaks import Localization, Peaks
+from sdcorr.methods.refine import Refine, check_refine
 from sdcorr.methods.resources import Resources
 from sdcorr.methods.unet_features import UNetFeatures
 from sdcorr.methods.vision import Vision
@@ -49,6 +51,7 @@ class SDDino(MapMethod):
         seed: of the noise.
         localization, window, temperature: see `Peaks`; cells of the grid.
         consensus: see `sdcorr.methods.consensus`; it stands on DINOv2's tokens.
+        refine: see `sdcorr.methods.refine`.
 
     Raises:
         UserError: if a setting is not legal.
@@ -72,6 +75,7 @@ class SDDino(MapMethod):
         window: int = 7,
         temperature: float = 0.05,
         consensus: Consensus = "none",
+        refine: Refine = "none",
     ) -> None:
         for name, value in (("components", components), ("grid", grid)):
             if type(value) is not int or value < 1:
@@ -83,7 +87,8 @@ class SDDino(MapMethod):
         self.peaks = Peaks(localization, window, temperature)
         self.peaks.check("sd_dino")
         check_consensus("sd_dino", consensus)
-        self.consensus = consensus
+        check_refine("sd_dino", refine)
+        self.consensus, self.refine = consensus, refine
         self.resources, self.blocks = resources, tuple(blocks)
         self.components, self.grid, self.weight = components, grid, weight
         self.unet = UNetFeatures(resources, self.blocks[-1], timestep, draws=1, seed=seed)
@@ -113,7 +118,8 @@ class SDDino(MapMethod):
             cells, scores = self.peaks.find(maps.values, maps.layout.inside(maps.values.shape), near)
             points = maps.layout.from_grid(cells, maps.values.shape)
             left = self.evidence(unit, target, maps, points, image)
-            yield target.pair, Match(points, scores.clip(0, 1), evidence=left)
+            match = Match(points, scores.clip(0, 1), evidence=left)
+            yield target.pair, self.exact(target.pair, match, image)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """DINOv2's tokens: the UNet's components are of a pair, not of a picture."""
@@ -141,7 +147,9 @@ class SDDino(MapMethod):
         latents = self.unet.backbone.encode(image_to_tensor(canvas, side)[None].to(self.unet.backbone.device))
         found = self.unet.features_of(latents, key, category, self.blocks)
         tokens = self.dino.read(key, image, category)
-        return [found[block] for block in self.blocks], tokens.values, tokens.layout
+        levels = [found[block] for block in self.blocks]
+        check_finite([*levels, tokens.values], f"The features of {key} are", self.unet.precision, key)
+        return levels, tokens.values, tokens.layout
 
     def _joined(self, unet: Tensor, tokens: Tensor) -> Tensor:
         """Both of unit length side by side, weighted, (C, grid, grid)."""

@@ -24,6 +24,7 @@ from torch import Tensor
 from sdcorr.datasets import ImageReader, SourceUnit
 from sdcorr.diffusion import FrozenModel
 from sdcorr.diffusion.flops import encode_flops, feature_flops
+from sdcorr.diffusion.precision import Precision
 from sdcorr.diffusion.text import TextEncoder, load_text_encoder, text_identity
 from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
@@ -32,6 +33,7 @@ from sdcorr.methods.features import FeatureMethod
 from sdcorr.methods.layout import Layout, lay_out
 from sdcorr.methods.maps import Features
 from sdcorr.methods.peaks import Localization, Peaks
+from sdcorr.methods.refine import Refine
 from sdcorr.methods.resources import Resources
 
 
@@ -48,6 +50,7 @@ class UNetFeatures(FeatureMethod):
         seed: of the noise; every picture has draws of its own, whatever the order.
         localization, window, temperature: see `Peaks`; cells are pixels of the picture that the model sees.
         consensus: none, dense, dense_flip or joint; see `sdcorr.methods.consensus`.
+        refine: none or pixels; see `sdcorr.methods.refine`.
 
     Raises:
         UserError: if a setting is not legal.
@@ -67,11 +70,12 @@ class UNetFeatures(FeatureMethod):
         window: int = 7,
         temperature: float = 0.05,
         consensus: Consensus = "none",
+        refine: Refine = "none",
     ) -> None:
         for name, value, least in (("timestep", timestep, 0), ("draws", draws, 0), ("seed", seed, 0)):
             if type(value) is not int or value < least:
                 raise UserError(f"{name}={value} of unet_features is not legal: give a whole number from {least}.")
-        super().__init__("unet_features", Peaks(localization, window, temperature), consensus)
+        super().__init__("unet_features", Peaks(localization, window, temperature), consensus, refine)
         self.resources, self.block, self.timestep = resources, block, timestep
         self.draws, self.text, self.seed = draws, text, seed
 
@@ -79,6 +83,11 @@ class UNetFeatures(FeatureMethod):
     def backbone(self) -> FrozenModel:
         """The frozen model, uncut."""
         return self.resources.backbone(truncate=False)
+
+    @property
+    def precision(self) -> Precision:
+        """In which the network computes."""
+        return self.backbone.precision
 
     def prepare(self) -> None:
         """Loads the model.

@@ -19,6 +19,7 @@ from sdcorr.methods.features import FeatureMethod
 from sdcorr.methods.layout import Fit, check_fit, lay_out
 from sdcorr.methods.maps import Features
 from sdcorr.methods.peaks import Localization, Peaks
+from sdcorr.methods.refine import Refine
 from sdcorr.methods.resources import Resources
 from sdcorr.vision import Network, load_network
 
@@ -37,6 +38,7 @@ class Vision(FeatureMethod):
         mean, std: of the pixels, for each channel; None: the model's own.
         localization, window, temperature: see `Peaks`; cells of the grid.
         consensus: none, dense, dense_flip or joint; see `sdcorr.methods.consensus`.
+        refine: none or pixels; see `sdcorr.methods.refine`.
 
     Raises:
         UserError: if a setting is not legal.
@@ -57,6 +59,7 @@ class Vision(FeatureMethod):
         window: int = 7,
         temperature: float = 0.05,
         consensus: Consensus = "none",
+        refine: Refine = "none",
     ) -> None:
         for name, value in (("side", side), ("grid", grid)):
             if not (value is None and name == "grid") and (type(value) is not int or value < 1):
@@ -71,7 +74,7 @@ class Vision(FeatureMethod):
             if value is not None and not (three and all(type(each) in (int, float) for each in value)):
                 raise UserError(f"{name}={value} of vision is not legal: give three numbers, or null.")
         check_fit("vision", fit)
-        super().__init__("vision", Peaks(localization, window, temperature), consensus)
+        super().__init__("vision", Peaks(localization, window, temperature), consensus, refine)
         self.device = resources.device
         self.layers, self.side, self.grid = tuple(layers), side, grid
         self.fit: Fit = fit

@@ -82,8 +82,7 @@ class PromptMatcher:
             target_key: key of the target image.
 
         Returns:
-            (P, L, S, S), mean over heads, crops and restarts, in the frame of the squashed S x S target. A UserError if
-            a map is NaN or infinite.
+            (P, L, S, S) in the frame of the squashed S x S target, means over heads, crops and restarts; never NaN.
         """
         pixels = image_to_tensor(image, self.backbone.image_size)
         queries = self.queries(points, source_key, embeddings.shape[1])

@@ -181,5 +181,6 @@ def _finite_result(module: PromptOptimization, queries: Sequence[Query]) -> Tens
     if len(bad):
         (image, x, y, restart, _), steps = queries[int(bad[0])], bad_losses[:, int(bad[0])].nonzero()
         what = f"loss at step {int(steps[0])}" if len(steps) else "embedding"
-        raise not_finite(f"The {what} of the query ({x:g}, {y:g}) in {image}, restart {restart}, is")
+        what = f"The {what} of the query ({x:g}, {y:g}) in {image}, restart {restart}, is"
+        raise not_finite(what, module.backbone.precision, image)
     return result

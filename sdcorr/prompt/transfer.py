@@ -26,8 +26,7 @@ class MapCanvas:
 
         Args:
             maps: for each layer (rows, heads, h_l, w_l); the mean over heads is taken.
-            starts: (rows, 2) int64 on the CPU, corners of the crops in pixels.
-            side: side of the crops in pixels.
+            starts, side: corners of the crops, (rows, 2) int64 on the CPU, and their side, in pixels.
         """
         means = [layer.mean(1)[None] for layer in maps]  # (1, rows, h_l, w_l)
         resized = torch.cat([F.interpolate(mean, size=(side, side), mode="bilinear") for mean in means]).transpose(0, 1)
@@ -35,11 +34,12 @@ class MapCanvas:
             self._sums[row, :, y : y + side, x : x + side] += resized[row]
             self._counts[row, :, y : y + side, x : x + side] += 1
 
-    def mean(self) -> Tensor:
-        """(rows, L, S, S); 0 where no crop was. Raises UserError if a number in it is NaN or infinite."""
+    def mean(self, images: Sequence[str | None] = (), precision: str = "fp32") -> Tensor:
+        """(rows, L, S, S); 0 where no crop was. A UserError, which names the row's image, if it is NaN or infinite."""
         mean = self._sums / self._counts.clamp(min=1)
-        if not mean.sum().isfinite():  # maps lie in [0, 1]
-            raise not_finite("The attention maps on the target are")
+        if len(bad := (~mean.sum((1, 2, 3)).isfinite()).nonzero()):  # maps lie in [0, 1]
+            image = images[int(bad[0])] if images else None
+            raise not_finite(f"The attention maps on {image or 'the target'} are", precision, image)
         return mean
 
     def peaks(self) -> Tensor:
@@ -79,7 +79,7 @@ def transfer(
         noisy = backbone.add_noise(latents, noise, timestep)
         maps = backbone.attention_maps(noisy, timestep, embeddings, token=settings.token, heads=settings.heads)
         canvas.paste(maps, starts, crops.side)
-    return canvas.mean()
+    return canvas.mean([query.target for query in queries], backbone.precision)
 
 
 def _crop_starts(

@@ -14,6 +14,7 @@ from sdcorr.report.settings import LEAST, varied
 from sdcorr.report.table import measure_title
 from sdcorr.scoring.averages import average_name
 from sdcorr.scoring.bootstrap import Estimate
+from sdcorr.scoring.calibration import Calibrated
 from sdcorr.scoring.confidence import SHARES, Reliability
 from sdcorr.scoring.curves import GRID
 from sdcorr.scoring.metrics import PERCENT, Measure
@@ -110,6 +111,37 @@ def reliability(found: Reliability) -> list[Chart]:
             "A confidence that knows nothing gives a flat line.",
         ),
     ]
+
+
+def calibrated(found: Calibrated) -> list[Chart]:
+    """How far a probability is one, and what is wrong among the points that are kept, beside the bare confidence."""
+    bins, right = found.reliability.bins, f"Right: within {found.by.alpha:g} under {found.by.protocol}"
+    kept = {"by probability": found.reliability.kept, "by confidence": found.of_confidence.kept}
+    risks = {name: [_risk(each) for each in lines] for name, lines in kept.items()}
+    return [
+        Chart(
+            "Points right, by probability",
+            visualize.reliability(
+                [each.confidence for each in bins],
+                [each.right.times(PERCENT.factor) for each in bins],
+                [each.points for each in bins],
+                x_label="probability of being right",
+                diagonal=True,
+            ),
+            f"{right}. On the dashed line the probability is what it says.",
+        ),
+        Chart(
+            "Risk against coverage",
+            visualize.curve([100 * share for share in SHARES], risks, "points kept, the surest first, %", "wrong, %"),
+            "How many of the kept points are wrong.",
+        ),
+    ]
+
+
+def _risk(kept: Estimate) -> Estimate:
+    """Percent that is wrong, from the share that is right."""
+    low, high = (None if end is None else 1 - end for end in (kept.high, kept.low))
+    return Estimate(1 - kept.value, low, high).times(PERCENT.factor)
 
 
 def _shown(scores: Mapping[str, Score | None]) -> dict[str, Estimate]:

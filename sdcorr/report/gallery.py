@@ -38,8 +38,8 @@ def gallery(
         `images`: url, width and height (of the original picture) of each; `layers`; `sources`: url of the maps of each
         source image; `names` of keypoints; `alpha`; `pairs`: id, category, source and target (indices of images),
         fraction of correct points, mean confidence, points (source, target and true x and y, right, confidence, index
-        of the name), and `maps` where there are some: index of the source's, its row of each point, url of the
-        target's.
+        of the name, whether the target hides it), and `maps` where there are some: index of the source's, its row of
+        each point, url of the target's.
     """
     if len(pairs) > MANY:
         console.print(f"making the pictures of {len(pairs):,} pairs for the report", highlight=False)
@@ -108,11 +108,12 @@ def _picture(key: str, image: ImageReader | None, room: Room) -> str:
 
 def _pair(each: Judged, images: Mapping[str, int], names: Mapping[str, int]) -> dict[str, Any]:
     pair, match = each.pair, each.match
-    called = [names[name] for name, seen in zip(pair.names, pair.visible, strict=True) if seen]
+    called = [names[name] for name in pair.asked_names]
     points = [
-        [*_rounded(source), *_rounded(target), *_rounded(truth), right, round(float(confidence), 3), name]
-        for source, target, truth, right, confidence, name in zip(
-            pair.query_points, match.points, pair.true_points, each.right, match.confidence, called, strict=True
+        [*_rounded(source), *_rounded(target), *_rounded(truth), right, round(float(confidence), 3), name, bool(hidden)]
+        for source, target, truth, right, confidence, name, hidden in zip(
+            *(pair.query_points, match.points, pair.true_points, each.right, match.confidence, called, pair.is_hidden),
+            strict=True,
         )
     ]
     return {

@@ -18,6 +18,7 @@ from sdcorr.report.results import Results
 from sdcorr.report.table import MEBIBYTES, MILLISECONDS, SECONDS, Column, Number, Table, measure_title, number
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.bootstrap import Estimate
+from sdcorr.scoring.calibration import Calibrated
 from sdcorr.scoring.confidence import SHARES, Reliability
 from sdcorr.scoring.pck import pck_name
 from sdcorr.scoring.protocols import PROTOCOLS
@@ -58,13 +59,17 @@ def head(results: Results) -> dict[str, Any]:
     config = results.store.config() | {"method": dict(claim.settings)}
     config |= {"model": dict(claim.model)} if claim.model else {}
     model = config.get("model")
-    failures = sum(len(record.failures) for record in records)
+    hidden = sum(int(each.pair.is_hidden.sum()) for each in results.pairs)
+    failures = [failure.cause for record in records for failure in record.failures]
+    broken = failures.count("numbers")
+    of = f" ({broken:,}: NaN or infinity in the network)" if broken else ""
     facts = {
         "protocol": results.protocol.name,
         **({"model": model_in_short(model)} if isinstance(model, dict) else {}),
         "method": results.subject,
         "pairs": f"{len(results.pairs):,}" + (" (limit)" if "limit" in config.get("dataset", {}) else ""),
-        "points": f"{sum(len(each.right) for each in results.pairs):,}",
+        "points": f"{sum(len(each.right) for each in results.pairs) - hidden:,}",
+        **({"hidden points": f"{hidden:,}"} if hidden else {}),
     }
     return {
         "title": f"{records[0].dataset} {records[0].split}",
@@ -72,7 +77,7 @@ def head(results: Results) -> dict[str, Any]:
         "split": records[0].split,
         "protocol": results.protocol,
         "run": str(results.store.run_dir),
-        "facts": facts | ({"without a prediction": f"{failures:,}"} if failures else {}),
+        "facts": facts | ({"without a prediction": f"{len(failures):,}{of}"} if failures else {}),
         "config": yaml.safe_dump(config, sort_keys=False),
         "unscored": results.unscored,
         "truth": results.has_truth or not results.pairs,
@@ -113,6 +118,7 @@ def sections(results: Results, scores: Scores) -> dict[str, Any]:
     return {
         "methods": tables.methods(scores, results.variants),
         "further": tables.further(scores, results.variants),
+        "hidden": scores.ours.hidden,
         "survey": tables.survey(scores, results.costs, results.variants) if scores.others else None,
         "published": comparable,
         "lacks": " and ".join(lacks(scores)),
@@ -122,6 +128,8 @@ def sections(results: Results, scores: Scores) -> dict[str, Any]:
         "curves": [charts.over_thresholds(lines, average) for average, lines in results.curves.items()],
         "kinds": kinds(scores),
         "reliability": confidence(results.reliability) if results.reliability else None,
+        "trust": results.trust,
+        "calibrated": calibrated(results.calibrated) if results.calibrated else None,
         "variants": variants(results, scores) if results.variants else None,
     }
 
@@ -155,6 +163,19 @@ def confidence(found: Reliability) -> dict[str, Any]:
         "half": {"half": _said(half, 1), "all": _said(whole, 1)},
         "charts": charts.reliability(found),
         "at": pck_name(ALPHA).upper(),
+    }
+
+
+def calibrated(found: Calibrated) -> dict[str, Any]:
+    """How far the probabilities of being right are so, and what they are good for."""
+    return {
+        "origin": found.by.origin,
+        "right": f"within {found.by.alpha:g}, protocol {found.by.protocol}",
+        "error": _said(found.score.error, 3),
+        "brier": _said(found.score.brier, 3),
+        "without": f"{found.score.without:.3f}",
+        "auroc": _said(found.reliability.auroc, 2) if found.reliability.auroc else None,
+        "charts": charts.calibrated(found),
     }
 
 

@@ -25,7 +25,7 @@ class Judged:
 
     pair: Pair
     match: Match
-    right: tuple[bool | None, ...]  # V; None where the truth is not known
+    right: tuple[bool | None, ...]  # V; None where the truth is not known, or there is none
 
     @property
     def fraction(self) -> float | None:
@@ -35,7 +35,7 @@ class Judged:
 
 
 def judged(records: Sequence[UnitRecord], protocol: Protocol) -> list[Judged]:
-    """All pairs of some records with a visible point, and which of their points are correct at ALPHA."""
+    """All pairs of some records with an asked point, and which of their points are correct at ALPHA."""
     found = [each for record in records for each in record.predictions if len(each[1].points)]
     scored = [scorable(pair, match) for pair, match in found if pair.has_truth.any()]
     correct: list[bool] = []
@@ -116,6 +116,6 @@ def _draw(benchmark: Benchmark, each: Judged) -> Figure:
         truth=pair.true_points,
         correct=correct,
         confidence=match.confidence,
-        names=[name for name, seen in zip(pair.names, pair.visible, strict=True) if seen],
+        names=pair.asked_names,
         title=f"{pair.category}: {correct.sum()} of {len(correct)} within 0.1 ({pair.id})",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from sdcorr.run.costs import MethodCost, cost_of
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import Arrays, read
 from sdcorr.scoring.bootstrap import Estimate
+from sdcorr.scoring.calibration import UNCALIBRATED, Calibrated, judge
+from sdcorr.scoring.calibration_file import judged_by
 from sdcorr.scoring.confidence import Reliability, reliability
 from sdcorr.scoring.counts import count
 from sdcorr.scoring.curves import GRID, curves
@@ -40,6 +43,7 @@ class Results:
     elsewhere: Sequence[Scores] = ()  # the subject alone under all other protocols with a rule for the data set
     curves: Mapping[str, Curves] = field(default_factory=dict)  # average -> method -> PCK in percent at GRID
     reliability: Reliability | None = None  # None also where the method has the same confidence for all points
+    calibrated: Calibrated | None = None  # None: no calibration fits
     costs: Mapping[str, MethodCost] = field(default_factory=dict)  # of every method
     fractions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of others: -> pair -> correct at ALPHA
 
@@ -52,6 +56,11 @@ class Results:
     def has_truth(self) -> bool:
         """Whether the truth of any predicted point is known."""
         return any(each.fraction is not None for each in self.pairs)
+
+    @property
+    def trust(self) -> str:
+        """How far the confidence is a probability, as a line."""
+        return self.calibrated.said if self.calibrated else UNCALIBRATED
 
     @property
     def unlike(self) -> str:
@@ -76,6 +85,7 @@ def gather(
     *,
     samples: int = 1000,
     methods: Sequence[str] | None = None,
+    calibration: Path | None = None,
 ) -> Results:
     """Scores a run, and computes what else is shown of it.
 
@@ -86,17 +96,21 @@ def gather(
         alphas: thresholds.
         samples: bootstrap resamples; 0 for no intervals.
         methods: what the subject is compared with, and it; by default all that have records in the folder.
+        calibration: a file that judges the subject's matches; by default what comes with the program, if it fits.
 
     Raises:
-        UserError: if there are no records of the subject, a record is torn, or the protocol does not suit the data.
+        UserError: if there are no records of the subject, a record is torn, the protocol does not suit the data, or
+            the calibration does not fit.
     """
     names = [name for name in store.methods() if methods is None or name in methods]
+    names = [name for name in names if name == subject or any(record.predictions for record in store.records(name))]
     claims = {name: store.claim_of(name) for name in names}
     found = Results(store, subject, protocol, judged(store.records(subject), protocol), claims)
     if not found.has_truth:
         return found
     arrays = read(store, subject, names)
     ours, scores = arrays[subject], score(arrays, subject, protocol, alphas, samples=samples)
+    by = judged_by(claims[subject], ours, calibration)
     elsewhere = [each for each in protocols_for([EVERY], ours.dataset) if each.name != protocol.name]
     shown = [subject, *sorted(scores.others, key=lambda name: name in found.variants)][:LINES]
     counts = {name: count(arrays[name], protocol, GRID) for name in shown}
@@ -107,6 +121,7 @@ def gather(
         elsewhere=[score({subject: ours}, subject, each, alphas, samples=samples) for each in elsewhere],
         curves={average: {name: found[average] for name, found in lines.items()} for average in scores.averages},
         reliability=_reliability(ours, protocol, samples),
+        calibrated=judge(by, ours, samples=samples) if by else None,
         costs={name: cost_of(store.records(name)) for name in scores.methods},
         fractions={name: _fractions(arrays[name], protocol) for name in scores.others},
     )

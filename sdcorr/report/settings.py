@@ -33,7 +33,7 @@ def unlike_released(name: str, claim: Claim | None) -> str:
 
     side = int((claim.model or {}).get("image_size", SIDE))
     found = [f"an image of {side} instead of {SIDE} pixels"] if side != SIDE else []
-    for key, value in {**asdict(PromptSettings()), "consensus": "none"}.items():
+    for key, value in {**asdict(PromptSettings()), "consensus": "none", "refine": "none"}.items():
         own, released = claim.settings.get(key, value), value * side / SIDE if key in LENGTHS else value
         slack = 0.5 if key == "window" else 0.0  # it is rounded
         same = math.isclose(own, released, abs_tol=slack) if is_number(own) else own == released

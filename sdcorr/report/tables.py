@@ -53,7 +53,7 @@ def methods(scores: Scores, variants: Collection[str] = ()) -> list[Table]:
     """A table for every average: each method, and how much better the subject is."""
     main, ours = scores.ours.main, scores.ours
     measures = [measure for measure in ours.shown if measure.metric.in_full]
-    about = f"protocol {scores.protocol}: {ours.pairs:,} pairs, {ours.points:,} points"
+    about = f"protocol {scores.protocol}: {ours.in_words}"
     lead = [Column(f"{scores.subject} is better {_at(main)} by", needed=False)] if scores.others else []
     made = []
     for average in scores.averages:
@@ -73,7 +73,7 @@ def further(scores: Scores, variants: Collection[str] = ()) -> Table | None:
     measures = [measure for measure in scores.ours.shown if not measure.metric.in_full]
     if not measures:
         return None
-    places = [(measure, average) for measure in measures for average in USUAL]
+    places = [(measure, average) for measure in measures for average in USUAL if scores.ours.find(measure, average)]
     titles = (measure_title(measure, average) for measure, average in places)
     table = Table(f"further scores, protocol {scores.protocol}", [Column("method", "label"), *map(Column, titles)])
     for name in (scores.subject, *_ordered(scores, variants)):
@@ -84,7 +84,8 @@ def further(scores: Scores, variants: Collection[str] = ()) -> Table | None:
 
 def differences(scores: Scores, variants: Collection[str] = ()) -> Table:
     """By how much the subject's scores are above those of each other method, on the pairs that both have."""
-    places = [(measure, average) for measure in scores.ours.main_measures for average in USUAL]
+    measures = scores.ours.main_measures
+    places = [(measure, average) for measure in measures for average in USUAL if scores.ours.find(measure, average)]
     titles = (measure_title(measure, average) for measure, average in places)
     table = Table(f"{scores.subject}, paired difference", [Column(scores.subject, "label"), *map(Column, titles)])
     for name in _ordered(scores, variants):
@@ -101,7 +102,8 @@ def survey(scores: Scores, costs_of: Mapping[str, MethodCost], variants: Collect
         variants: the methods that are the subject with other settings.
     """
     main, alike = scores.ours.main, (AMBIGUOUS, DISTINCT) if AMBIGUOUS in scores.ours.parts else ()
-    places = [(measure, average, ALL) for average in USUAL for measure in scores.ours.measures]
+    every = ((measure, average, ALL) for average in USUAL for measure in scores.ours.measures)
+    places = [place for place in every if scores.ours.find(*place)]
     places += [(main, USUAL[0], part) for part in alike]
     titles = [
         f"{measure_title(measure, average)}{f', {LOOK_ALIKES[part]}' if part != ALL else ''}"
@@ -110,10 +112,7 @@ def survey(scores: Scores, costs_of: Mapping[str, MethodCost], variants: Collect
     lead = f"{measure_title(main, USUAL[0])}, {scores.subject} is better by"
     columns = [Column("method", "label"), *map(Column, titles), Column(lead), *map(Column, COSTS)]
     names = (scores.subject, *_ordered(scores, variants))
-    title = (
-        f"{scores.dataset} {scores.split}, protocol {scores.protocol}: {scores.ours.pairs:,} pairs, "
-        f"{scores.ours.points:,} points"
-    )
+    title = f"{scores.dataset} {scores.split}, protocol {scores.protocol}: {scores.ours.in_words}"
     table = Table(title, columns, notes=_unknown_costs(names, costs_of), sortable=True)
     for name in names:
         found = [number(scores.methods[name].find(*place)) for place in places]
@@ -124,7 +123,8 @@ def survey(scores: Scores, costs_of: Mapping[str, MethodCost], variants: Collect
 
 def variants(scores: Scores, names: Collection[str]) -> Table:
     """The subject beside its variants under the protocol's own average, and how much better it is than each."""
-    measures, main, average = scores.ours.shown, scores.ours.main, scores.averages[0]
+    main, average = scores.ours.main, scores.averages[0]
+    measures = [measure for measure in scores.ours.shown if scores.ours.find(measure, average)]
     columns = [Column("method", "label"), *_columns(measures), Column(f"{scores.subject} is better {_at(main)} by")]
     table = Table(average_name(average), columns, sortable=True)
     for name in (scores.subject, *names):
@@ -142,10 +142,11 @@ def parts(scores: Scores, average: str = USUAL[0]) -> Table:
 def parts_of(measured: Measured, name: str, average: str = USUAL[0], *, signed: bool = False) -> Table:
     """The parts of some scores, or of a difference, in a table of that name."""
     sizes = [Column("of", "words", needed=False), Column("pairs", needed=False), Column("points", needed=False)]
-    columns = [Column("part", "label"), *sizes, *_columns(measured.shown)]
+    measures = [each for each in measured.shown if any(measured.find(each, average, part) for part in measured.parts)]
+    columns = [Column("part", "label"), *sizes, *_columns(measures)]
     table = Table(name, columns, sortable=True)
     for part in measured.parts:
-        scores = [measured.find(measure, average, part) for measure in measured.shown]
+        scores = [measured.find(measure, average, part) for measure in measures]
         size = next(score for score in scores if score is not None)
         cells = [number(score, signed=signed) for score in scores]
         table.add(part.name, part.family, Number(size.pairs), Number(size.points), *cells)
@@ -161,7 +162,7 @@ def protocols(runs: Sequence[tuple[str, Scores]]) -> Table:
     dataset, split = runs[0][1].dataset, runs[0][1].split
     labels = [(name, scores.ours.pairs) for name, scores in runs]
     several = len(set(labels)) > 1
-    whose = "" if several else f", {labels[0][0]}: {labels[0][1]:,} pairs, {runs[0][1].ours.points:,} points"
+    whose = "" if several else f", {labels[0][0]}: {runs[0][1].ours.in_words}"
     measures = tuple(dict.fromkeys(measure for _, scores in runs for measure in scores.ours.shown))
     columns = [Column("protocol", "label", merged=True), Column("average", "label", merged=True)]
     columns += [Column("run", "label"), Column("pairs")] if several else []

@@ -50,10 +50,12 @@ def log_scores(logger: WandbLogger | None, results: Results, pictures: Mapping[s
         x, line = [each.confidence for each in bins], [100 * each.right.value for each in bins]
         logged["charts/confidence"] = wandb.plot.line_series(x, [line], [results.subject], title, "confidence")
         figures["confidence"] = charts.reliability(results.reliability)[0].figure
+    if results.calibrated is not None:
+        figures |= {"calibration": charts.calibrated(results.calibrated)[0].figure}
     logged |= {f"figures/{name}": wandb.Image(visualize.to_array(each)) for name, each in figures.items()}
     with media_in(run):
         run.log(logged)
-    run.summary.update(flatten(scores))
+    run.summary.update(flatten(scores, results.calibrated))
 
 
 def to_wandb(table: Table) -> wandb.Table:

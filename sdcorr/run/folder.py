@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from sdcorr.files import write_whole
 from sdcorr.methods.base import Claim
 from sdcorr.run.claims import IMPORTED, differences, from_plain, to_plain, told
 from sdcorr.run.pairs import RunPairs
+from sdcorr.run.records import read_record
 
 NOT_WHOLE = (AttributeError, KeyError, TypeError, ValueError)  # what reading a damaged file raises
 
@@ -62,7 +64,7 @@ class RunFolder:
 
         Raises:
             UserError: naming the keys that differ from those that the folder was made with, or if the folder holds
-                predictions of unknown origin.
+                predictions of another data set and does not say what was asked for.
         """
         self._config = json.loads(json.dumps(config))  # what a file can hold
         self._pairs = RunPairs.of(benchmark)
@@ -112,9 +114,9 @@ class RunFolder:
                 f"There is no run in {self.run_dir}, for it has no config.yaml: name another folder, or predict first."
             ) from None
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise UserError(f"{path} cannot be read: delete the folder and predict again.") from error
+            raise _damaged(path) from error
         if not isinstance(config, dict):
-            raise UserError(f"{path} is not the configuration of a run: delete the folder and predict again.")
+            raise _damaged(path)
         return config
 
     @property
@@ -210,17 +212,30 @@ class RunFolder:
     def _check_run(self) -> None:
         if not self.recorded():  # looked at first, for another rank writes config.yaml before its first record
             return
-        if not (self.run_dir / "config.yaml").exists():
+        try:
+            stored = self.config()
+        except UserError as error:  # `begin` writes it anew if the records are of what is asked for
+            if (origins := self._origins()) == {(self.pairs.dataset, self.pairs.split)}:
+                return
+            known = " and ".join(sorted(" ".join(each) for each in origins)) or "nobody knows what"
             raise UserError(
-                f"{self.run_dir} holds predictions but no config.yaml, so nobody knows what they are of: choose "
-                "another run folder, or delete this one."
-            )
-        stored = self.config()
+                f"{self.run_dir} holds predictions of {known}, and no config.yaml that can be read: run the evaluation "
+                "that made them again, which writes it anew and keeps them, or choose another run folder."
+            ) from error
         if list(differences(stored, self._config)):
             raise UserError(
                 f"{self.run_dir} is another run ({told(stored, self._config)}): choose another run folder, or delete "
                 "this one."
             )
+
+    def _origins(self) -> set[tuple[str, str]]:
+        """The data sets and splits of the records that can be read."""
+        found = set()
+        for path in _records_below(self.run_dir, "*"):
+            with suppress(OSError, *NOT_WHOLE):
+                record = read_record(path.read_bytes())
+                found.add((record.dataset, record.split))
+        return found
 
     def _check_method(self, method: str) -> None:
         if not self.files(method):  # likewise
@@ -235,6 +250,13 @@ class RunFolder:
     def _ways_out(self, method: str) -> str:
         command = shlex.join(["sdcorr", "redo", str(self.run_dir), "--method", method])
         return f"forget them with `{command}`, choose another run_dir"
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(
+        f"{path} cannot be read, so nobody knows what was asked for: run the same evaluation again, with "
+        f"run_dir={path.parent}, which writes it anew and predicts only what is missing."
+    )
 
 
 def _records_below(run_dir: Path, method: str) -> list[Path]:

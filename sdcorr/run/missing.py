@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from sdcorr.datasets import Benchmark
+from sdcorr.datasets import Benchmark, group_by_source
 from sdcorr.files import write_whole
 from sdcorr.run.store import PredictionStore
+from sdcorr.run.units import share
 
 FILE = "broken.json"
 SHOWN = 20  # pairs that are told; the file has all
@@ -20,7 +21,7 @@ class Missing(NamedTuple):
     """A pair without a prediction."""
 
     pair: str  # its id
-    reason: str  # of its annotation, which the data set left out, or of an image that cannot be read
+    reason: str  # its annotation, which the data set left out, an image that cannot be read, a network that gives NaN
 
 
 def missing(benchmark: Benchmark, store: PredictionStore, methods: Iterable[str]) -> list[Missing]:
@@ -28,13 +29,41 @@ def missing(benchmark: Benchmark, store: PredictionStore, methods: Iterable[str]
 
     Data sets that can have broken annotations list them as `broken`: (pair's id, reason).
     """
-    found = dict(getattr(benchmark, "broken", ()))
+    found = {pair: {reason: None} for pair, reason in getattr(benchmark, "broken", ())}
     there = set(store.methods())
     for method in methods:
         for record in store.records(method) if method in there else ():
             for failure in record.failures:
-                found.setdefault(failure.pair, failure.reason)
-    return [Missing(pair, reason) for pair, reason in found.items()]
+                by = f"{method}: " if failure.cause == "numbers" else ""  # others may have predicted it
+                found.setdefault(failure.pair, {})[f"{by}{failure.reason}"] = None
+    return [Missing(pair, " ".join(reasons)) for pair, reasons in found.items()]
+
+
+def try_again(
+    benchmark: Benchmark, store: PredictionStore, methods: Iterable[str], rank: int = 0, world_size: int = 1
+) -> None:
+    """Forgets of which pairs a network made NaN or infinity, before a run begins, so that it tries them again.
+
+    Each rank does so for its own share, before any work: a failure that is found afterwards is of this run, and nobody
+    waits for more. What a rank that never starts would have tried is told as it was.
+
+    Args:
+        benchmark: the pairs.
+        store: the run and the methods are claimed.
+        methods: names of the methods.
+        rank: which share of the work is done here.
+        world_size: the number of shares.
+
+    Raises:
+        UserError: if the folder cannot be read or written.
+    """
+    units = share(group_by_source(benchmark.pairs), rank, world_size)
+    for method in methods:
+        for unit in units:
+            record = store.load(method, unit.source)
+            failed = {each.pair for each in record.failures if each.cause == "numbers"} if record else set()
+            if failed:
+                store.forget(method, unit.source, failed)
 
 
 def keep(store: PredictionStore, pairs: Iterable[Missing]) -> None:

@@ -65,9 +65,9 @@ class RunPairs:
     def is_seen(self, pair: Pair, read: Mapping[str, str]) -> bool:
         """Whether the pictures that were read for a pair are those of now, as far as these can be read.
 
-        A pair without a visible point asks for no picture.
+        A pair without an asked point asks for no picture.
         """
-        if not pair.visible.any():
+        if not pair.asked.any():
             return True
         now = {key: self.pictures.get(key) for key in (pair.source, pair.target)}
         return all(digest is None or digest == read.get(key) for key, digest in now.items())

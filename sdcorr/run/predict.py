@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from sdcorr.datasets import Benchmark, Match, Pair, SourceUnit, group_by_source
+from sdcorr.diffusion.finite import NotFinite
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
 from sdcorr.run.meter import Meter
@@ -28,6 +29,7 @@ from sdcorr.run.units import done, is_whole, share, unreadable
 POLL = 2.0  # seconds between two looks at the folder
 LEAST_PATIENCE = 60.0  # seconds; a network disk may show a new file as late as that
 PATIENCE = 10.0  # times the longest source image so far
+HOPELESS = 3  # source images that break before any other is matched: the network gives NaN of all
 
 
 def predict(
@@ -45,7 +47,8 @@ def predict(
 
     A record that is torn is predicted anew, and so are pairs with other annotations or other pictures than a record
     was made from. A pair whose image cannot be read is left out, kept as a failure in its record, and tried again by
-    the next run if the image can be read.
+    the next run if the image can be read. So is one of which the method's network makes NaN or infinity, which is tried
+    again after `missing.try_again`; if it makes nothing else of the first source images, the rest is not tried.
 
     Args:
         benchmark: the pairs and their images, those of `store.claim_run`.
@@ -63,7 +66,8 @@ def predict(
         The failures among this rank's pairs, old and new.
 
     Raises:
-        UserError: if a record cannot be written, a picture is replaced meanwhile, or from the method.
+        UserError: if a record cannot be written, a picture is replaced meanwhile, the network makes nothing but NaN, or
+            from the method.
     """
     units = share(group_by_source(benchmark.pairs), rank, world_size)
     found = [(unit, *done(benchmark, store, name, unit)) for unit in units]
@@ -80,12 +84,21 @@ def predict(
         store.begin(name)  # else the first record does
         return tuple(failures)
     method = _ready(make)
+    works, broken = any(_is_matched(record) for _, record, _ in found), 0
     with progress(console, title, [unit.cost for unit, _ in waiting]) as advance:
         for number, (unit, record) in enumerate(waiting):
             record = complete(benchmark, method, unit, record, store.pairs, count=number == 0)
             store.save(record)
             failures += record.failures
             advance(unit.cost, describe(record) if describe else "")
+            works = works or _is_matched(record)
+            numbers = [failure for failure in record.failures if failure.cause == "numbers"]
+            broken += bool(numbers)
+            if broken == HOPELESS and not works:
+                raise UserError(
+                    f"{name} makes nothing of the first {HOPELESS} source images, so the others are not tried. "
+                    f"{numbers[0].reason} What other methods have predicted stays."
+                )
     return tuple(failures)
 
 
@@ -166,7 +179,7 @@ def complete(
         count: whether FLOPs are counted.
     """
     matches = {pair.id: match for pair, match in record.predictions}
-    matches |= {pair.id: Match(np.empty((0, 2)), np.empty(0)) for pair in unit.pairs if not pair.visible.any()}
+    matches |= {pair.id: Match(np.empty((0, 2)), np.empty(0)) for pair in unit.pairs if not pair.asked.any()}
     failures = {failure.pair: failure for failure in record.failures}
     pictures = dict(record.pictures)
     meter, found, before = Meter(count), method.found, len(record.predictions)
@@ -180,6 +193,12 @@ def complete(
                 for pair, match in method.match(missing, benchmark.image):
                     _check(pair, match)
                     matches[pair.id] = match
+            except NotFinite as error:
+                # as below, but who knows of which image: if nobody, of all that is lacking
+                lacking = [pair for pair in lacking if pair.id not in matches]
+                bad = [pair for pair in lacking if error.image in (pair.source, pair.target)] or lacking
+                image = error.image or unit.source
+                failures |= {pair.id: Failure(pair.id, image, str(error), "numbers") for pair in bad}
             except UserError:
                 # an image stops the whole unit: find every unreadable one now, then go on without their pairs
                 lacking = [pair for pair in lacking if pair.id not in matches]
@@ -244,6 +263,11 @@ def _digests(benchmark: Benchmark, pairs: Iterable[Pair], known: Iterable[Mappin
     return found
 
 
+def _is_matched(record: UnitRecord) -> bool:
+    """Whether a point of it was matched."""
+    return any(len(match.points) for _, match in record.predictions)
+
+
 def _check(pair: Pair, match: Match) -> None:
-    if len(match.points) != pair.visible.sum():
-        raise ValueError(f"pair {pair.id}: {len(match.points)} matches for {pair.visible.sum()} visible points")
+    if len(match.points) != pair.asked.sum():
+        raise ValueError(f"pair {pair.id}: {len(match.points)} matches for {pair.asked.sum()} asked points")

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -28,11 +28,12 @@ PLAIN_FIELDS = (
 
 @dataclass(frozen=True)
 class Failure:
-    """A pair that has no prediction because an image of it cannot be read."""
+    """A pair that has no prediction, for an image of it cannot be read, or a network makes NaN or infinity of it."""
 
     pair: str  # its id
-    image: str  # the key of the image
+    image: str  # the key of the image; that of the source where nobody knows which of the two
     reason: str
+    cause: Literal["image", "numbers"] = "image"  # numbers: the network's, which the next run tries again
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,8 @@ def _plain(pair: Pair) -> dict[str, Any]:
     plain |= {name: _nan_to_none(getattr(pair, name)) for name in POINT_FIELDS}
     plain["visible"] = pair.visible.tolist()
     plain["ambiguous"] = None if pair.ambiguous is None else pair.ambiguous.tolist()
+    if pair.hidden is not None:  # else it is written, and named by its digest, as before anybody asked for such points
+        plain["hidden"] = pair.hidden.tolist()
     return plain
 
 
@@ -146,10 +149,10 @@ def _match_to_json(match: Match) -> dict[str, Any]:
 def _prediction_from_json(plain: dict[str, Any]) -> tuple[Pair, Match]:
     fields = {name: plain[name] for name in (*PLAIN_FIELDS, "visible", "ambiguous")}
     fields |= {name: np.array(plain[name], dtype=np.float64).reshape(-1, 2) for name in POINT_FIELDS}
-    evidence = plain.get("evidence", {})  # older records have none
-    pair, match = Pair(**fields), Match(plain["predicted"], plain["confidence"], evidence=evidence)
-    if len(match.points) != pair.visible.sum():
-        raise ValueError(f"pair {pair.id} has {len(match.points)} predictions for {pair.visible.sum()} points")
+    pair = Pair(**fields, hidden=plain.get("hidden"))
+    match = Match(plain["predicted"], plain["confidence"], evidence=plain.get("evidence", {}))  # older ones have none
+    if len(match.points) != pair.asked.sum():
+        raise ValueError(f"pair {pair.id} has {len(match.points)} predictions for {pair.asked.sum()} points")
     return pair, match
 
 

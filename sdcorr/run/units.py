@@ -38,7 +38,8 @@ def done(benchmark: Benchmark, store: PredictionStore, method: str, unit: Source
     """What the store has for a unit that is still true, as a record that may lack pairs.
 
     Pairs that have vanished, or have other annotations or pictures now, are not in it, and neither are pairs whose
-    image could not be read and can be by now.
+    image could not be read and can be by now. Those of whose image a network made NaN are: they were tried in this run,
+    for `missing.try_again` forgets those of earlier ones.
 
     Returns:
         The record, and the ids of the pairs that it lacks for no other reason than that their pictures have changed.
@@ -48,9 +49,10 @@ def done(benchmark: Benchmark, store: PredictionStore, method: str, unit: Source
         return UnitRecord(benchmark.name, benchmark.split, method, unit.source, 0.0, ()), set()
     current = store.pairs.current(record)
     ids = {pair.id for pair in unit.pairs}
-    bad = unreadable(benchmark, {failure.image for failure in current.failures})
+    bad = unreadable(benchmark, {failure.image for failure in current.failures if failure.cause == "image"})
     predictions = tuple(each for each in current.predictions if each[0].id in ids)
-    failures = tuple(each for each in current.failures if each.pair in ids and each.image in bad)
+    known = [each for each in current.failures if each.cause == "numbers" or each.image in bad]
+    failures = tuple(each for each in known if each.pair in ids)
     read = {key for pair, _ in predictions for key in (pair.source, pair.target)}
     pictures = {key: digest for key, digest in current.pictures.items() if key in read}
     found = replace(current, predictions=predictions, failures=failures, pictures=pictures)

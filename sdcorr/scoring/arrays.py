@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sdcorr.datasets import Pair, scorable
+from sdcorr.datasets import Match, Pair, scorable
 from sdcorr.datasets.sides import sides
 from sdcorr.errors import UserError
 from sdcorr.run.records import UnitRecord
@@ -18,6 +18,21 @@ from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.parts import BOTH_SIDES, GEOMETRY_AWARE, GROUPS
 
 MOST_VALUES = 8  # a flag with more values than this is no degree of difficulty
+
+
+@dataclass(frozen=True, eq=False)
+class Hidden:
+    """The h points that were asked for and that the target does not show: whatever a method answers is wrong."""
+
+    ids: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=str))  # (h,) str, of the pairs
+    confidence: np.ndarray = field(default_factory=lambda: np.empty(0))  # (h,) in [0, 1]
+
+    @classmethod
+    def of(cls, predictions: Sequence[tuple[Pair, Match]]) -> Hidden:
+        """Those of some pairs."""
+        ids = [pair.id for pair, _ in predictions for _ in range(int(pair.is_hidden.sum()))]
+        confidence = [match.confidence[pair.is_hidden] for pair, match in predictions]
+        return cls(np.array(ids, dtype=str), np.concatenate([np.empty(0), *confidence]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +45,11 @@ class Arrays:
     predicted: np.ndarray  # (m, 2) pixels of the original target image
     truth: np.ndarray  # (m, 2) likewise
     confidence: np.ndarray | None = None  # (m,) in [0, 1], if it was asked for
+    hidden: Hidden = field(default_factory=Hidden)  # what else was asked for; no pair, row or point above is of it
+    evidence: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (m,), what every match has left behind
     split: str = ""
     seconds: float = 0.0  # time that the method took, over all ranks
-    failures: int = 0  # pairs without a prediction because of an image
+    failures: int = 0  # pairs without a prediction
 
     @classmethod
     def of(cls, dataset: str, predictions: Sequence[tuple[Pair, np.ndarray]], **about: Any) -> Arrays:
@@ -117,8 +134,8 @@ def collect(records: Iterable[UnitRecord]) -> Arrays:
         UserError: if no pair has a visible point with a truth, or the records are of several data sets.
     """
     records = list(records)
-    scored = (scorable(*prediction) for record in records for prediction in record.predictions)
-    found = [(pair, match) for pair, match in scored if pair.visible.any()]
+    asked = [prediction for record in records for prediction in record.predictions]
+    found = [(pair, match) for pair, match in (scorable(*each) for each in asked) if pair.visible.any()]
     if not found:
         raise UserError(
             "There is nothing to score: no predicted pair has a point whose truth is known, so look at the data set."
@@ -133,10 +150,18 @@ def collect(records: Iterable[UnitRecord]) -> Arrays:
         dataset,
         [(pair, match.points) for pair, match in found],
         confidence=np.concatenate([match.confidence for _, match in found]),
+        hidden=Hidden.of(asked),
+        evidence=_evidence([match for _, match in found]),
         split=split,
         seconds=sum(record.seconds for record in records),
         failures=sum(len(record.failures) for record in records),
     )
+
+
+def _evidence(matches: Sequence[Match]) -> dict[str, np.ndarray]:
+    """What all matches have, in the order in which the first has it."""
+    common = [name for name in matches[0].evidence if all(name in match.evidence for match in matches)]
+    return {name: np.concatenate([match.evidence[name] for match in matches]) for name in common}
 
 
 def read(store: PredictionStore, method: str, methods: Iterable[str] | None = None) -> dict[str, Arrays]:

@@ -18,7 +18,9 @@ from sdcorr.scoring.counts import count
 from sdcorr.scoring.metrics import METRICS, Metric
 from sdcorr.scoring.pck import ALPHAS
 from sdcorr.scoring.protocols import Protocol
-from sdcorr.scoring.score import scores_of, shared
+from sdcorr.scoring.ranks import Ranks
+from sdcorr.scoring.ranks import shared as shared_ranks
+from sdcorr.scoring.score import scores_of, shared, with_ranks
 from sdcorr.scoring.scores import Comparison, Measured
 
 
@@ -49,14 +51,24 @@ def compare(
     _check(first, second)
     a, b = shared(*(count(each, protocol, alphas, metrics) for each in (first, second)))
     bootstrap, size = Bootstrap(samples, seed), a.size
+    measured = [
+        Measured(*size, scores_of(a, bootstrap)),
+        Measured(*size, scores_of(b, bootstrap)),
+        Measured(*size, scores_of(a, bootstrap, less=b, parts=True)),
+    ]
+    ranks = [Ranks.of(each, protocol, alphas) for each in (first, second)]
+    if ranks[0] and ranks[1]:
+        mine, theirs = shared_ranks(ranks[0], ranks[1])
+        of_each = ((mine, None), (theirs, None), (mine, theirs))
+        measured = [
+            with_ranks(each, of, samples, seed, less=less) for each, (of, less) in zip(measured, of_each, strict=True)
+        ]
     return Comparison(
         protocol.name,
         protocol.on(first.dataset).headline,
         first.dataset,
         first.split,
-        Measured(*size, scores_of(a, bootstrap)),
-        Measured(*size, scores_of(b, bootstrap)),
-        Measured(*size, scores_of(a, bootstrap, less=b, parts=True)),
+        *measured,
         only_first=len(first.pairs) - size[0],
         only_second=len(second.pairs) - size[0],
     )

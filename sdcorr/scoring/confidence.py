@@ -3,7 +3,7 @@
 The share of right points among those of like confidence; the area under the ROC curve of the confidence as a judge of
 right and wrong (the chance that a right point has the higher one, 0.5 for a guess); the PCK of what is kept when the
 least sure points are dropped; and the average precision of the matches. Points with the same confidence are never told
-apart.
+apart. Of a confidence that is said to be a probability also: how far it is one.
 """
 
 from __future__ import annotations
@@ -38,8 +38,23 @@ class Reliability:
     kept: tuple[Estimate, ...]  # PCK of the surest SHARES of the points
 
 
+@dataclass(frozen=True)
+class ProbabilityScore:
+    """How far what is said to be a probability is one."""
+
+    error: Estimate  # expected calibration error over tenths, see `calibration_error`
+    brier: Estimate  # mean squared difference of probability and outcome
+    without: float  # the Brier score of the share of right points, said of every point
+
+
 def reliability(
-    confidence: np.ndarray, right: np.ndarray, rows: np.ndarray, *, samples: int = 1000, seed: int = 0
+    confidence: np.ndarray,
+    right: np.ndarray,
+    rows: np.ndarray,
+    *,
+    bins: np.ndarray | None = None,
+    samples: int = 1000,
+    seed: int = 0,
 ) -> Reliability:
     """Judges a confidence.
 
@@ -47,6 +62,7 @@ def reliability(
         confidence: (m,) of each point.
         right: (m,) bool, whether its match is right.
         rows: (m,) int, which of the pairs it belongs to, counted from 0.
+        bins: (m,) int, which bin it is in; `deciles` by default.
         samples: bootstrap resamples; 0 for no intervals.
         seed: of the bootstrap.
 
@@ -55,7 +71,7 @@ def reliability(
     """
     if not len(confidence):
         raise ValueError("there is no point whose confidence could be judged")
-    bins = deciles(confidence)
+    bins = deciles(confidence) if bins is None else bins
     weights = draws(int(rows.max()) + 1, samples, seed)  # (n, S)
     ones = np.ones((1, len(rows)))
     found = [_all_four(confidence, right, bins, ones)]
@@ -72,6 +88,64 @@ def reliability(
         _estimate(precisions),
         tuple(_estimate(kept[:, index]) for index in range(len(SHARES))),
     )
+
+
+def score_probability(
+    probability: np.ndarray, right: np.ndarray, rows: np.ndarray, *, samples: int = 1000, seed: int = 0
+) -> ProbabilityScore:
+    """Judges a probability of being right; the arguments are those of `reliability`.
+
+    The bootstrap adds noise to that of the sample, which an error without a sign takes for more error: its interval
+    lies rather too high than too low.
+    """
+    weights = draws(int(rows.max()) + 1, samples, seed)  # (n, S)
+    found = [_error_and_brier(probability, right, np.ones((1, len(rows))))]
+    for start in range(0, samples, RESAMPLES_AT_ONCE):
+        found.append(_error_and_brier(probability, right, weights[:, start : start + RESAMPLES_AT_ONCE][rows].T))
+    errors, scores = (np.concatenate(each) for each in zip(*found, strict=True))
+    share = right.mean()
+    return ProbabilityScore(_estimate(errors), _estimate(scores), float(share * (1 - share)))
+
+
+def tenths(probability: np.ndarray) -> np.ndarray:
+    """Which tenth of [0, 1] each of m probabilities is in, (m,) int from 0, empty tenths left out.
+
+    >>> tenths(np.array([0.05, 0.31, 0.38, 1.0]))
+    array([0, 1, 1, 2])
+    """
+    wanted = np.minimum((probability * BINS).astype(int), BINS - 1)
+    return np.unique(wanted, return_inverse=True)[1].reshape(-1)
+
+
+def calibration_error(probability: np.ndarray, right: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The expected calibration error: how far probabilities are from the share of right points, on average.
+
+    Naeini et al. 2015 and Guo et al. 2017: in each tenth of [0, 1] the mean probability is compared with the share of
+    right points, and the differences are averaged by the tenths' numbers of points.
+
+    Args:
+        probability: (m,) in [0, 1].
+        right: (m,) bool.
+        weights: (S, m), how often each point counts.
+
+    Returns:
+        (S,).
+
+    >>> calibration_error(np.array([0.2, 0.2, 0.9, 0.9]), np.array([False, True, True, True]), np.ones((1, 4)))
+    array([0.2])
+    """
+    bins = tenths(probability)
+    members = np.eye(int(bins.max()) + 1)[bins]  # (m, B)
+    return np.abs(weights @ (members * (right - probability)[:, None])).sum(1) / weights.sum(1)
+
+
+def brier_score(probability: np.ndarray, right: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The mean squared difference of probability and outcome (Brier 1950); the arguments are as above, (S,).
+
+    >>> brier_score(np.array([0.5, 1.0]), np.array([False, True]), np.ones((1, 2)))
+    array([0.125])
+    """
+    return weights @ (right - probability) ** 2 / weights.sum(1)
 
 
 def deciles(confidence: np.ndarray, count: int = BINS) -> np.ndarray:
@@ -169,6 +243,10 @@ def _all_four(
         shares = (weights @ (members * right[:, None])) / (weights @ members)
     ranked = (confidence, right, weights)
     return shares, auroc(*ranked), average_precision(*ranked), share_kept(*ranked, SHARES)
+
+
+def _error_and_brier(probability: np.ndarray, right: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return calibration_error(probability, right, weights), brier_score(probability, right, weights)
 
 
 def _by_confidence(confidence: np.ndarray, right: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

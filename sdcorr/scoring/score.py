@@ -6,6 +6,7 @@ Two methods are compared on the pairs that both have, with the same draws, so wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from sdcorr.scoring.metrics import METRICS, Metric
 from sdcorr.scoring.parts import GROUPS, Part
 from sdcorr.scoring.pck import ALPHAS
 from sdcorr.scoring.protocols import PROTOCOLS, Protocol, protocol_named
+from sdcorr.scoring.ranks import Ranks, rank_scores
+from sdcorr.scoring.ranks import shared as shared_ranks
 from sdcorr.scoring.scores import Measured, Score, Scores
 
 EVERY = "all"  # every protocol that has a rule for the data set
@@ -50,6 +53,12 @@ def score(
     counts = {name: count(arrays[name], protocol, alphas, metrics) for name in names}
     methods, differences = score_counts(counts, Bootstrap(samples, seed))
     ours = arrays[subject]
+    ranks = {name: found for name in names if (found := Ranks.of(arrays[name], protocol, alphas))}
+    for name, each in ranks.items():
+        methods[name] = with_ranks(methods[name], each, samples, seed)
+        if name in differences and subject in ranks:
+            mine, theirs = shared_ranks(ranks[subject], each)
+            differences[name] = with_ranks(differences[name], mine, samples, seed, less=theirs)
     return Scores(
         protocol.name,
         protocol.on(ours.dataset).headline,
@@ -61,6 +70,12 @@ def score(
         {name: arrays[name].seconds for name in names},
         ours.failures,
     )
+
+
+def with_ranks(measured: Measured, ranks: Ranks, samples: int, seed: int, *, less: Ranks | None = None) -> Measured:
+    """Scores of visible points with those of all, see `sdcorr.scoring.ranks`."""
+    scores = (*measured.scores, *rank_scores(ranks, samples, seed, less))
+    return replace(measured, scores=scores, hidden=int(ranks.hidden.sum()))
 
 
 def score_counts(counts: Mapping[str, Counts], bootstrap: Bootstrap) -> tuple[dict[str, Measured], dict[str, Measured]]:

@@ -38,6 +38,13 @@ class Measured:
     pairs: int
     points: int
     scores: tuple[Score, ...]  # first those of all points
+    hidden: int = 0  # points that were asked for beside these, and that the targets do not show
+
+    @property
+    def in_words(self) -> str:
+        """What the scores are of: `84 pairs, 486 points, and 6 hidden ones asked`."""
+        hidden = f", and {self.hidden:,} hidden ones asked" if self.hidden else ""
+        return f"{self.pairs:,} pairs, {self.points:,} points{hidden}"
 
     @cached_property
     def _places(self) -> Mapping[tuple[Measure, str, Part], Score]:
@@ -94,7 +101,7 @@ class Scores:
     methods: Mapping[str, Measured]  # the subject first; parts are told apart for the subject only
     differences: Mapping[str, Measured]  # the subject less another method, on the pairs that both have; without parts
     seconds: Mapping[str, float]  # that each method took, over all ranks
-    failures: int  # pairs that the subject has no prediction for because of an image
+    failures: int  # pairs that the subject has no prediction for
 
     @property
     def ours(self) -> Measured:

@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 
 from PIL import Image
 
+from sdcorr.datasets.asking import VISIBLE, check_ask, hidden_points
 from sdcorr.datasets.base import Benchmark, Pair
 from sdcorr.digests import digest
 from sdcorr.errors import UserError
@@ -36,27 +37,29 @@ class Toybox(Benchmark):
 
     Args:
         split: val, test or demo.
+        ask: `visible`, or `all`: points that the target hides, behind an occluder or a part of its own, as well.
 
     Raises:
-        UserError: if there is no such split.
+        UserError: if there is no such split, or no such way to ask.
     """
 
     name = "toybox"
     title = "the toybox"
 
-    def __init__(self, split: str = "test") -> None:
+    def __init__(self, split: str = "test", ask: str = VISIBLE) -> None:
         if split not in SPLITS:
             raise UserError(
                 f"The toybox has no split '{split}': choose one of {', '.join(SPLITS)} with dataset.split=NAME."
             )
-        self.split = split
+        check_ask(ask)
+        self.split, self._ask = split, ask
 
     @cached_property  # all drawings are drawn for it
     def pairs(self) -> tuple[Pair, ...]:  # pyright: ignore[reportIncompatibleVariableOverride] - it is read as one
         """Every source with each of its targets, the same ones every time."""
         size = SPLITS[self.split]
         return tuple(
-            _pair(f"{size.world}/{name}/{source}", target)
+            _pair(f"{size.world}/{name}/{source}", target, self._ask)
             for name in THINGS
             for source in range(size.sources)
             for target in range(size.targets)
@@ -84,7 +87,7 @@ def drawing(key: str) -> Drawing:
     return draw((int(world), zlib.crc32(name.encode()), int(source), picture), category=name)
 
 
-def _pair(source_key: str, target: int) -> Pair:
+def _pair(source_key: str, target: int, ask: str) -> Pair:
     target_key = f"{source_key}/{target}"
     source, found = drawing(source_key), drawing(target_key)
     return Pair(
@@ -101,4 +104,5 @@ def _pair(source_key: str, target: int) -> Pair:
         source_box=source.box,
         target_box=found.box,
         ambiguous=source.look_alike,
+        hidden=hidden_points(ask, source.visible, found.visible),
     )

@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedMode
 from transformers.utils import logging
 
 from sdcorr.diffusion.fingerprint import identity
+from sdcorr.diffusion.finite import check_weights
 from sdcorr.errors import UserError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -53,8 +54,8 @@ class Network(nn.Module):
         """
         super().__init__()
         self.run, self.stride, self.identity = run, stride, dict(identity)
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
 
     @torch.no_grad()
     def forward(self, pixels: Tensor, layers: Sequence[int]) -> list[Tensor]:
@@ -125,7 +126,8 @@ def _transformer(name: str, revision: str | None, mean: Sequence[float] | None, 
     missing = [key for key in info["missing_keys"] if "pooler" not in key]
     if missing:  # transformers would leave them random
         raise UserError(f"The weights of {name} lack {len(missing)} tensors, {missing[0]} for one: fetch it again.")
-    model = getattr(model, "vision_model", model).eval().requires_grad_(False)
+    model = getattr(model, "vision_model", model).float().eval().requires_grad_(False)  # files may have fewer digits
+    check_weights(model.state_dict().items(), name)
     own_mean, own_std = _statistics(name, revision)
     return Network(
         HiddenStates(model),

@@ -69,7 +69,13 @@ def bars(rows: Mapping[str, Estimate], x_label: str, *, title: str = "") -> Figu
 
 
 def reliability(
-    confidence: Sequence[float], right: Sequence[Estimate], counts: Sequence[int], *, title: str = ""
+    confidence: Sequence[float],
+    right: Sequence[Estimate],
+    counts: Sequence[int],
+    *,
+    title: str = "",
+    x_label: str = "confidence",
+    diagonal: bool = False,
 ) -> Figure:
     """Draw the fraction of correct points against their confidence.
 
@@ -78,14 +84,18 @@ def reliability(
         right: percent of its points that are correct, with an interval.
         counts: number of its points, written beside it.
         title: above the chart.
+        x_label: below it.
+        diagonal: whether the confidence is a probability, so that it should be the share of correct points.
     """
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
+    if diagonal:
+        axes.plot([0, 1], [0, 100], color="gray", linestyle="--", linewidth=1)
     value, low, high = np.array(right, dtype=float).reshape(-1, 3).T
     axes.errorbar(confidence, value, yerr=_arms(value, low, high), marker="o", color=LINE_COLORS[0], capsize=3)
     for x, y, count in zip(confidence, value, counts, strict=True):
         axes.annotate(str(count), (x, y), (4, 6), textcoords="offset points", fontsize=7)
-    axes.set_xlabel("confidence")
+    axes.set_xlabel(x_label)
     axes.set_ylabel("points correct, %")
     axes.set_ylim(0, 105)
     axes.grid(alpha=0.25)

@@ -5,7 +5,8 @@
      source: {url, width, height},      // width and height of the original picture, whatever the file at `url` has
      target: {url, width, height},
      points: [{source: [x, y], target: [x, y] | null, truth: [x, y] | null,     // pixels of the original pictures
-               right: true | false | null, confidence: 0..1 | null, name: "beak"}],
+               right: true | false | null, confidence: 0..1 | null, name: "beak",
+               doubt: "not there" | null}],    // why the match is drawn hollow, if it is
      layers: ["up_blocks.1.attentions.0", ..., "combined"],
      map: async (side, point, layer) => ({cells: Uint8Array, side: k}) | null,  // side: "source" or "target"
      onSource: (x, y) => {},            // called for a click on the source picture, in its pixels
@@ -165,9 +166,11 @@ class PairView {
     const color = POINT_COLORS[index % POINT_COLORS.length];
     const hit = [group];
     const [x1, y1] = this.at("source", point.source);
-    const dot = (x, y) => {
+    const dot = (x, y, hollow = false) => {
       node("circle", { cx: x, cy: y, r: 3.2 * this.unit, class: "near" }, group); // large enough for a finger
-      node("circle", { cx: x, cy: y, r: 2 * this.unit, fill: color, class: "dot" }, group);
+      const look = hollow ? { class: "hollow", stroke: color } : { class: "dot", fill: color };
+      if (hollow) node("circle", { cx: x, cy: y, r: 1.8 * this.unit, class: "hollow rim" }, group);
+      node("circle", { cx: x, cy: y, r: (hollow ? 1.8 : 2) * this.unit, ...look }, group);
     };
     if (point.target && this.places.target) {
       const [x2, y2] = this.at("target", point.target);
@@ -182,7 +185,7 @@ class PairView {
         node("line", { x1: x2, y1: y2, x2: x, y2: y, class: "miss", "stroke-width": 0.4 * this.unit }, group);
       }
       if (point.truth) this.cross(group, ...this.at("target", point.truth), color);
-      dot(x2, y2);
+      dot(x2, y2, Boolean(point.doubt));
     }
     dot(x1, y1);
     const choose = (event) => {
@@ -233,6 +236,7 @@ class PairView {
       const away = Math.hypot(point.target[0] - point.truth[0], point.target[1] - point.truth[1]);
       parts.push(`${away.toFixed(1)} px from the truth`);
     }
+    if (point.doubt) parts.push(point.doubt);
     if (typeof point.confidence === "number") parts.push(`confidence ${point.confidence.toFixed(2)}`);
     return parts.join(", ");
   }

@@ -106,13 +106,14 @@ class Gallery {
     };
     write("h3", "", pair.category, card);
     const about = write("p", "about", "", card);
-    const points = pair.points.map(([x, y, foundX, foundY, trueX, trueY, right, confidence, name]) => ({
+    const points = pair.points.map(([x, y, foundX, foundY, trueX, trueY, right, confidence, name, hidden]) => ({
       source: [x, y],
       target: [foundX, foundY],
       truth: trueX === null || trueY === null ? null : [trueX, trueY],
       right,
       confidence,
       name: this.data.names[name],
+      doubt: hidden ? "hidden in the target" : null,
     }));
     const known = points.filter((point) => point.right !== null);
     if (known.length) {

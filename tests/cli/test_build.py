@@ -34,7 +34,7 @@ def test_stable_diffusion_has_the_settings_of_the_released_code() -> None:
 
 
 def test_every_setting_is_in_the_config() -> None:
-    assert set(compose("eval").method) - {"_target_"} == {*asdict(PromptSettings()), *Prompt.of_consensus}
+    assert set(compose("eval").method) - {"_target_"} == {*asdict(PromptSettings()), *Prompt.beside_paper}
 
 
 @pytest.mark.parametrize("name", choices("experiment"))
@@ -152,6 +152,28 @@ def test_what_decides_embeddings_names_another_folder(override: str) -> None:
         (entry,) = entries("methods=[prompt]", *overrides)
         folders.append(entry.resources.embedding_store(entry.method.settings.of_optimization()).folder)
     assert folders[0] != folders[1]
+
+
+@pytest.mark.parametrize(
+    "target, complaint",
+    [
+        (
+            "nonsense",
+            r"prompt._target_=nonsense names no class \(No module named 'nonsense'\): .*base.Method",
+        ),
+        ("sdcorr.methods.prompt.match_unit", "names no class .*type 'function'"),
+        ("json.JSONDecoder", "names a class of another kind"),
+        ("sdcorr.methods.base.Method", "names a class of another kind"),
+        ("3", "prompt._target_=3 names no class"),
+    ],
+)
+def test_a_class_that_is_no_method(target: str, complaint: str) -> None:
+    cfg = compose("eval", f"method._target_={target}")
+    for ask in (lambda: build.methods(cfg, DEMO), lambda: build.model_lacking(cfg)):
+        with pytest.raises(UserError, match=complaint):
+            ask()
+    with pytest.raises(UserError, match=complaint.removeprefix("prompt")):
+        build.matcher(cfg)
 
 
 def test_a_method_that_does_not_suit_the_pairs(tmp_path: Path) -> None:

@@ -13,14 +13,31 @@ def test_the_class_with_its_arguments():
 
 def test_a_setting_that_there_is_not():
     settings = OmegaConf.create({"_target_": "sdcorr.toybox.dataset.Toybox", "splt": "demo"})
-    with pytest.raises(UserError, match=r"no setting 'dataset.splt' of toybox: there is split\."):
+    with pytest.raises(UserError, match=r"no setting 'dataset.splt' of toybox: there is split, ask\."):
         open_benchmark(settings)
+
+
+@pytest.mark.parametrize(
+    "target, words",
+    [
+        ("nonsense", "names no class (No module named 'nonsense'): give the import path of a class of sdcorr.datasets"),
+        ("sdcorr.datasets.Nope", "dataset._target_=sdcorr.datasets.Nope names no class (No module"),
+        ("json.dumps", "names no class (Located non-class of type 'function' while loading 'json.dumps')"),
+        ("json.JSONDecoder", "names a class of another kind"),
+        (None, "dataset._target_=None names no class"),
+        ("", "dataset._target_= names no class"),
+    ],
+)
+def test_a_class_that_there_is_not(target, words):
+    with pytest.raises(UserError) as told:
+        open_benchmark(OmegaConf.create({"_target_": target}))
+    assert words in str(told.value) and "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["dataset=pfwillow", "+dataset.foo=1"], "no setting 'dataset.foo': there is root, download, split."),
+        (["dataset=pfwillow", "+dataset.foo=1"], "no setting 'dataset.foo': there is root, download, split, ask."),
         (["dataset=toybox", "dataset.split=[demo]"], "dataset.split=['demo'] is not legal: give a word"),
         (["dataset=spair", "dataset.categories=3"], "dataset.categories=3 is not legal: give a category"),
         (["dataset=spair", "dataset.size=1"], "dataset.size=1 is not legal"),

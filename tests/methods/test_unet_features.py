@@ -6,6 +6,7 @@ from PIL import Image
 
 from sdcorr.datasets import group_by_source
 from sdcorr.diffusion import FrozenDiffusion
+from sdcorr.diffusion.finite import NotFinite
 from sdcorr.errors import UserError
 from sdcorr.methods.features import cosine_maps, features_at
 from sdcorr.methods.unet_features import UNetFeatures
@@ -28,7 +29,7 @@ class Given:
 class FakeBackbone:
     """Its latents are the image at an eighth of its side, and its features their 3 x 3 surroundings."""
 
-    image_size, tokens, width, device = 256, 4, 6, torch.device("cpu")
+    image_size, tokens, width, device, precision = 256, 4, 6, torch.device("cpu"), "bf16"
     alphas_cumprod = torch.ones(1000)
 
     def __init__(self):
@@ -126,6 +127,23 @@ class TestUNetFeatures:
         (name,) = settings
         with pytest.raises(UserError, match=f"{name}=.* of unet_features is not legal"):
             UNetFeatures(None, **({"block": "block", "timestep": 1} | settings))
+
+    def test_nothing_is_kept_of_features_that_are_no_numbers(self, monkeypatch):
+        images, backbone = {name: texture(64, 64, seed) for seed, name in enumerate("ab")}, FakeBackbone()
+        method = UNetFeatures(Given(backbone), "block", timestep=50)
+        unit, features = unit_of(pair_of("a-b", images["a"], images["b"], [[20, 30]])), backbone.features
+
+        def overflowing(noisy, *given):
+            scale = torch.inf if backbone.encoded == 2 else 1.0  # at the target
+            return {block: each * scale for block, each in features(noisy, *given).items()}
+
+        monkeypatch.setattr(backbone, "features", overflowing)
+        with pytest.raises(
+            NotFinite, match="features of b are NaN or infinite: numbers grow too large for bf16"
+        ) as told:
+            list(method.match(unit, images.__getitem__))
+        assert told.value.image == "b"
+        assert len(list(method.match(unit, images.__getitem__))) == 1 and backbone.encoded == 3  # b alone, once more
 
     def test_an_image_is_read_once(self):
         images, backbone = {name: texture(64, 64, seed) for seed, name in enumerate("ab")}, FakeBackbone()

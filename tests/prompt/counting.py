@@ -8,6 +8,7 @@ class CountingBackbone:
     """Encodes an image as its mean color over 4 x 4 pixels, and counts."""
 
     latent_channels, latent_size, image_size, device = 3, 2, 8, torch.device("cpu")
+    precision = "bf16"
 
     def __init__(self) -> None:
         self.batches: list[int] = []

@@ -123,7 +123,7 @@ class TestNumbers:
             return [layer * factor[:, None, None, None] for layer in maps(batch, embeddings)]
 
         monkeypatch.setattr(module, "maps", spoiled)
-        told = r"The loss at step 2 of the query \(60, 5\) in image, restart 0, is NaN or infinite: .*precision=fp32"
+        told = r"The loss at step 2 of the query \(60, 5\) in image, restart 0, is NaN or infinite: .*weights anew"
         with pytest.raises(UserError, match=told):
             run(module, crops)
 

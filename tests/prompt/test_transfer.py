@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sdcorr.errors import UserError
+from sdcorr.diffusion.finite import NotFinite
 from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed.latents import CachedCrops, LatentCache
@@ -96,13 +96,14 @@ class TestTransfer:
         class Broken(SpyBackbone):
             def attention_maps(self, noisy, *args, **options):
                 maps = super().attention_maps(noisy, *args, **options)
-                maps[1][3, 0, 2, 2] = torch.nan
+                maps[1][5, 0, 2, 2] = torch.nan
                 return maps
 
         backbone = Broken(small_backbone)
         settings = replace(SETTINGS, adaptive_crops=adaptive)
-        with pytest.raises(UserError, match="attention maps on the target are NaN or infinite: "):
+        with pytest.raises(NotFinite, match="attention maps on b are NaN or infinite: ") as told:
             transfer(backbone, IMAGES, IMAGE_OF, embeddings(backbone), QUERIES, settings, DRAWS)
+        assert told.value.image == QUERIES[5].target == "b"
 
     def test_one_crop_is_the_whole_image(self, small_backbone):
         settings = replace(SETTINGS, transfer_crops=1)

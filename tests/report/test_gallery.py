@@ -86,12 +86,21 @@ def test_what_pairs_share_is_held_once(tmp_path) -> None:
     assert (found["images"][0]["width"], found["images"][0]["height"]) == (100, 50)  # of the original
     point = dict(
         zip(
-            ["x", "y", "to_x", "to_y", "true_x", "true_y", "right", "sure", "name"],
+            ["x", "y", "to_x", "to_y", "true_x", "true_y", "right", "sure", "name", "hidden"],
             found["pairs"][0]["points"][1],
             strict=True,
         )
     )
     assert (point["x"], point["y"], point["right"]) == (3, 4, True) and found["names"][point["name"]] == "part 1"
+
+
+def test_a_hidden_point_is_neither_right_nor_wrong(tmp_path) -> None:
+    pair = make_pair("a-b", points=2, visible=[True, False], hidden=[False, True])
+    store = write_records(tmp_path, [record([(pair, Match(np.nan_to_num(pair.true_points), np.ones(2)))])])
+    found = gallery(store, "prompt", judged(store.records("prompt"), protocol_named("standard")), None, SILENT)
+    assert [point[6] for point in found["pairs"][0]["points"]] == [True, None]
+    assert [point[9] for point in found["pairs"][0]["points"]] == [False, True]
+    assert found["pairs"][0]["fraction"] == 1
 
 
 def test_a_run_without_maps_or_pictures_is_shown_too(tmp_path) -> None:

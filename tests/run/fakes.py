@@ -10,9 +10,11 @@ import numpy as np
 from PIL import Image
 
 from sdcorr.datasets import Benchmark, ImageReader, Match, Pair, SourceUnit
+from sdcorr.diffusion.finite import not_finite
 from sdcorr.digests import digest
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim, Method
+from sdcorr.run.missing import try_again
 from sdcorr.run.predict import predict
 from sdcorr.run.records import Failure
 from sdcorr.run.store import PredictionStore
@@ -100,6 +102,26 @@ class FakeMethod(Method):
             yield target.pair, answer(target.pair, unit.points[list(target.points)])
 
 
+class Overflowing(FakeMethod):
+    """Its network makes NaN of some images; whoever notices knows of which, or does not."""
+
+    def __init__(self, of: str, known: bool = True) -> None:
+        super().__init__()
+        self.of, self.known = of, known
+        self.tried: list[str] = []  # source images
+
+    def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
+        self.tried.append(unit.source)
+        self._read(unit.source)
+        for pair, match in super().match(unit, image):
+            self._read(pair.target)
+            yield pair, match
+
+    def _read(self, key: str) -> None:
+        if key in self.of:
+            raise not_finite(f"The features of {key} are", "bf16", key if self.known else None)
+
+
 def answer(pair: Pair, queries: np.ndarray) -> Match:
     """Pseudo-random points in the target."""
     digests = [hashlib.sha256(f"{pair.id} {x} {y}".encode()).digest() for x, y in queries.tolist()]
@@ -129,4 +151,6 @@ def evaluate(
 ) -> tuple[Failure, ...]:
     """Predicts as an evaluation does, which says first what the run and the method are."""
     claimed(store, benchmark, name, claim=claim, config=config)
+    shares = {key: value for key, value in how.items() if key in ("rank", "world_size")}
+    try_again(benchmark, store, [name], **shares)
     return predict(benchmark, lambda: method, store, name, **how)

@@ -9,7 +9,7 @@ from sdcorr.datasets import group_by_source
 from sdcorr.run.predict import finish
 from sdcorr.run.store import PredictionStore
 from sdcorr.run.units import share
-from tests.run.fakes import FakeBenchmark, FakeMethod, evaluate, make_pair
+from tests.run.fakes import FakeBenchmark, FakeMethod, Overflowing, evaluate, make_pair
 
 
 @pytest.fixture
@@ -94,6 +94,14 @@ def test_a_broken_image_is_not_waited_for(tmp_path):
     evaluate(benchmark, FakeMethod(), store, "fake")
     finish(benchmark, {"fake": lambda: method}, store, alone=lambda: False, console=Console(quiet=True), poll=1e6)
     assert method.matched == []
+
+
+def test_nan_is_tried_once_in_a_run_whoever_did(tmp_path):
+    benchmark, store, method = FakeBenchmark(), PredictionStore(tmp_path), Overflowing("c")
+    evaluate(benchmark, Overflowing("c"), store, "fake", rank=0, world_size=2)
+    finish(benchmark, {"fake": lambda: method}, store, alone=lambda: True, console=Console(quiet=True), poll=1e6)
+    assert method.tried == ["b", "b", "a", "a"]  # the dead rank's, each once with "c" and once without
+    assert len(store.records("fake")) == 4
 
 
 def test_one_source_image_for_three_ranks(tmp_path):

@@ -50,16 +50,28 @@ class TestTheRun:
             PredictionStore(store.run_dir).claim_run(config, Pictureless([]))
         assert {path: (store.run_dir / path).read_bytes() for path in files(store.run_dir)} == before
 
-    def test_predictions_of_unknown_origin_are_refused(self, store):
-        (store.run_dir / "config.yaml").unlink()
-        with pytest.raises(UserError, match="no config.yaml, so nobody knows what they are of"):
-            again(store)
+    @pytest.mark.parametrize("text", ["[1, 2", "- a list", "", None])
+    def test_a_damaged_configuration_is_written_anew_and_nothing_is_lost(self, store, text):
+        path = store.run_dir / "config.yaml"
+        path.unlink() if text is None else path.write_text(text)
+        (store.run_dir / "pairs.json").write_text(text or "")
+        with pytest.raises(UserError, match="no config.yaml" if text is None else "run the same evaluation again"):
+            PredictionStore(store.run_dir).config()
+        again(store).save(make_record("b"))
+        reader = PredictionStore(store.run_dir)
+        assert reader.config() == RUN and [record.source for record in reader.records("fake")] == ["a", "b"]
+        assert len(reader.records("other")) == 1
 
-    @pytest.mark.parametrize("text", ["[1, 2", "- a list", ""])
-    def test_a_damaged_configuration_is_refused(self, store, text):
-        (store.run_dir / "config.yaml").write_text(text)
-        with pytest.raises(UserError, match="config.yaml"):
+    def test_predictions_of_another_data_set_or_of_nobody_knows_what_are_kept_and_refused(self, store):
+        (store.run_dir / "config.yaml").unlink()
+        elsewhere = Pictureless(ALL.pairs, split="val")
+        with pytest.raises(UserError, match="holds predictions of fake test, and no config.yaml .*another run folder"):
+            PredictionStore(store.run_dir).claim_run(RUN, elsewhere)
+        for method in ("fake", "other"):
+            store.path(method, "a").write_text("{")
+        with pytest.raises(UserError, match="holds predictions of nobody knows what"):
             again(store)
+        assert len(files(store.run_dir)) == 5
 
     def test_a_folder_without_a_run_is_named(self, tmp_path):
         (tmp_path / "summary.json").write_text("{}")

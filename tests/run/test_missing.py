@@ -5,7 +5,7 @@ from rich.console import Console
 
 from sdcorr.run.missing import Missing, keep, missing, tell
 from sdcorr.run.store import PredictionStore
-from tests.run.fakes import FakeBenchmark, FakeMethod, claimed, evaluate
+from tests.run.fakes import FakeBenchmark, FakeMethod, Overflowing, claimed, evaluate
 
 
 def test_broken_annotations_and_images_each_once(tmp_path):
@@ -19,6 +19,19 @@ def test_broken_annotations_and_images_each_once(tmp_path):
         Missing(pair, "The image c is damaged: replace the file.")
         for pair in ("a-c", "b-c", "c-a", "c-b", "c-d", "d-c")
     ]
+
+
+def test_nan_is_told_with_the_method_that_gave_it(tmp_path):
+    benchmark, store = FakeBenchmark("ab"), PredictionStore(tmp_path)
+    benchmark.broken = ()
+    evaluate(benchmark, FakeMethod(), store, "fake")
+    for method in ("other", "third"):
+        evaluate(benchmark, Overflowing("b", known=method == "other"), store, method)
+    found = missing(benchmark, store, ["fake", "other", "third"])
+    assert [pair for pair, _ in found] == ["a-b", "b-a"]
+    assert (
+        found[0].reason.startswith("other: The features of b are NaN") and "third: The features of b" in found[0].reason
+    )
 
 
 def test_pairs_that_are_no_more_are_not_missing(tmp_path):

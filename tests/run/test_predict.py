@@ -8,7 +8,7 @@ from sdcorr.datasets import Match
 from sdcorr.errors import UserError
 from sdcorr.run.predict import predict
 from sdcorr.run.store import PredictionStore
-from tests.run.fakes import FakeBenchmark, FakeMethod, claimed, evaluate, make_pair
+from tests.run.fakes import FakeBenchmark, FakeMethod, Overflowing, claimed, evaluate, make_pair
 
 
 def contents(store: PredictionStore, method: str = "fake") -> dict[str, dict]:
@@ -156,6 +156,61 @@ class TestBrokenImages:
 
         with pytest.raises(UserError, match="no such layer"):
             evaluate(FakeBenchmark(broken="b"), WrongLater(), PredictionStore(tmp_path), "fake")
+
+
+class TestNaN:
+    def test_it_costs_the_pairs_of_its_image_and_is_told_as_the_network_s(self, tmp_path, whole):
+        store = PredictionStore(tmp_path)
+        failures = evaluate(FakeBenchmark(), Overflowing("c"), store, "fake")
+        assert {each.pair for each in failures} == {"a-c", "b-c", "d-c", "c-a", "c-b", "c-d"}
+        assert {(each.image, each.cause) for each in failures} == {("c", "numbers")}
+        assert "The features of c are NaN or infinite: numbers grow too large for bf16" in failures[0].reason
+        found = {pair.id for record in store.records("fake") for pair, _ in record.predictions}
+        assert found == {pair.id for pair in FakeBenchmark().pairs} - {each.pair for each in failures}
+
+    def test_where_nobody_knows_of_which_image_what_is_left_of_the_source_goes(self, tmp_path):
+        failures = evaluate(FakeBenchmark(), Overflowing("c", known=False), PredictionStore(tmp_path), "fake")
+        assert [(each.pair, each.image) for each in failures] == [
+            *(("a-c", "a"), ("a-d", "a"), ("b-c", "b"), ("b-d", "b")),
+            *(("c-a", "c"), ("c-b", "c"), ("c-d", "c"), ("d-c", "d")),
+        ]
+
+    def test_the_next_run_tries_it_again_and_nothing_else(self, tmp_path, whole):
+        store, method, mended = PredictionStore(tmp_path), Overflowing("c"), FakeMethod()
+        first = evaluate(FakeBenchmark(), Overflowing("c"), store, "fake")
+        assert set(evaluate(FakeBenchmark(), method, store, "fake")) == set(first)
+        assert sorted(method.tried) == ["a", "b", "c", "d"]
+        assert evaluate(FakeBenchmark(), mended, store, "fake") == ()
+        assert sorted(mended.matched) == ["a-c", "b-c", "c-a", "c-b", "c-d", "d-c"]
+        assert contents(store) == whole
+
+    def test_if_there_is_nothing_else_the_rest_is_not_tried(self, tmp_path):
+        store, method = PredictionStore(tmp_path), Overflowing("abcdef")
+        with pytest.raises(UserError, match="fake makes nothing of the first 3 source images.*features of c are NaN"):
+            evaluate(FakeBenchmark("abcdef"), method, store, "fake")
+        assert method.tried == ["a", "b", "c"]
+        assert {record.source: len(record.failures) for record in store.records("fake")} == {"a": 5, "b": 5, "c": 5}
+
+    def test_one_good_image_is_enough_to_go_on_now_and_at_the_next_run(self, tmp_path):
+        store, again = PredictionStore(tmp_path), Overflowing("bcdef")
+        benchmark = FakeBenchmark("abcdef")
+        benchmark.pairs = [pair for pair in benchmark.pairs if pair.target == "a" or pair.id == "a-b"]
+        benchmark.pairs += [make_pair("a-g")]
+        benchmark.colors["g"] = "black"
+        assert len(evaluate(benchmark, Overflowing("bcdef"), store, "fake")) == 6
+        assert len(evaluate(benchmark, again, store, "fake")) == 6 and again.tried == ["a", "b", "c", "d", "e", "f"]
+
+    def test_a_share_is_tried_again_by_its_own_rank(self, tmp_path):
+        store = PredictionStore(tmp_path)
+        for rank in (0, 1):
+            evaluate(FakeBenchmark(), Overflowing("c"), store, "fake", rank=rank, world_size=2)
+        evaluate(FakeBenchmark(), FakeMethod(), store, "fake", rank=1, world_size=2)
+        assert {each.pair for record in store.records("fake") for each in record.failures} == {
+            "c-a",
+            "c-b",
+            "c-d",
+            "d-c",
+        }
 
 
 class TestFullDisk:

@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from sdcorr.scoring.confidence import SHARES, auroc, average_precision, deciles, reliability, share_kept
+from sdcorr.scoring.confidence import (
+    SHARES,
+    auroc,
+    average_precision,
+    brier_score,
+    calibration_error,
+    deciles,
+    reliability,
+    score_probability,
+    share_kept,
+    tenths,
+)
 
 ONES = np.ones((1, 4))
 
@@ -70,6 +81,34 @@ def test_intervals_are_of_whole_pairs() -> None:
     assert often.auroc == once.auroc and often.auroc[1] < often.auroc[0] < often.auroc[2]
     assert [each.right for each in often.bins] == [each.right for each in once.bins]
     assert reliability(confidence, right, np.arange(4), samples=0).auroc == (once.auroc[0], None, None)
+
+
+def test_the_calibration_error_by_hand() -> None:
+    probability = np.array([0.05, 0.05, 0.72, 0.78, 0.75, 1.0])
+    right = np.array([False, True, True, True, False, True])
+    ones = np.ones((1, 6))
+    # three tenths: 0.05 said of 1/2 right, 0.75 said of 2/3 right, 1 said of 1 right
+    assert calibration_error(probability, right, ones)[0] == pytest.approx((2 * 0.45 + 3 * (0.75 - 2 / 3) + 0) / 6)
+    weights = np.array([[0.0, 2, 0, 0, 0, 1], [0, 0, 1, 1, 0, 0]])
+    found = calibration_error(probability, right, weights)
+    assert found == pytest.approx([(2 * 0.95 + 0) / 3, 0.25])
+    assert tenths(probability).tolist() == [0, 0, 1, 1, 1, 2]
+
+
+def test_the_brier_score_by_hand() -> None:
+    probability, right = np.array([0.5, 0.9, 0.2]), np.array([True, True, False])
+    weights = np.array([[1.0, 1, 1], [0, 1, 2]])
+    expected = [(0.25 + 0.01 + 0.04) / 3, (0.01 + 2 * 0.04) / 3]
+    assert brier_score(probability, right, weights) == pytest.approx(expected)
+
+
+def test_a_probability_is_judged_by_whole_pairs() -> None:
+    probability, right = np.array([0.9, 0.6, 0.4, 0.2]), np.array([True, False, True, False])
+    once = score_probability(probability, right, np.arange(4), samples=100)
+    often = score_probability(*(np.repeat(each, 50) for each in (probability, right, np.arange(4))), samples=100)
+    assert often.error == pytest.approx(once.error) and often.brier == pytest.approx(once.brier)
+    assert once.error.value == pytest.approx((0.1 + 0.6 + 0.6 + 0.2) / 4) and once.without == 0.25
+    assert score_probability(probability, right, np.arange(4), samples=0).error[1:] == (None, None)
 
 
 def test_no_point_is_no_question() -> None:

@@ -10,6 +10,8 @@ from sdcorr.scoring.arrays import collect
 from sdcorr.scoring.bootstrap import estimate
 from sdcorr.scoring.counts import count
 from sdcorr.scoring.protocols import protocol_named
+from sdcorr.scoring.score import score
+from sdcorr.scoring.summary import flatten
 from sdcorr.toybox.classes import THINGS
 from sdcorr.toybox.dataset import SPLITS, Toybox
 
@@ -86,3 +88,19 @@ def test_what_looks_at_no_meaning_fails(kind):
         for unit in group_by_source(box.pairs)
     ]
     assert estimate(count(collect(records), protocol_named("standard"), [0.1]))[0, 0, 0] < 0.40
+
+
+def test_asking_for_hidden_points_moves_no_score_of_a_visible_one():
+    """To the last digit, on drawings, of a method whose matches do not depend on what else is asked."""
+    found = {}
+    for ask in ("visible", "all"):
+        toybox, method = Toybox("demo", ask), ImagePatches(None)
+        units = group_by_source(pair for pair in toybox.pairs if pair.category in ("fish", "car", "lamp"))
+        records = [
+            UnitRecord("toybox", "demo", "image_patches", unit.source, 1.0, tuple(method.match(unit, toybox.image)))
+            for unit in units
+        ]
+        arrays = {"image_patches": collect(records)}
+        found[ask] = flatten(score(arrays, "image_patches", protocol_named("standard"), samples=50))
+    assert found["all"].pop("hidden") == 3
+    assert {key: value for key, value in found["all"].items() if key[:3] not in ("kap", "the")} == found["visible"]

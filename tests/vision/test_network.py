@@ -84,6 +84,14 @@ def test_maps_are_those_of_transformers(saved) -> None:
     assert network(pixels, [-1])[0].equal(network(pixels, [layers - 1])[0])
 
 
+def test_weights_of_half_the_digits_compute_in_float32(tmp_path) -> None:
+    model = AutoModel.from_config(CONFIGS["dinov2"][0]).half()
+    model.save_pretrained(tmp_path)
+    pixels = torch.rand(1, 3, 28, 28)
+    (found,) = load_network(str(tmp_path), mean=(0, 0, 0), std=(1, 1, 1))(pixels, [1])
+    torch.testing.assert_close(found, plain("dinov2", model.float().eval(), pixels, 1, 14), rtol=0, atol=1e-6)
+
+
 def test_a_layer_that_is_not_there(saved) -> None:
     *_, folder, stride, layers = saved
     with pytest.raises(UserError, match=f"no layer {layers}: give numbers from -{layers} to {layers - 1}"):
@@ -133,6 +141,11 @@ class TestCallable:
         assert torch.allclose(found, pixels[..., ::2, ::2] * 2 - 1, atol=1e-6) and network.stride == 2
         assert network.identity == {"callable": f"{__name__}:Striped", "version": "7"}
 
+    def test_whole_numbers_are_numbers(self) -> None:
+        pixels = torch.rand(1, 3, 2, 2)
+        (found,) = load_network(f"{__name__}:Striped", mean=[0, 0, 0], std=[1, 1, 1])(pixels, [0])
+        assert found.equal(pixels[..., ::2, ::2])
+
     @pytest.mark.parametrize("name", ["no.such.module:thing", "json:thing"])
     def test_that_cannot_be_imported(self, name) -> None:
         with pytest.raises(UserError, match=f"There is no {name}.*package.module:callable"):
@@ -165,6 +178,15 @@ class TestRefused:
         weights.pop(next(name for name in weights if name.endswith("convolution.weight")))
         save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
         with pytest.raises(UserError, match="lack 1 tensors"):
+            load_network(str(tmp_path))
+
+    def test_weights_that_hold_nan(self, tmp_path) -> None:
+        model = AutoModel.from_config(CONFIGS["resnet"][0])
+        model.state_dict()["embedder.embedder.convolution.weight"][0, 0, 0, 0] = torch.nan
+        model.save_pretrained(tmp_path)
+        with pytest.raises(
+            UserError, match=f"weights in {tmp_path} hold NaN or infinity, embedder.embedder.convolution.w"
+        ):
             load_network(str(tmp_path))
 
     def test_a_hub_model_that_is_not_here(self, monkeypatch) -> None:

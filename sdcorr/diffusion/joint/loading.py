@@ -15,6 +15,7 @@ from diffusers import (
 )
 from torch import nn
 
+from sdcorr.diffusion.finite import check_weights
 from sdcorr.errors import UserError
 
 JointTransformer = SD3Transformer2DModel | FluxTransformer2DModel
@@ -153,4 +154,6 @@ def _read_weights(
         )
     # Where the first tensor is a buffer, as in Stable Diffusion 3, diffusers takes weights in the dtype of the file.
     # Not the model's own `to`, which warns of what these models do not have.
-    return nn.Module.to(model, dtype=dtype)
+    model = nn.Module.to(model, dtype=dtype)
+    check_weights(model.state_dict().items(), f"{part}/ of {name!r}")
+    return model

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -96,6 +96,7 @@ class FastMatcher(PromptMatcher):
     def _optimization(
         self, start: Tensor, crops: Crops, points: Tensor, queries: Sequence[Query]
     ) -> tuple[PromptOptimization, RandomCrops]:
+        cast(CachedCrops, crops).keys = [queries[0].image]  # as `_crops` makes them
         module, steps = super()._optimization(start, crops, points, queries)
         return StoppingOptimization(self.backbone, start, self.settings) if self.settings.plateau else module, steps
 
@@ -116,6 +117,7 @@ class FastMatcher(PromptMatcher):
         """Several targets in one batch: for each what is seen of its points."""
         images = torch.stack([target.pixels for target in targets])
         crops = self._crops(images, settings.transfer_side(self.backbone.image_size))
+        crops.keys = [target.key for target in targets]
         restarts = embeddings.shape[1]
         rows = [
             (image, point * restarts + restart)

@@ -5,7 +5,7 @@ steps, the same picture as a source and as a target.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -54,12 +54,14 @@ class CachedCrops(Crops):
 
     Attributes:
         pictures: digests of the images.
+        keys: of the images, set by who knows them: what is told of a latent that is NaN.
     """
 
     def __init__(self, cache: LatentCache, images: Tensor, side: int) -> None:
         """As `Crops`, for images on the CPU and the cache's backbone."""
         super().__init__(cache.backbone, images, side)
         self.pictures = [picture_digest(image) for image in images]
+        self.keys: Sequence[str] = ()
         self._cache = cache
 
     def latents(self, boxes: Tensor) -> Tensor:
@@ -82,8 +84,10 @@ class CachedCrops(Crops):
         known = {box: latent for box, latent in found.items() if latent is not None}
         if missing := [box for box in found if box not in known]:
             latents = super().latents(torch.tensor(missing))
-            if not latents.isfinite().all():
-                raise not_finite("The latents of a crop are")
+            if len(bad := (~latents.isfinite().flatten(1).all(1)).nonzero()):
+                image = self.keys[missing[int(bad[0])][0]] if self.keys else None
+                what = f"The latents of a crop of {image or 'a picture'} are"
+                raise not_finite(what, self._cache.backbone.precision, image)
             new = {box: latent.clone() for box, latent in zip(missing, latents, strict=True)}  # no view holds a batch
             self._cache.keep({self._key(box): latent for box, latent in new.items()})
             known |= new

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.diffusion import FrozenModel
-from sdcorr.diffusion.finite import not_finite
+from sdcorr.diffusion.finite import check_finite
 from sdcorr.prompt.crops import Crops
 from sdcorr.prompt.module import CropBatch, RandomCrops
 from sdcorr.prompt.randomness import Draws, Query
@@ -97,6 +97,7 @@ class PictureReader:
 
     def _read(self, key: str, crops: CropPool, timestep: int) -> Reading:
         backbone = self._backbone
+        crops.keys = [key]
         starts = torch.cartesian_prod(crops.positions, crops.positions)  # (N, 2)
         boxes = F.pad(starts, (1, 1))  # image 0, x, y, not mirrored
         owner = [Query(key, 0.0, 0.0, 0)]
@@ -108,8 +109,7 @@ class PictureReader:
             zeros = torch.zeros(len(some), backbone.tokens, backbone.width, device=backbone.device)
             parts.append(backbone.attention_queries(noisy, timestep, zeros, heads=self._settings.heads))
         queries = tuple(torch.cat(layer) for layer in zip(*parts, strict=True))
-        if not all(layer.isfinite().all() for layer in queries):
-            raise not_finite(f"The attention queries of {key} are")
+        check_finite(queries, f"The attention queries of {key} are", backbone.precision, key)
         return Reading(starts, crops.side, queries)
 
 
@@ -188,7 +188,7 @@ class ReadOnceMatcher(FastMatcher):
     def _read_out(self, pixels: Tensor, key: str, embeddings: Tensor, settings: PromptSettings) -> TargetMaps:
         crops = self._crops(pixels[None], settings.transfer_side(self.backbone.image_size))
         reading = self._target_reader.read(key, crops, settings.transfer_timestep)
-        return read_out(self.reader, reading, embeddings, settings)
+        return read_out(self.reader, reading, embeddings, settings, key)
 
     def _maps_of(self, latents: Tensor, embedding: Tensor) -> Callable[[], object]:
         backbone, settings = self.backbone, self.settings
@@ -197,7 +197,9 @@ class ReadOnceMatcher(FastMatcher):
 
 
 @torch.no_grad()
-def read_out(backbone: FrozenModel, reading: Reading, embeddings: Tensor, settings: PromptSettings) -> TargetMaps:
+def read_out(
+    backbone: FrozenModel, reading: Reading, embeddings: Tensor, settings: PromptSettings, key: str | None = None
+) -> TargetMaps:
     """Maps of embeddings on a target that was read, averaged over its crops.
 
     The restarts' own maps are made on a coarse grid only, for their peaks.
@@ -207,6 +209,7 @@ def read_out(backbone: FrozenModel, reading: Reading, embeddings: Tensor, settin
         reading: of the target.
         embeddings: (P, R, T, D), R restarts a point.
         settings: of the method.
+        key: of the target, for messages.
 
     Returns:
         What is seen of the P points.
@@ -222,7 +225,8 @@ def read_out(backbone: FrozenModel, reading: Reading, embeddings: Tensor, settin
         canvas.paste(of_points, start.expand(points, 2), reading.side)
         corner = (start // coarse).expand(points * restarts, 2)
         alone.paste([_mean_of_layers(maps)], corner, reading.side // coarse)
-    return TargetMaps(canvas.mean(), alone.peaks().unflatten(0, (points, restarts)) * coarse)
+    mean = canvas.mean([key] * points, backbone.precision)
+    return TargetMaps(mean, alone.peaks().unflatten(0, (points, restarts)) * coarse)
 
 
 def _mean_of_layers(maps: Sequence[Tensor]) -> Tensor:

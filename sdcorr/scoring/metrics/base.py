@@ -1,9 +1,9 @@
-"""What a metric is: a number for every point, and how its mean is called and written."""
+"""What a metric is: a number for every point whose mean is a score, or a ranking of all; and how it is written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,32 +26,51 @@ PIXELS = Unit("px")
 
 
 @dataclass(frozen=True)
-class Metric:
+class Written:
+    """How a metric is called and written."""
+
+    name: str  # in keys; that of its file in this folder
+    label: str  # in tables and charts
+    unit: Unit
+    at_thresholds: bool = field(default=False, kw_only=True)
+    in_full: bool = field(default=True, kw_only=True)
+    """Whether tables show it beside PCK, at every threshold; else apart, at the one spoken of."""
+
+    def measures(self, alphas: Sequence[float]) -> tuple[Measure, ...]:
+        """What is measured: this, at each threshold if it has some."""
+        return tuple(Measure(self, alpha) for alpha in alphas) if self.at_thresholds else (Measure(self),)
+
+
+@dataclass(frozen=True)
+class Metric(Written):
     """A quantity of every point, whose mean is a score.
 
     Everything else follows from it: means under every average, intervals from the bootstrap over pairs, parts of the
     data, differences between methods, names in summary.json, columns of tables.
     """
 
-    name: str  # in keys; that of its file in this folder
-    label: str  # in tables and charts
-    unit: Unit
     of_points: Callable[[Arrays, Protocol, Sequence[float]], np.ndarray]
     """The quantity of each of m points, (m, A) at A thresholds, or (m, 1) if the metric has none."""
     """NaN for all where the data set cannot tell: then there is no score."""
-    at_thresholds: bool = False
-    in_full: bool = True  # tables show it beside PCK, at every threshold; else apart, at the one spoken of
 
-    def measures(self, alphas: Sequence[float]) -> tuple[Measure, ...]:
-        """What is measured of each point: this, at each threshold if it has some."""
-        return tuple(Measure(self, alpha) for alpha in alphas) if self.at_thresholds else (Measure(self),)
+
+@dataclass(frozen=True)
+class RankMetric(Written):
+    """How well a method's confidence ranks all points that were asked for, those that the target hides among them.
+
+    It is no mean over points, so it has one average, over all of them, and no parts; it has intervals and differences.
+    Without hidden points (`dataset.ask=all`) there is none.
+    """
+
+    of_ranks: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+    """Of confidence (m,), right (m,), hidden (m,) and weights (S, m) of the points: (S,), NaN where there is none."""
 
 
 @dataclass(frozen=True)
 class Measure:
     """A metric, at a threshold if it has one."""
 
-    metric: Metric
+    metric: Written
     alpha: float | None = None
 
     @property

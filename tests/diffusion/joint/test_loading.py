@@ -126,3 +126,12 @@ class TestDamagedWeights:
         save_file({k: v for k, v in weights.items() if k != "context_embedder.bias"}, path, {"format": "pt"})
         with pytest.raises(UserError, match="weights in transformer/ of .* lack 1 tensors"):
             load(folder)
+
+    def test_weights_that_hold_nan(self, sd3, tmp_path):
+        shutil.copytree(sd3, tmp_path / "sd3")
+        (path,) = (tmp_path / "sd3" / "vae").glob("*.safetensors")
+        tensors = load_file(path)
+        tensors["encoder.conv_in.bias"][0] = torch.nan
+        save_file(tensors, path, metadata={"format": "pt"})
+        with pytest.raises(UserError, match="weights in vae/ of .* hold NaN or infinity, encoder.conv_in.bias for one"):
+            load(tmp_path / "sd3")

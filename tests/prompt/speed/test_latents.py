@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sdcorr.errors import UserError
+from sdcorr.diffusion.finite import NotFinite
 from sdcorr.prompt.crops import crop_images
 from sdcorr.prompt.speed.latents import CachedCrops, LatentCache
 from tests.prompt.counting import CountingBackbone
@@ -69,6 +69,9 @@ class TestCachedCrops:
         backbone = CountingBackbone()
         cache = LatentCache(backbone)
         backbone.encode = lambda images: F.avg_pool2d(images, 4).index_fill(0, torch.tensor([1]), wrong)
-        with pytest.raises(UserError, match="latents of a crop are NaN or infinite: .*Load the weights anew"):
-            CachedCrops(cache, self.IMAGES, 5).latents(torch.tensor([[1, 2, 3, 0], [0, 2, 3, 0]]))
+        crops, boxes = CachedCrops(cache, self.IMAGES, 5), torch.tensor([[1, 2, 3, 0], [0, 2, 3, 0]])
+        crops.keys = ["a", "b"]
+        with pytest.raises(NotFinite, match="latents of a crop of a are NaN or infinite: .*precision=fp32") as told:
+            crops.latents(boxes)
+        assert told.value.image == "a"  # of the second box
         assert len(cache) == 0
