@@ -129,7 +129,7 @@ class MapMethod(Method):
 
     @classmethod
     def claimed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings with an effect and the consensus's version; nothing of consensus or refinement where it is `none`."""
+        """The settings with an effect, and the consensus's version; nothing of what is `none`."""
         told = super().claimed(settings)
         if told.get("refine") == "none":
             del told["refine"]
