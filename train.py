@@ -2,6 +2,9 @@
 
 It optimizes the points' prompt embeddings with a Lightning Trainer; sdcorr/cli/transfer.py says what it does.
 `sdcorr match` does the same, with options in place of `source=`, `points=` and `target=`.
+
+The other task is to train a network from pseudo-labels: `python train.py task=student data=FOLDER`;
+sdcorr/cli/student.py says what that does.
 """
 
 import sys

@@ -19,7 +19,7 @@ FLOORS = [
     "tracking scoring",
     "run callbacks pictures",
     "methods",
-    "prompt visualize",
+    "prompt visualize student",
     "vision toybox",
     "diffusion",
     "datasets web",

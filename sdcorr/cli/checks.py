@@ -59,6 +59,8 @@ KINDS: dict[str, Kind] = {
     "target": (_is_some_text, f"{PATH[1]}, or a list of them"),
     "run_dir": _or_null(PATH),
     "embeddings": _or_null(PATH),
+    "data": PATH,
+    "start": _or_null(PATH),
     "dataset.root": PATH,
     "dataset.pairs": _or_null(PATH),
     "dataset.download": SWITCH,

@@ -32,7 +32,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sdcorr.cli import overrides as overrides_of
 from sdcorr.cli.checks import check
-from sdcorr.cli.configs import CONFIGS, choices
+from sdcorr.cli.configs import CONFIGS, choices, groups
 from sdcorr.cli.entries import published_with, read_config, spelled_out, suiting
 from sdcorr.cli.model_settings import implied_by_path  # its module registers what configs/model refers to
 from sdcorr.cli.paths import expand, spelled
@@ -57,7 +57,7 @@ def compose(config_name: str, *overrides: str) -> DictConfig:
     """The configuration that a command gets.
 
     Args:
-        config_name: `eval` or `train`, a file in configs/.
+        config_name: `eval`, `train` or `student`, a file in configs/.
         overrides: as on the command line, without sweeps.
 
     Returns:
@@ -67,6 +67,8 @@ def compose(config_name: str, *overrides: str) -> DictConfig:
         UserError: if an override does not fit.
     """
     try:
+        if "method" not in groups(config_name):
+            return _alone(config_name, overrides)
         return _composed(config_name, spelled(overrides))
     except MISTAKES as error:
         raise UserError(explain(error)) from None
@@ -85,12 +87,17 @@ def compose_dataset(name: str, *overrides: str) -> DictConfig:
     if name not in choices("dataset"):
         raise UserError(f"There is no data set {name!r}: choose one of {', '.join(choices('dataset'))}.")
     try:
-        with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            cfg = hydra.compose(f"dataset/{name}", spelled(overrides))
-        expand(cfg)
-        check(cfg)
+        return _alone(f"dataset/{name}", overrides)
     except MISTAKES as error:
         raise UserError(explain(error)) from None
+
+
+def _alone(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """A configuration in which no choice brings another with it."""
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        cfg = hydra.compose(config_name, spelled(overrides))
+    expand(cfg)
+    check(cfg)
     return cfg
 
 

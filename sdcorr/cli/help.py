@@ -38,7 +38,27 @@ spaces, commas, brackets and the like need quotes within quotes.
 examples:
   python train.py source=a.jpg points='[[120,80],[40,200]]' target=b.jpg model=sd14
   python train.py source='"a (1).jpg"' points='[[120,80]]' target='["b.jpg","c, too.jpg"]' run_dir=outputs/cats
+  python train.py task=student --help                         the other task: train a network from pseudo-labels
 """
+_STUDENT = """\
+usage: python train.py task=student data=FOLDER [group=choice ...] [key=value ...]
+
+Train a small network from pseudo-labels, so that points are found at once: one pass a picture, no optimization. A run
+that was stopped goes on where it was: give the same command again.
+
+examples:
+  python train.py task=student data=labels                             a small network of its own, for drawings
+  python train.py task=student data=labels run_dir=outputs/mine student.learning.epochs=100
+  python eval.py methods=[student] method.student=outputs/mine         what it has learned
+"""
+_STUDENT_SETTINGS = {
+    "data=FOLDER": "labels, as `sdcorr label` writes them",
+    "run_dir=FOLDER": "of the student: config.json, model.safetensors, checkpoints/",
+    "start=FOLDER": "a student of the same network to begin from, with other labels for instance",
+    "precision=bf16-mixed": "half the time on a CPU or GPU that multiplies in bf16",
+    "workers=N": "processes that read pictures",
+    "logger=none": "no run of Weights & Biases",
+}
 MATCH = """\
 Find points of one picture in others. Prints each match with its confidence, and writes points.json (the matches, in
 pixels of the pictures as you see them), matches.png (to look at) and embeddings.safetensors into a folder.
@@ -87,6 +107,11 @@ def transfer() -> str:
     return f"{_TRANSFER}\n{settings('train', MATCH_SETTINGS)}"
 
 
+def student() -> str:
+    """Of `python train.py task=student`."""
+    return f"{_STUDENT}\n{settings('student', _STUDENT_SETTINGS)}"
+
+
 def inspection() -> str:
     """Of `sdcorr inspect`."""
     names = ", ".join(choices("dataset"))
@@ -97,7 +122,7 @@ def settings(config_name: str, useful: Mapping[str, str], shown: Collection[str]
     """How a command is set: the groups with their choices, the settings that are used most, where all are.
 
     Args:
-        config_name: `eval` or `train`.
+        config_name: `eval`, `train` or `student`.
         useful: settings as one would write them, and what each does.
         shown: the groups that matter to the command; by default all.
     """

@@ -36,6 +36,7 @@ COMMANDS = {
     "calibrate": Command("sdcorr.cli.calibrate:main", "learn from a run how likely a match is right"),
     "import": Command("sdcorr.cli.imports:main", "make a run of predictions from elsewhere, a CSV or JSON file"),
     "export": Command("sdcorr.cli.exports:main", "write a run's predictions as a CSV or JSON file"),
+    "export-student": Command("sdcorr.cli.export_student:main", "write a trained student as ONNX or torch.export"),
     "redo": Command("sdcorr.cli.redo:main", "forget some of a run's predictions, so that they are made again"),
     "prepare": Command("sdcorr.cli.prepare:main", "download a benchmark, check it and unpack it"),
     "inspect": Command(
@@ -46,8 +47,9 @@ COMMANDS = {
 }
 UNLISTED = {  # what has a script of its own
     "train": Command("sdcorr.cli.transfer:main", "match, with everything as key=value", "sdcorr.cli.help:transfer"),
+    "train task=student": Command("sdcorr.cli.student:main", "train a student", "sdcorr.cli.help:student"),
 }
-_LIST = "\n".join(f"  {name:<9} {command.summary}" for name, command in COMMANDS.items())
+_LIST = "\n".join(f"  {name:<14} {command.summary}" for name, command in COMMANDS.items())
 OVERVIEW = f"""\
 usage: sdcorr COMMAND ...
 
@@ -82,6 +84,9 @@ def _main(name: str, *rest: str) -> int:
     if name == "--version":
         print(f"sdcorr {__version__}")
         return 0
+    if tasks := [word for word in rest if name == "train" and word.startswith("task=")]:
+        rest = tuple(word for word in rest if word not in tasks)
+        name = " ".join([name, *(task for task in tasks if task != "task=match")])
     command = (COMMANDS | UNLISTED).get(name)
     if command is None:
         print(f"error: {_unknown(name)}", file=sys.stderr)
@@ -112,6 +117,8 @@ def _not_decoded(word: str) -> str:
 
 
 def _unknown(name: str) -> str:
+    if name.startswith("train task="):
+        return f"There is no {name.removeprefix('train ')}: give task=match or task=student."
     near = difflib.get_close_matches(name, COMMANDS, n=1)
     advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(COMMANDS)}."
     return f"There is no command '{name}': {advice}"

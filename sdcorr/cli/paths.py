@@ -20,7 +20,18 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sdcorr.errors import UserError
 
-PATHS = ("source", "target", "run_dir", "embeddings", "dataset.root", "dataset.pairs", "model.path", "model.unet")
+PATHS = (
+    "source",
+    "target",
+    "run_dir",
+    "embeddings",
+    "dataset.root",
+    "dataset.pairs",
+    "model.path",
+    "model.unet",
+    "data",
+    "start",
+)
 PICTURES = ("source", "target")
 _IN_QUOTES = re.compile(r"""^(["'])(.*)\1$""")
 

@@ -19,6 +19,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from sdcorr.toybox.world import SIZE
 
 MODEL_FOLDER = Path(__file__).parent / "model"  # the weights that ship with the package
+STUDENT_FOLDER = Path(__file__).parent / "student"
 TOKENS = 24
 WIDTH = 128
 START, END = "<|startoftext|>", "<|endoftext|>"

@@ -30,6 +30,7 @@ def test_what_is_not_there_or_not_said_yet_is_not_looked_at():
 def test_every_key_is_one_of_ours():
     there = [compose("eval", f"dataset={name}") for name in ("folder", "cub", "spair", "tss", "ap10k")]
     there.append(compose("train", "source=a.png", "target=b.png", "points=[]"))
+    there.append(compose("student", "data=labels"))
     for key in KINDS:
         group, _, name = key.rpartition(".")
         assert any(name in (OmegaConf.select(cfg, group) if group else cfg) or () for cfg in there), key

@@ -9,7 +9,7 @@ from sdcorr.cli import help
 from sdcorr.cli.compose import compose
 from sdcorr.cli.configs import CONFIGS, choices, groups
 
-TEXTS = {"eval": help.evaluation(), "train": help.transfer()}
+TEXTS = {"eval": help.evaluation(), "train": help.transfer(), "student": help.student()}
 
 
 @pytest.mark.parametrize("config_name", TEXTS)
@@ -24,8 +24,8 @@ def test_every_group_is_named_with_its_choices(config_name: str) -> None:
 
 @pytest.mark.parametrize("config_name", TEXTS)
 def test_every_setting_that_is_named_exists(config_name: str) -> None:
-    needed = {"eval": ["dataset=spair"], "train": ["source=a", "target=b", "points=[]"]}[config_name]
-    cfg = compose(config_name, *needed)
+    needed = {"eval": ["dataset=spair"], "train": ["source=a", "target=b", "points=[]"], "student": ["data=a"]}
+    cfg = compose(config_name, *needed[config_name])
     settings = re.findall(r"^  ([a-z._]+)=\S+  +\S", TEXTS[config_name], re.M)
     assert len(settings) > 5
     for setting in set(settings) - set(groups(config_name)):
