@@ -16,6 +16,7 @@ from sdcorr.app.jobs import Job
 from sdcorr.cli import build
 from sdcorr.cli.compose import compose
 from sdcorr.datasets import Match
+from sdcorr.methods.maps import evidence_of_attention
 from sdcorr.methods.prompt import small_maps
 from sdcorr.pictures import Picture
 from sdcorr.prompt import PromptMatcher, PromptSettings
@@ -33,6 +34,7 @@ class Found:
 
     place: tuple[float, float]  # pixels of the target
     confidence: float
+    margin: float  # of its peak to the next one, see `sdcorr.methods.evidence`
     embedding: Tensor  # (R, T, D) on the CPU
     source_maps: np.ndarray  # (L + 1, k, k) uint8, each map over its own range, the combined one last
     target_maps: np.ndarray  # the same of the target
@@ -45,7 +47,8 @@ class Found:
     @staticmethod
     def match(found: Sequence[Found]) -> Match:
         """Several as one."""
-        return Match(np.array([each.place for each in found]), np.array([each.confidence for each in found]))
+        places, sure = np.array([each.place for each in found]), np.array([each.confidence for each in found])
+        return Match(places, sure, evidence={"margin": np.array([each.margin for each in found])})
 
 
 class Progress(Callback):
@@ -146,7 +149,8 @@ class Matching:
             maps = matcher.transfer(target.image, given, points[[row]], source.key, target.key)  # (1, L, S, S)
             match = matcher.localize(maps, target.image.size)
             place, sure = tuple(match.points[0].tolist()), float(match.confidence[0])
-            found.append(Found(place, sure, embedding, seen, self._small(matcher, maps)[0]))
+            margin = float(evidence_of_attention(maps, match.points, target.image.size)["margin"][0])
+            found.append(Found(place, sure, margin, embedding, seen, self._small(matcher, maps)[0]))
         return found
 
     def _optimize(

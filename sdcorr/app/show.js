@@ -33,7 +33,8 @@ function refresh() {
 function drawPair() {
   const points = state.points.map((point) => {
     const match = found.get(keyOf(point));
-    return { source: point, target: match?.target ?? null, truth: null, right: null, confidence: match?.confidence };
+    return { source: point, target: match?.target ?? null, truth: null, right: null, confidence: match?.confidence,
+      doubt: match?.doubt ?? null };
   });
   const narrow = matchMedia("(max-width: 600px)").matches;
   const options = { source: state.source, target: state.target, points, stacked: narrow };
@@ -125,7 +126,8 @@ function drawRows() {
     row.querySelector(".from").textContent = written(point);
     row.querySelector(".to").textContent = match ? written(match.target) : "…";
     row.querySelector(".meter span").style.width = `${100 * (match?.confidence ?? 0)}%`; // beside it in words
-    const sure = match ? `confidence ${match.confidence.toFixed(2)}` : "not found yet";
+    const doubt = match?.doubt ? `; ${match.doubt}` : "";
+    const sure = match ? `confidence ${match.confidence.toFixed(2)}${doubt}` : "not found yet";
     row.querySelector(".sure-words").textContent = sure;
   });
   markRows();
