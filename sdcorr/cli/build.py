@@ -58,6 +58,10 @@ class Entry:
         Raises:
             UserError: if its model cannot be had.
         """
+        return self._claim
+
+    @cached_property
+    def _claim(self) -> Claim:  # once, for weights and configurations are hashed
         return Claim(
             kind=f"{self.kind.__module__}.{self.kind.__qualname__}",
             version=self.kind.version,
