@@ -26,6 +26,7 @@ from sdcorr.methods.consensus import GRID, PEAK_GRID, chosen_peaks, match_cells,
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import MirrorImages, ScoreMaps
 from sdcorr.methods.mirror import Views, seen_mirrored
+from sdcorr.methods.prompt import Prompt
 from sdcorr.methods.unet_features import read_features
 from sdcorr.prompt.localize import soft_argmax
 from sdcorr.run.store import PredictionStore
@@ -41,8 +42,9 @@ def distances(run: Path) -> tuple[dict[str, list[np.ndarray]], list[Pair]]:
     split = store.config()["dataset"]["split"]
     cfg = compose("eval", f"dataset.split={split}", "methods=[prompt]", "embeddings=null")
     benchmark, settings = origin.benchmark(cfg), build.prompt_settings(cfg)
-    backbone = build.methods(cfg, benchmark)[0].resources.backbone()
-    place = (settings.consensus_block, settings.consensus_timestep)
+    (entry,) = build.methods(cfg, benchmark)
+    assert isinstance(entry.method, Prompt)
+    backbone, place = entry.resources.backbone(), entry.method.place
 
     @cache
     def read(key: str, reader: ImageReader = benchmark.image) -> Tensor:
@@ -114,7 +116,7 @@ def _gain(
 ) -> str:
     """The difference in PCK@0.10 over the chosen points of all pairs, with its interval over resampled pairs."""
     pairs = list(zip(found, before, chosen, strict=True))
-    gains = np.array([np.sum(now[which] <= 0.1) - np.sum(then[which] <= 0.1) for now, then, which in pairs])
+    gains = np.array([int(np.sum(now[which] <= 0.1)) - int(np.sum(then[which] <= 0.1)) for now, then, which in pairs])
     sizes = np.array([which.sum() for which in chosen])
     low, high = np.percentile(100 * gains[draws].sum(1) / sizes[draws].sum(1), (2.5, 97.5))
     return f"{100 * gains.sum() / sizes.sum():+.1f} [{low:+.1f}, {high:+.1f}]"

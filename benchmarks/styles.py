@@ -46,7 +46,7 @@ class Styles(Toybox):
         self.split = "test"
 
     @cached_property
-    def pairs(self) -> tuple[Pair, ...]:  # pyright: ignore[reportIncompatibleVariableOverride] - as in Toybox
+    def pairs(self) -> tuple[Pair, ...]:
         """Every source with each of its targets."""
         return tuple(
             _pair(f"{WORLD}/{name}/{source}", f"{WORLD}/{name}/{source}/{target}")
