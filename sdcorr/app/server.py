@@ -228,6 +228,7 @@ def _match_of(key: FoundKey, found: Found) -> dict:
         "source": key[-2:],
         "target": np.round(found.place, 3).tolist(),
         "confidence": round(found.confidence, 4),
+        "probability": None if found.probability is None else round(found.probability, 4),
         "doubt": doubt(found.margin),
         "maps": {side: base64.b64encode(each.tobytes()).decode() for side, each in maps.items()},
     }

@@ -139,8 +139,7 @@ class Prompt(MapMethod):
             return self.agreed(unit, target, self._scores(target, maps), image)
 
         def left(target: Target, seen: TargetMaps, match: Match) -> dict[str, np.ndarray]:
-            of_maps = self.evidence(unit, target, self._scores(target, seen.maps), match.points, image)
-            return of_maps | agreement(seen, match, target.pair.target_size)
+            return self.left(unit, target, seen, match, image)
 
         for pair, match in match_unit(
             self.matcher,
@@ -153,6 +152,21 @@ class Prompt(MapMethod):
             source_done=self.source_done,
         ):
             yield pair, self.exact(pair, match, image)
+
+    def left(
+        self, unit: SourceUnit, target: Target, seen: TargetMaps, match: Match, image: ImageReader
+    ) -> dict[str, np.ndarray]:
+        """All that the matches of a target leave behind, by name (V,) each; see `sdcorr.methods.evidence`.
+
+        Args:
+            unit: of the source.
+            target: one of its targets.
+            seen: of the target's V points.
+            match: of these.
+            image: reads a picture by its key.
+        """
+        of_maps = self.evidence(unit, target, self._scores(target, seen.maps), match.points, image)
+        return of_maps | agreement(seen, match, target.pair.target_size)
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target that asks for a point, with the mean over the layers of its points' attention maps.

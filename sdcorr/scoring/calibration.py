@@ -67,12 +67,17 @@ class Calibration:
         model = self.outcomes[outcome].model
         return model.probability(np.column_stack([evidence[name] for name in model.names]))
 
-    def lacking(self, claim: Claim, evidence: Mapping[str, np.ndarray]) -> str | None:
-        """Why it cannot judge a method's matches, as the end of a sentence; None if it can."""
+    def unlike(self, claim: Claim) -> str | None:
+        """Why it is not of a method, as the end of a sentence; None if it is."""
         if self.method.kind != claim.kind:
             return f"it is of {self.method.kind}, and they are of {claim.kind}"
-        if difference := told(_decisive(self.method), _decisive(claim)):
-            return f"it is of other settings, {difference}"
+        difference = told(_decisive(self.method), _decisive(claim))
+        return f"it is of other settings, {difference}" if difference else None
+
+    def lacking(self, claim: Claim, evidence: Mapping[str, np.ndarray]) -> str | None:
+        """Why it cannot judge a method's matches, as the end of a sentence; None if it can."""
+        if why := self.unlike(claim):
+            return why
         if lacking := [name for name in self.outcomes[RIGHT].model.names if name not in evidence]:
             return (
                 f"the matches have not all left the evidence that it judges ({', '.join(lacking)}), so they are older: "

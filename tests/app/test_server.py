@@ -58,6 +58,7 @@ def test_the_matches_are_those_of_the_command_line(client: TestClient, matching:
     found = last(client.post("/api/match", json=question | {"points": points}))["matches"]
     assert np.allclose([match["target"] for match in found], expected.points, atol=0.02)
     assert np.allclose([match["confidence"] for match in found], expected.confidence, atol=1e-3)
+    assert all(0 < match["probability"] < 1 for match in found)  # a calibration comes with this method
 
 
 def test_another_target_needs_no_optimization(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,8 +151,8 @@ def test_too_little_to_learn_from(known: Arrays) -> None:
 def test_what_comes_with_the_program_fits_what_comes_with_it() -> None:
     """A new setting of the method, or other weights, asks for a new calibration: `sdcorr calibrate` on val."""
     kinds = {each.method.kind.rpartition(".")[2]: each for each in shipped()}
-    assert set(kinds) == {"ReadOnce"}
-    for name, kind in (("read_once", "ReadOnce"),):
+    assert set(kinds) == {"Prompt", "ReadOnce"}
+    for name, kind in (("prompt", "Prompt"), ("read_once", "ReadOnce")):
         entry = claim_of(name)
         evidence = dict.fromkeys(kinds[kind].outcomes[RIGHT].model.names, np.zeros(1))
         assert kinds[kind].lacking(entry, evidence) is None
