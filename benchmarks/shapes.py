@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.utils import logging
+from packed import model_folder
 
 from sdcorr.cli import build
 from sdcorr.cli.compose import compose
@@ -49,7 +50,7 @@ def model_named(name: str, image_size: int | None = None) -> Model:
         UserError: if there is no such folder.
     """
     cfg = compose("eval", f"model={name if name in FAMILIES else 'sd14'}")
-    folders = dict.fromkeys(FAMILIES) | {"golden": GOLDEN / "weights", "toybox": MODEL_FOLDER}
+    folders = dict.fromkeys(FAMILIES) | {"golden": model_folder(GOLDEN / "weights"), "toybox": MODEL_FOLDER}
     folder = folders[name] if name in folders else Path(name).expanduser()
     if folder is not None and not (folder / "unet").is_dir():
         known = ", ".join(folders)

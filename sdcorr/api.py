@@ -47,8 +47,9 @@ def match(source: Any, target: Any, points: Any, *settings: str) -> Match | list
             knows nothing but drawings.
 
     Returns:
-        `points` (P, 2) in pixels of the target as one sees it, and `confidence` (P,) from 0 to 1; a list of these, in
-        the targets' order, if `target` is a list.
+        `points` (P, 2) in pixels of the target as one sees it, `confidence` (P,) from 0 to 1, and in `evidence` what
+        the maps say beside, such as `margin` (P,), how far the next peak is below (`sdcorr.methods.evidence`); a list
+        of these, in the targets' order, if `target` is a list.
 
     Raises:
         UserError: if a picture cannot be read, a point is not a pair of numbers or is outside the source, or a setting

@@ -8,7 +8,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from sdcorr.datasets import Match
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
 from sdcorr.images import GivenPicture, read_picture
+from sdcorr.methods.evidence import doubt
+from sdcorr.methods.maps import evidence_of_attention
 from sdcorr.prompt import PromptMatcher
 from sdcorr.prompt.localize import combine_layers
 from sdcorr.prompt.settings import PromptSettings
@@ -97,7 +99,8 @@ def match_pictures(matcher: PromptMatcher, request: MatchRequest, callbacks: Seq
     matches, maps = [], []
     for target in request.targets:
         layers = matcher.transfer(target.image, embeddings, points, source.key, target.key)  # (P, L, S, S)
-        matches.append(matcher.localize(layers, target.image.size))
+        match = matcher.localize(layers, target.image.size)
+        matches.append(replace(match, evidence=evidence_of_attention(layers, match.points, target.image.size)))
         maps.append(combine_layers(layers, matcher.settings.combination).cpu().numpy())
     return MatchResult(embeddings, tuple(matches), tuple(maps))
 
@@ -135,7 +138,7 @@ def matches_picture(request: MatchRequest, result: MatchResult) -> bytes:
 
 
 def points_record(request: MatchRequest, result: MatchResult, *, model: str) -> str:
-    """The content of points.json: the matches in original pixels, with their confidence."""
+    """The content of points.json: the matches in original pixels, with their confidence and why to doubt them."""
     record = {
         "source": {
             "image": str(request.source.path),
@@ -148,6 +151,7 @@ def points_record(request: MatchRequest, result: MatchResult, *, model: str) -> 
                 "size": target.image.size,
                 "points": match.points.round(3).tolist(),
                 "confidence": match.confidence.round(4).tolist(),
+                "doubt": doubts(match),
             }
             for target, match in zip(request.targets, result.matches, strict=True)
         ],
@@ -157,12 +161,18 @@ def points_record(request: MatchRequest, result: MatchResult, *, model: str) -> 
     return json.dumps(record, indent=1) + "\n"
 
 
+def doubts(match: Match) -> list[str | None]:
+    """Why each of the P matches is to be doubted, see `sdcorr.methods.evidence.doubt`; None for most."""
+    return [doubt(margin) for margin in match.evidence["margin"].tolist()]
+
+
 def lines(request: MatchRequest, result: MatchResult) -> Iterator[str]:
     """What the terminal shows: one line per point and target."""
     for target, match in zip(request.targets, result.matches, strict=True):
-        for start, end, sure in zip(request.points, match.points, match.confidence, strict=True):
+        for start, end, sure, why in zip(request.points, match.points, match.confidence, doubts(match), strict=True):
             found = f"{target.path.name} ({end[0]:.1f}, {end[1]:.1f})"
-            yield f"({start[0]:g}, {start[1]:g}) -> {found}, confidence {sure:.2f}"
+            doubtful = f", doubtful: {why}" if why else ""
+            yield f"({start[0]:g}, {start[1]:g}) -> {found}, confidence {sure:.2f}{doubtful}"
 
 
 def name_picture(image: Image.Image, path: str | Path) -> Picture:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sdcorr.app.matching import Found
-from sdcorr.pictures import MatchRequest, MatchResult, embeddings_file, matches_picture, points_record
+from sdcorr.pictures import MatchRequest, MatchResult, doubts, embeddings_file, matches_picture, points_record
 from sdcorr.prompt.settings import PromptSettings
 
 
@@ -27,10 +27,10 @@ def points_table(request: MatchRequest, result: MatchResult) -> str:
     """Write a CSV with one row per point, in pixels of the pictures as they are seen (turned as their EXIF says)."""
     file = io.StringIO()
     writer = csv.writer(file)
-    writer.writerow(["source_x", "source_y", "target_x", "target_y", "confidence"])
+    writer.writerow(["source_x", "source_y", "target_x", "target_y", "confidence", "doubt"])
     match = result.matches[0]
-    for start, end, sure in zip(request.points, match.points, match.confidence, strict=True):
-        writer.writerow([*start.tolist(), *end.round(3).tolist(), round(float(sure), 4)])
+    for start, end, sure, why in zip(request.points, match.points, match.confidence, doubts(match), strict=True):
+        writer.writerow([*start.tolist(), *end.round(3).tolist(), round(float(sure), 4), why])
     return file.getvalue()
 
 

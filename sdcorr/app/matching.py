@@ -15,12 +15,17 @@ from torch import Tensor
 from sdcorr.app.jobs import Job
 from sdcorr.cli import build
 from sdcorr.cli.compose import compose
-from sdcorr.datasets import Match
-from sdcorr.methods.prompt import small_maps
+from sdcorr.datasets import ImageReader, Match, Pair, group_by_source
+from sdcorr.images import image_to_tensor
+from sdcorr.methods.maps import evidence_of_attention
+from sdcorr.methods.prompt import Prompt, small_maps
 from sdcorr.pictures import Picture
 from sdcorr.prompt import PromptMatcher, PromptSettings
 from sdcorr.prompt.module import PromptOptimization
+from sdcorr.prompt.speed.fast import TargetMaps, Wanted
 from sdcorr.run.attention_maps import to_bytes
+from sdcorr.scoring.calibration import CONFIDENCE, Calibration
+from sdcorr.scoring.calibration_file import of_method
 
 METHODS = {"prompt": "Prompt embedding", "read_once": "Read once (fast)"}
 MOST_CELLS = 64  # a side of the maps that are kept
@@ -33,6 +38,8 @@ class Found:
 
     place: tuple[float, float]  # pixels of the target
     confidence: float
+    probability: float | None  # that it is right, where a calibration fits the model and the method
+    margin: float  # of its peak to the next one, see `sdcorr.methods.evidence`
     embedding: Tensor  # (R, T, D) on the CPU
     source_maps: np.ndarray  # (L + 1, k, k) uint8, each map over its own range, the combined one last
     target_maps: np.ndarray  # the same of the target
@@ -45,7 +52,8 @@ class Found:
     @staticmethod
     def match(found: Sequence[Found]) -> Match:
         """Several as one."""
-        return Match(np.array([each.place for each in found]), np.array([each.confidence for each in found]))
+        places, sure = np.array([each.place for each in found]), np.array([each.confidence for each in found])
+        return Match(places, sure, evidence={"margin": np.array([each.margin for each in found])})
 
 
 class Progress(Callback):
@@ -101,21 +109,24 @@ class Matching:
         asked = compose("eval", *overrides)  # complains of what is wrong with them as they are
         others = [each for each in overrides if not each.startswith("method=")]
         chosen = [each.removeprefix("method=") for each in overrides if each.startswith("method=")]
-        self._matchers: dict[str, PromptMatcher] = {}
-        for name in METHODS:
-            cfg = compose("eval", "embeddings=null", f"method={name}", *others)
-            self._matchers[name] = build.matcher(cfg, dataset="pictures")
         self.default = chosen[-1] if chosen else "prompt"
         self.model = str(asked.model.path)
         self.knows_only_drawings = self.model == "toybox"
-        matcher = self._matchers[self.default]
+        self._methods: dict[str, Prompt] = {}
+        self._calibrations: dict[str, Calibration | None] = {}
+        for name in METHODS:
+            entry, method = build.prompt_entry(compose("eval", "embeddings=null", f"method={name}", *others))
+            self._methods[name] = method
+            # Of other models nothing comes with the program, and a claim reads all of their weights.
+            self._calibrations[name] = of_method(entry.claim()) if self.knows_only_drawings else None
+        matcher = self._methods[self.default].matcher
         self.layers = matcher.map_names
         self.cells = min(MOST_CELLS, matcher.backbone.image_size)
         self._embeddings: OrderedDict[tuple, tuple[Tensor, np.ndarray]] = OrderedDict()
 
     def settings(self, method: str) -> PromptSettings:
         """The method's settings."""
-        return self._matchers[method].settings
+        return self._methods[method].settings
 
     def find(self, job: Job, method: str, source: Picture, target: Picture, points: np.ndarray) -> list[Found]:
         """Find points of the source in the target.
@@ -129,7 +140,7 @@ class Matching:
         Raises:
             Canceled: if nobody waits any more.
         """
-        matcher = self._matchers[method]
+        matcher = self._methods[method].matcher
         keys = [(method, source.key, x, y) for x, y in points.tolist()]
         known = {key: self._embeddings[key] for key in keys if key in self._embeddings}
         new = [row for row, key in enumerate(keys) if key not in known]
@@ -138,16 +149,42 @@ class Matching:
                 zip([keys[row] for row in new], self._optimize(job, matcher, source, points[new]), strict=True)
             )
             self._remember(known)
+        read = {each.key: each.image for each in (source, target)}.__getitem__
         found = []
         for row, key in enumerate(keys):
             job.tell("reading", done=row, of=len(keys))
             embedding, seen = known[key]
             given = embedding[None].to(matcher.backbone.device)
-            maps = matcher.transfer(target.image, given, points[[row]], source.key, target.key)  # (1, L, S, S)
-            match = matcher.localize(maps, target.image.size)
+            wanted = Wanted(image_to_tensor(target.image, matcher.backbone.image_size), target.key, [0])
+            (there,) = matcher.transfer_to_all([wanted], given, points[[row]], source.key)
+            match = matcher.localize(there.maps, target.image.size)
             place, sure = tuple(match.points[0].tolist()), float(match.confidence[0])
-            found.append(Found(place, sure, embedding, seen, self._small(matcher, maps)[0]))
+            margin = float(evidence_of_attention(there.maps, match.points, target.image.size)["margin"][0])
+            likely = self._probability(method, (source, target), read, points[[row]], there, match)
+            small = self._small(matcher, there.maps)[0]
+            found.append(Found(place, sure, likely, margin, embedding, seen, small))
         return found
+
+    def _probability(
+        self,
+        method: str,
+        pictures: tuple[Picture, Picture],
+        read: ImageReader,
+        point: np.ndarray,
+        seen: TargetMaps,
+        match: Match,
+    ) -> float | None:
+        """That the match of a point (1, 2) is right; None without a calibration."""
+        by = self._calibrations[method]
+        if by is None:
+            return None
+        source, target = pictures
+        sizes = source.image.size, target.image.size
+        unknown, asked = np.full((1, 2), np.nan), np.ones(1, dtype=bool)
+        pair = Pair("", "", source.key, target.key, *sizes, point, unknown, asked, ("",))
+        (unit,) = group_by_source([pair])
+        left = self._methods[method].left(unit, unit.targets[0], seen, match, read)
+        return float(by.probability({CONFIDENCE: match.confidence, **left})[0])
 
     def _optimize(
         self, job: Job, matcher: PromptMatcher, source: Picture, points: np.ndarray

@@ -30,6 +30,7 @@ from sdcorr.app.matching import METHODS, Found, Matching
 from sdcorr.app.refusal import Refusal
 from sdcorr.app.sessions import FoundKey, Held, Session, Sessions
 from sdcorr.errors import UserError
+from sdcorr.methods.evidence import doubt
 from sdcorr.pictures import MatchRequest, Picture, check_points
 
 MOST_POINTS = 32
@@ -227,6 +228,8 @@ def _match_of(key: FoundKey, found: Found) -> dict:
         "source": key[-2:],
         "target": np.round(found.place, 3).tolist(),
         "confidence": round(found.confidence, 4),
+        "probability": None if found.probability is None else round(found.probability, 4),
+        "doubt": doubt(found.margin),
         "maps": {side: base64.b64encode(each.tobytes()).decode() for side, each in maps.items()},
     }
 

@@ -33,7 +33,8 @@ function refresh() {
 function drawPair() {
   const points = state.points.map((point) => {
     const match = found.get(keyOf(point));
-    return { source: point, target: match?.target ?? null, truth: null, right: null, confidence: match?.confidence };
+    return { source: point, target: match?.target ?? null, truth: null, right: null, confidence: match?.confidence,
+      probability: probabilityOf(match), doubt: match?.doubt ?? null };
   });
   const narrow = matchMedia("(max-width: 600px)").matches;
   const options = { source: state.source, target: state.target, points, stacked: narrow };
@@ -55,7 +56,8 @@ function drawPair() {
     const away = (atEdge ? -3 : 3) * view.unit;
     const place = { x: x + away, y: y - 1.6 * view.unit, "text-anchor": atEdge ? "end" : "start" };
     const label = { class: "sure", "font-size": size, "stroke-width": 0.8 * view.unit };
-    node("text", { ...place, ...label }, view.groups[index]).textContent = point.confidence.toFixed(2);
+    node("text", { ...place, ...label }, view.groups[index]).textContent =
+      point.probability === null ? point.confidence.toFixed(2) : percent(point.probability);
   });
   armKeyboard();
   if (onPad && byKeyboard) view.svg.querySelector(".pad").focus();
@@ -108,6 +110,14 @@ function drawAim() {
   node("path", { d, class: "aim", "stroke-width": 0.5 * view.unit }, view.svg);
 }
 
+/* That a match is right; null where nobody knows: the calibration is one of the toybox's drawings. */
+function probabilityOf(match) {
+  const own = state.source?.own || state.target?.own;
+  return own ? null : (match?.probability ?? null);
+}
+
+const percent = (share) => `${Math.round(100 * share)} %`;
+
 /* One row per point. Rows are reused, so that the element with the focus keeps it. */
 function drawRows() {
   const list = $("#points ol");
@@ -124,9 +134,13 @@ function drawRows() {
     const written = ([x, y]) => `(${x.toFixed(1)}, ${y.toFixed(1)})`;
     row.querySelector(".from").textContent = written(point);
     row.querySelector(".to").textContent = match ? written(match.target) : "…";
-    row.querySelector(".meter span").style.width = `${100 * (match?.confidence ?? 0)}%`; // beside it in words
-    const sure = match ? `confidence ${match.confidence.toFixed(2)}` : "not found yet";
-    row.querySelector(".sure-words").textContent = sure;
+    const probability = probabilityOf(match);
+    const meter = probability ?? match?.confidence ?? 0;
+    row.querySelector(".meter span").style.width = `${100 * meter}%`; // beside it in words
+    const bare = match && `confidence ${match.confidence.toFixed(2)}, uncalibrated`;
+    const sure = probability === null ? bare : `${percent(probability)} likely`;
+    const doubt = match?.doubt ? `; ${match.doubt}` : "";
+    row.querySelector(".sure-words").textContent = match ? `${sure}${doubt}` : "not found yet";
   });
   markRows();
 }

@@ -71,7 +71,8 @@ def ahead(benchmark: Benchmark, store: PredictionStore, entries: Sequence[Entry]
         if not units or not (cost := entry.method.flops(units)):
             continue
         flops[entry.name] = cost
-        seconds += cost / rate(entry.resources.device, entry.resources.precision)
+        precision = entry.resources.precision if entry.kind.reads_model else "fp32"
+        seconds += cost / rate(entry.resources.device, precision)
         lacking |= {pair.id: int(pair.asked.sum()) for unit in units for pair in unit.pairs}
     if not flops:
         return None

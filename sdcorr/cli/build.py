@@ -58,6 +58,10 @@ class Entry:
         Raises:
             UserError: if its model cannot be had.
         """
+        return self._claim
+
+    @cached_property
+    def _claim(self) -> Claim:  # once, for weights and configurations are hashed
         return Claim(
             kind=f"{self.kind.__module__}.{self.kind.__qualname__}",
             version=self.kind.version,
@@ -189,7 +193,12 @@ def prompt_settings(cfg: DictConfig) -> PromptSettings:
 
 
 def matcher(cfg: DictConfig, dataset: str = "pictures") -> PromptMatcher:
-    """The paper's method on a user's own pictures.
+    """The paper's method on a user's own pictures, its model loaded; what can be wrong is as in `prompt_entry`."""
+    return prompt_entry(cfg, dataset)[1].matcher
+
+
+def prompt_entry(cfg: DictConfig, dataset: str = "pictures") -> tuple[Entry, Prompt]:
+    """What makes the paper's method on a user's own pictures, and the method.
 
     Args:
         cfg: of a transfer of points, or of an evaluation.
@@ -200,13 +209,14 @@ def matcher(cfg: DictConfig, dataset: str = "pictures") -> PromptMatcher:
     """
     settings = plain(cfg.method)
     kind: type[Method] = class_named(settings.pop("_target_"), Method, "method")
-    method = kind(resources(cfg, dataset), **settings)
+    entry = Entry(kind.__name__, kind, settings, resources(cfg, dataset))
+    method = entry.method
     if not isinstance(method, Prompt):
         raise UserError("Only prompt embeddings can be matched here: give method=prompt or method=read_once.")
     for name in ("consensus", "refine"):
         if settings.get(name, "none") != "none":
             raise UserError(f"method.{name} is for evaluations, and not heeded here: leave it away.")
-    return method.matcher
+    return entry, method
 
 
 def load(*overrides: str) -> PromptMatcher:

@@ -12,7 +12,7 @@ from sdcorr.cli.runs import opened
 from sdcorr.errors import UserError
 from sdcorr.run.claims import IMPORTED
 from sdcorr.scoring.arrays import collect
-from sdcorr.scoring.calibration import RIGHT, Calibration, calibrate
+from sdcorr.scoring.calibration import RIGHT, THERE, Calibration, calibrate
 from sdcorr.scoring.calibration_file import write_calibration
 from sdcorr.scoring.protocols import PROTOCOLS, protocol_named
 
@@ -69,10 +69,17 @@ def _told(found: Calibration, method: str) -> str:
     weights = zip(outcome.model.names, outcome.model.weights, strict=True)
     heaviest = sorted(weights, key=lambda each: -abs(each[1]))
     unseen = outcome.unseen
+    there = found.outcomes.get(THERE)
+    of_there = (
+        f"\nthere or not, by the same evidence, on pairs not seen: AUROC {there.unseen['auroc']:.2f}"
+        f" ({100 * (1 - there.share):.1f} % of the points are hidden)"
+        if there
+        else ""
+    )
     return (
         f"{method} on {found.dataset} {found.split}: {found.points:,} points of {found.pairs:,} pairs, "
         f"{100 * outcome.share:.1f} % right within {found.alpha:g} ({found.protocol})\n"
         f"on pairs not seen: ECE {unseen['error']:.3f}, Brier {unseen['brier']:.3f} "
         f"(the same for all points: {outcome.share * (1 - outcome.share):.3f}), AUROC {unseen['auroc']:.2f}\n"
-        f"weights: {', '.join(f'{name} {weight:+.2f}' for name, weight in heaviest)}"
+        f"weights: {', '.join(f'{name} {weight:+.2f}' for name, weight in heaviest)}{of_there}"
     )

@@ -172,6 +172,12 @@ class Match:
             if values.shape != self.confidence.shape or not np.isfinite(values).all():
                 raise ValueError(f"the evidence {name} is not a finite number for each point")
 
+    def of(self, points: np.ndarray) -> "Match":
+        """That of some of the points, chosen by a mask (V,) or by indices."""
+        evidence = {name: values[points] for name, values in self.evidence.items()}
+        maps = self.maps.of(points) if self.maps else None
+        return Match(self.points[points], self.confidence[points], maps, evidence)
+
 
 def scorable(pair: Pair, match: Match) -> tuple[Pair, Match]:
     """A pair and its match with those points only whose place in the target is known: what PCK is of."""
@@ -180,10 +186,7 @@ def scorable(pair: Pair, match: Match) -> tuple[Pair, Match]:
         return pair, match
     visible = pair.asked.copy()
     visible[visible] = known
-    maps = match.maps.of(known) if match.maps else None
-    evidence = {name: values[known] for name, values in match.evidence.items()}
-    found = Match(match.points[known], match.confidence[known], maps, evidence)
-    return replace(pair, visible=visible, hidden=None), found
+    return replace(pair, visible=visible, hidden=None), match.of(known)
 
 
 class Benchmark(Protocol):

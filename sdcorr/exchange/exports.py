@@ -17,6 +17,7 @@ from sdcorr.files import write_whole
 from sdcorr.run.records import UnitRecord
 
 COLUMNS = ("pair", "source", "target", "point", "x", "y", "score", "target_x", "target_y")
+HIDDEN = "hidden"  # a column more where such points were asked for, which no import reads
 SUFFIXES = (".csv", ".json")
 
 
@@ -24,7 +25,8 @@ def export_predictions(records: Sequence[UnitRecord], path: Path) -> int:
     """Writes the predictions of one method, in pixels of the original pictures, with the truth where it is known.
 
     A CSV has a row per point, a JSON a list of pairs; both have the columns of `sdcorr.exchange.table`, and the JSON
-    has the matches' evidence as well, which no import reads. Key-points are called by their names, or by their numbers
+    has the matches' evidence as well, which no import reads. Where points that targets hide were asked for, a column
+    says which they are. Key-points are called by their names, or by their numbers
     among all of the pair's if two of one pair have the same name.
 
     Args:
@@ -54,10 +56,12 @@ def check_suffix(path: Path) -> None:
 def _csv(predictions: Sequence[tuple[Pair, Match]], named: bool) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    asked = any(pair.hidden is not None for pair, _ in predictions)
+    writer.writerow([*COLUMNS, HIDDEN] if asked else COLUMNS)
     for pair, match in predictions:
-        for point, (x, y), score, truth in _points(pair, match, named):
-            writer.writerow([pair.id, pair.source, pair.target, point, x, y, score, *(truth or ("", ""))])
+        for (point, (x, y), score, truth), hidden in zip(_points(pair, match, named), pair.is_hidden, strict=True):
+            row = [pair.id, pair.source, pair.target, point, x, y, score, *(truth or ("", ""))]
+            writer.writerow([*row, int(hidden)] if asked else row)
     return text.getvalue()
 
 
@@ -66,6 +70,8 @@ def _json(predictions: Sequence[tuple[Pair, Match]], named: bool) -> str:
     for pair, match in predictions:
         points, places, scores, truths = zip(*_points(pair, match, named), strict=True)
         of_points: dict[str, Any] = {"point": points, "xy": places, "score": scores, "target_xy": truths}
+        if pair.hidden is not None:
+            of_points[HIDDEN] = pair.is_hidden.tolist()
         if match.evidence:
             of_points["evidence"] = {name: values.tolist() for name, values in match.evidence.items()}
         entries.append({"pair": pair.id, "source": pair.source, "target": pair.target} | of_points)

@@ -24,6 +24,8 @@ from torch import Tensor
 from sdcorr.methods.consensus import LEAST, Matches, peaks, votes_for
 
 APART = 0.1  # longer sides of the target: what is nearer to the match belongs to its own peak
+IDLE = 1e-3  # of the greatest weight: matches of cells below it, 0.3 % of all weight, are left out
+RIVAL = 0.8  # of a match's own peak: with another one as high as that, some 55 % are right on the toybox, else 80 %
 
 
 def of_map(scores: Tensor, places: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
@@ -49,6 +51,17 @@ def of_map(scores: Tensor, places: Tensor, size: tuple[int, int]) -> dict[str, T
     other = torch.maximum(other, logs.amin(1))  # a map without another peak
     entropy = -(logs.exp() * logs).sum(1) / math.log(logs.shape[1])
     return {"peak": own + math.log(logs.shape[1]), "margin": own - other, "entropy": entropy}
+
+
+def doubt(margin: float) -> str | None:
+    """Why a match is to be doubted, in a few words; None if its map gives no reason.
+
+    >>> doubt(0.1)
+    'a second peak is 90 % as high'
+    >>> doubt(0.5)
+    """
+    rival = min(math.exp(-margin), 1.0)
+    return f"a second peak is {100 * rival:.0f} % as high" if rival >= RIVAL else None
 
 
 def spread(summits: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
@@ -104,6 +117,8 @@ def votes(scores: Tensor, places: Tensor, points: Tensor, matches: Matches, size
         (V,), 0 for a match that no other peak beats.
     """
     grid = torch.tensor([scores.shape[-1], scores.shape[-2]]).to(scores)
+    heavy = matches.weights > IDLE * matches.weights.max()  # a third has next to no say, and takes as long
+    matches = Matches(matches.source[heavy], matches.target[heavy], matches.weights[heavy])
     candidates = torch.cat((places[:, None], peaks(scores)[0] / grid), 1)  # (V, 1 + K, 2)
     shares = votes_for(matches, points, candidates * (torch.tensor(size) / max(size)).to(scores))
     return (shares[:, 0].amax(-1) + LEAST).log() - math.log(1 + LEAST)

@@ -86,6 +86,24 @@ class ScoreMaps:
         return near_y[:, :, None] & near_x[:, None, :]
 
 
+def evidence_of_attention(maps: Tensor, points: np.ndarray, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """What the attention maps of some matches say by themselves: `peak`, `margin`, `entropy`.
+
+    Args:
+        maps: (V, L, S, S) over the squashed target.
+        points: (V, 2) the matches, pixels of the target.
+        size: (W, H) of the target.
+
+    Returns:
+        By name (V,) each.
+    """
+    side = maps.shape[-1]
+    over = ScoreMaps(maps.mean(1), Layout(size, (side, side), (0, 0, side, side)), "attention")
+    scores = over.log_scores((PEAK_GRID, PEAK_GRID))
+    left = of_map(scores, torch.from_numpy(points / size).to(scores), size)
+    return {name: values.cpu().double().numpy() for name, values in left.items()}
+
+
 def features_at(features: Tensor, cells: Tensor) -> Tensor:
     """Features between cells, bilinear.
 

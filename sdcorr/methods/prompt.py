@@ -29,6 +29,7 @@ from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
 from sdcorr.methods.refine import Refine, check_refine
 from sdcorr.methods.unet_features import read_features
 from sdcorr.prompt.localize import argmax, combine_layers
+from sdcorr.prompt.randomness import Query
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import FastMatcher
 from sdcorr.prompt.speed.fast import TargetMaps, Wanted
@@ -108,11 +109,24 @@ class Prompt(MapMethod):
         _ = self.matcher
 
     def flops(self, units: Sequence[SourceUnit]) -> float:
-        """As for every method, if no embedding is stored yet."""
+        """As for every method; embeddings that are stored need no optimization, if their pictures are as they were."""
         backbone, reader = self.resources.blueprint(), self.resources.blueprint(transfer=True)
         work = work_of(units, self.settings, backbone.image_size, source_maps=self.resources.map_cells > 0)
-        steps, crops = work.steps * map_flops(backbone).step, work.crops * map_flops(reader).forward
+        share = 1 - self._stored(units)
+        steps, crops = share * work.steps * map_flops(backbone).step, work.crops * map_flops(reader).forward
         return steps + crops + work.encodes * encode_flops(backbone)
+
+    def _stored(self, units: Sequence[SourceUnit]) -> float:
+        """The share of some units' embeddings that are stored."""
+        store = self.resources.embedding_store(self.settings.of_optimization())
+        if store is None:
+            return 0.0
+        there = asked = 0
+        for unit in units:
+            restarts = range(self.settings.restarts)
+            queries = [Query(unit.source, x, y, restart) for x, y in unit.points.tolist() for restart in restarts]
+            there, asked = there + store.known(unit.source, queries), asked + len(queries)
+        return there / max(1, asked)
 
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match; pairs without an asked point come first.
@@ -125,8 +139,7 @@ class Prompt(MapMethod):
             return self.agreed(unit, target, self._scores(target, maps), image)
 
         def left(target: Target, seen: TargetMaps, match: Match) -> dict[str, np.ndarray]:
-            of_maps = self.evidence(unit, target, self._scores(target, seen.maps), match.points, image)
-            return of_maps | agreement(seen, match, target.pair.target_size)
+            return self.left(unit, target, seen, match, image)
 
         for pair, match in match_unit(
             self.matcher,
@@ -139,6 +152,21 @@ class Prompt(MapMethod):
             source_done=self.source_done,
         ):
             yield pair, self.exact(pair, match, image)
+
+    def left(
+        self, unit: SourceUnit, target: Target, seen: TargetMaps, match: Match, image: ImageReader
+    ) -> dict[str, np.ndarray]:
+        """All that the matches of a target leave behind, by name (V,) each; see `sdcorr.methods.evidence`.
+
+        Args:
+            unit: of the source.
+            target: one of its targets.
+            seen: of the target's V points.
+            match: of these.
+            image: reads a picture by its key.
+        """
+        of_maps = self.evidence(unit, target, self._scores(target, seen.maps), match.points, image)
+        return of_maps | agreement(seen, match, target.pair.target_size)
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target that asks for a point, with the mean over the layers of its points' attention maps.

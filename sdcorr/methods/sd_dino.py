@@ -111,6 +111,10 @@ class SDDino(MapMethod):
         for block in self.blocks:
             _ = backbone.block(block)
 
+    def flops(self, units: Sequence[SourceUnit]) -> float:
+        """Of both networks, to the last of the blocks."""
+        return self.unet.flops(units) + self.dino.flops(units)
+
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match; the confidence is the cosine, 0 if negative."""
         for target, maps in self.maps(unit, image):

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
-from sdcorr.datasets import ImageReader
+from sdcorr.datasets import ImageReader, SourceUnit
 from sdcorr.errors import UserError
 from sdcorr.images import to_tensor
 from sdcorr.methods.consensus import Consensus
@@ -92,6 +93,12 @@ class Vision(FeatureMethod):
             UserError: if it cannot be had, or is no network for pictures.
         """
         _ = self.network
+
+    def flops(self, units: Sequence[SourceUnit]) -> float:
+        """As for every method: a picture is read once, and all are taken for as large as the first."""
+        pictures = {unit.source for unit in units} | {pair.target for unit in units for pair in unit.pairs}
+        first = Image.new("RGB", units[0].pairs[0].source_size)
+        return len(pictures) * self.network.flops(lay_out(first, self.side, self.fit, self.network.stride)[1].canvas)
 
     def model_identity(self) -> Mapping[str, Any]:
         """What the network is."""

@@ -175,6 +175,7 @@ def calibrated(found: Calibrated) -> dict[str, Any]:
         "brier": _said(found.score.brier, 3),
         "without": f"{found.score.without:.3f}",
         "auroc": _said(found.reliability.auroc, 2) if found.reliability.auroc else None,
+        "there": _said(found.there, 2) if found.there else None,
         "charts": charts.calibrated(found),
     }
 

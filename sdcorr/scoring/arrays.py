@@ -25,14 +25,20 @@ class Hidden:
     """The h points that were asked for and that the target does not show: whatever a method answers is wrong."""
 
     ids: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=str))  # (h,) str, of the pairs
+    sources: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=str))  # (h,) str, of their source images
     confidence: np.ndarray = field(default_factory=lambda: np.empty(0))  # (h,) in [0, 1]
+    evidence: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (h,), what every match has left behind
 
     @classmethod
     def of(cls, predictions: Sequence[tuple[Pair, Match]]) -> Hidden:
         """Those of some pairs."""
-        ids = [pair.id for pair, _ in predictions for _ in range(int(pair.is_hidden.sum()))]
-        confidence = [match.confidence[pair.is_hidden] for pair, match in predictions]
-        return cls(np.array(ids, dtype=str), np.concatenate([np.empty(0), *confidence]))
+        found = [(pair, match.of(pair.is_hidden)) for pair, match in predictions if pair.is_hidden.any()]
+        if not found:
+            return cls()
+        counts = [len(match.points) for _, match in found]
+        ids, sources = (np.repeat([getattr(pair, of) for pair, _ in found], counts) for of in ("id", "source"))
+        matches = [match for _, match in found]
+        return cls(ids, sources, np.concatenate([match.confidence for match in matches]), _evidence(matches))
 
 
 @dataclass(frozen=True, eq=False)

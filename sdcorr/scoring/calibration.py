@@ -15,12 +15,14 @@ from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim
 from sdcorr.run.claims import to_plain, told
 from sdcorr.scoring.arrays import Arrays
+from sdcorr.scoring.bootstrap import Estimate
 from sdcorr.scoring.confidence import ProbabilityScore, Reliability, reliability, score_probability, tenths
 from sdcorr.scoring.logistic import FOLDS, Logistic, fit, held_out
 from sdcorr.scoring.protocols import PROTOCOLS, Protocol
 
 CONFIDENCE = "confidence"  # among the evidence: the method's own
 RIGHT = "right"  # the outcome that a match is right
+THERE = "there"  # the outcome that the target shows the point at all, whether or not the match is right
 UNCALIBRATED = (
     "The confidence is uncalibrated: it orders matches, and is no probability; `sdcorr calibrate RUN` learns one."
 )
@@ -65,12 +67,17 @@ class Calibration:
         model = self.outcomes[outcome].model
         return model.probability(np.column_stack([evidence[name] for name in model.names]))
 
-    def lacking(self, claim: Claim, evidence: Mapping[str, np.ndarray]) -> str | None:
-        """Why it cannot judge a method's matches, as the end of a sentence; None if it can."""
+    def unlike(self, claim: Claim) -> str | None:
+        """Why it is not of a method, as the end of a sentence; None if it is."""
         if self.method.kind != claim.kind:
             return f"it is of {self.method.kind}, and they are of {claim.kind}"
-        if difference := told(_decisive(self.method), _decisive(claim)):
-            return f"it is of other settings, {difference}"
+        difference = told(_decisive(self.method), _decisive(claim))
+        return f"it is of other settings, {difference}" if difference else None
+
+    def lacking(self, claim: Claim, evidence: Mapping[str, np.ndarray]) -> str | None:
+        """Why it cannot judge a method's matches, as the end of a sentence; None if it can."""
+        if why := self.unlike(claim):
+            return why
         if lacking := [name for name in self.outcomes[RIGHT].model.names if name not in evidence]:
             return (
                 f"the matches have not all left the evidence that it judges ({', '.join(lacking)}), so they are older: "
@@ -88,14 +95,16 @@ class Calibrated:
     score: ProbabilityScore
     reliability: Reliability  # of the probability, in tenths
     of_confidence: Reliability  # of the method's own confidence, by the same matches
+    there: Estimate | None = None  # AUROC of the probability that a point is there; None if nothing can be said
 
     @property
     def said(self) -> str:
         """In a line."""
         error, brier = (_interval(each) for each in (self.score.error, self.score.brier))
+        there = f"; there or not: AUROC {_interval(self.there)}" if self.there else ""
         return (
             f"probability of a match within {self.by.alpha:g} ({self.by.protocol}), calibrated on {self.by.origin}: "
-            f"ECE {error}, Brier {brier} (the same for all points: {self.score.without:.3f})"
+            f"ECE {error}, Brier {brier} (the same for all points: {self.score.without:.3f}){there}"
         )
 
 
@@ -106,7 +115,9 @@ def evidence_of(arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def calibrate(arrays: Arrays, claim: Claim, protocol: Protocol, alpha: float) -> Calibration:
-    """Fits what the evidence of a run's matches says of their being right.
+    """Fits what the evidence of a run's matches says of their being right, and of the points being there.
+
+    The latter needs hidden points, which `dataset.ask=all` asks for; without enough of them it is left out.
 
     It is cross-validated with all pairs of a source image in one fold, since they share prompt embeddings; with the
     pairs one by one where there are too few source images.
@@ -125,7 +136,10 @@ def calibrate(arrays: Arrays, claim: Claim, protocol: Protocol, alpha: float) ->
     groups = sources[arrays.rows] if len(set(sources)) >= FOLDS else arrays.rows
     outcome = fit_outcome(evidence_of(arrays), right, groups, arrays.rows)
     about = (arrays.dataset, arrays.split, len(arrays.pairs), len(right), protocol.name, alpha)
-    return Calibration(*about, claim, {RIGHT: outcome})
+    outcomes = {RIGHT: outcome}
+    if min(len(right), len(arrays.hidden.ids)) >= LEAST_OF_EITHER:
+        outcomes[THERE] = fit_outcome(*_shown_and_hidden(arrays))
+    return Calibration(*about, claim, outcomes)
 
 
 def fit_outcome(evidence: Mapping[str, np.ndarray], label: np.ndarray, groups: np.ndarray, rows: np.ndarray) -> Outcome:
@@ -165,7 +179,28 @@ def judge(by: Calibration, arrays: Arrays, *, samples: int = 1000) -> Calibrated
         score_probability(probability, right, arrays.rows, samples=samples),
         reliability(probability, right, arrays.rows, bins=tenths(probability), samples=samples),
         reliability(evidence[CONFIDENCE], right, arrays.rows, samples=samples),
+        _there(by, arrays, samples),
     )
+
+
+def _there(by: Calibration, arrays: Arrays, samples: int) -> Estimate | None:
+    """The AUROC of the probability that a point is there."""
+    if THERE not in by.outcomes or not len(arrays.hidden.ids):
+        return None
+    evidence, label, _, rows = _shown_and_hidden(arrays)
+    if not set(by.outcomes[THERE].model.names) <= evidence.keys():
+        return None
+    return reliability(by.probability(evidence, THERE), label, rows, samples=samples).auroc
+
+
+def _shown_and_hidden(arrays: Arrays) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
+    """All m points that were asked for: their evidence, whether they are there, their source images and their pairs."""
+    shown, hidden = evidence_of(arrays), {CONFIDENCE: arrays.hidden.confidence, **arrays.hidden.evidence}
+    evidence = {name: np.concatenate([shown[name], hidden[name]]) for name in shown if name in hidden}
+    sources = np.array([pair.source for pair in arrays.pairs])[arrays.rows]
+    pairs = np.concatenate([arrays.ids[arrays.rows], arrays.hidden.ids])
+    there = np.arange(len(pairs)) < len(arrays.rows)
+    return evidence, there, np.concatenate([sources, arrays.hidden.sources]), np.unique(pairs, return_inverse=True)[1]
 
 
 def _check_enough(right: np.ndarray, alpha: float) -> None:

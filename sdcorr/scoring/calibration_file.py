@@ -59,6 +59,11 @@ def judged_by(claim: Claim, arrays: Arrays, given: Path | None = None) -> Calibr
     )
 
 
+def of_method(claim: Claim) -> Calibration | None:
+    """What comes with the program for a method, whatever pictures it is used on; None if nothing does."""
+    return next((each for each in shipped() if not each.unlike(claim)), None)
+
+
 @cache
 def shipped() -> tuple[Calibration, ...]:
     """The calibrations that come with the program."""

@@ -86,7 +86,8 @@ def write_summary(run_dir: str | Path, scores: Scores, name: str = FILE, calibra
 def _calibration(found: Calibrated) -> Summary:
     by = found.by
     about: Summary = {"calibration/from": by.origin, "calibration/protocol": by.protocol, "calibration/alpha": by.alpha}
-    return about | _value("calibration/ece", found.score.error) | _value("calibration/brier", found.score.brier)
+    there = _value("calibration/there_auroc", found.there) if found.there else {}
+    return about | _value("calibration/ece", found.score.error) | _value("calibration/brier", found.score.brier) | there
 
 
 def _values(scores: Iterable[Score], prefix: str = "") -> Summary:

@@ -17,6 +17,8 @@ import torch
 from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HTTPError
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
@@ -77,6 +79,17 @@ class Network(nn.Module):
         if bad := next((layer for layer in layers if not -len(maps) <= layer < len(maps)), None):
             raise UserError(f"The network has no layer {bad}: give numbers from {-len(maps)} to {len(maps) - 1}.")
         return [maps[layer].float() for layer in layers]
+
+    def flops(self, canvas: tuple[int, int]) -> int:
+        """FLOPs of one picture, 1 MAC = 2 FLOPs, counted over one pass.
+
+        Args:
+            canvas: (width, height) in pixels.
+        """
+        width, height = canvas
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # which knows no other on a CPU
+            self(torch.zeros(1, 3, height, width), [0])
+        return counter.get_total_flops()
 
 
 def load_network(

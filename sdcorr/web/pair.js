@@ -237,7 +237,8 @@ class PairView {
       parts.push(`${away.toFixed(1)} px from the truth`);
     }
     if (point.doubt) parts.push(point.doubt);
-    if (typeof point.confidence === "number") parts.push(`confidence ${point.confidence.toFixed(2)}`);
+    if (typeof point.probability === "number") parts.push(`${Math.round(100 * point.probability)} % likely`);
+    else if (typeof point.confidence === "number") parts.push(`confidence ${point.confidence.toFixed(2)}`);
     return parts.join(", ");
   }
 

@@ -58,6 +58,7 @@ def test_the_matches_are_those_of_the_command_line(client: TestClient, matching:
     found = last(client.post("/api/match", json=question | {"points": points}))["matches"]
     assert np.allclose([match["target"] for match in found], expected.points, atol=0.02)
     assert np.allclose([match["confidence"] for match in found], expected.confidence, atol=1e-3)
+    assert all(0 < match["probability"] < 1 for match in found)  # a calibration comes with this method
 
 
 def test_another_target_needs_no_optimization(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,8 +83,9 @@ def test_downloads_can_be_read(client: TestClient) -> None:
     assert record["source"]["points"] == question["points"] and record["model"] == "toybox"
     assert record["targets"][0]["points"] == [match["target"] for match in matches]
     rows = [line.split(",") for line in got["points.csv"].text.splitlines()]
-    assert rows[0] == ["source_x", "source_y", "target_x", "target_y", "confidence"]
-    assert [float(value) for value in rows[2]] == [30.5, 40, *matches[1]["target"], matches[1]["confidence"]]
+    assert rows[0] == ["source_x", "source_y", "target_x", "target_y", "confidence", "doubt"]
+    assert [float(value) for value in rows[2][:5]] == [30.5, 40, *matches[1]["target"], matches[1]["confidence"]]
+    assert rows[2][5] == (matches[1]["doubt"] or "")
     assert load(got["embeddings.safetensors"].content)["embeddings"].shape[:2] == (2, 5)
     assert Image.open(io.BytesIO(got["matches.png"].content)).size[0] > 300
 

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import Dinov2Config, Dinov2Model
 
 from sdcorr.cli import build, origin
 from sdcorr.cli.ahead import Ahead, notice
 from sdcorr.cli.compose import compose
 from sdcorr.cli.evaluate import main
+from sdcorr.datasets import group_by_source
+from sdcorr.diffusion.flops import map_flops
+from sdcorr.prompt.randomness import Query
 from sdcorr.run.predict import predict
 from sdcorr.run.store import PredictionStore
 from tests import models
@@ -94,3 +98,32 @@ def test_what_the_model_lacks_is_said_with_what_the_data_lack(
     assert said.index("PF-Willow") < said.index("There is no model ./nowhere")
     assert main([*words, "methods=[same_pixel]"]) == 2
     assert "nowhere" not in capsys.readouterr().err
+
+
+def test_a_vision_network_costs_a_pass_of_every_picture(tmp_path: Path) -> None:
+    network = Dinov2Model(Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2))
+    network.save_pretrained(tmp_path)
+    vision = f"{{method: vision, network: {tmp_path}, side: 56}}"
+    cfg = compose("eval", "model=sd14", "dataset.split=demo", f"methods=[{vision}]")
+    units = group_by_source(origin.benchmark(cfg).pairs)
+    (entry,) = build.methods(cfg, origin.benchmark(cfg))
+    pictures = {unit.source for unit in units} | {pair.target for unit in units for pair in unit.pairs}
+    tokens, width = (56 // 14) ** 2 + 1, 32
+    patches = 2 * 16 * width * 3 * 14 * 14
+    layers = 2 * (2 * tokens * width * width * (4 + 8) + 2 * 2 * tokens * tokens * width)
+    assert entry.method.flops(units) == len(pictures) * (patches + layers)
+
+
+def test_stored_embeddings_are_not_ahead(tmp_path: Path, folder: Path) -> None:
+    stored = f"embeddings={tmp_path / 'embeddings'}"
+    cfg = compose("eval", f"model.path={folder}", "dataset.split=demo", "methods=[prompt]", stored)
+    (entry,) = build.methods(cfg, origin.benchmark(cfg))
+    units = group_by_source(origin.benchmark(cfg).pairs)[:2]
+    before, settings = entry.method.flops(units), entry.method.settings
+    store = entry.resources.embedding_store(settings.of_optimization())
+    x, y = units[0].points[0].tolist()
+    known = [Query(units[0].source, x, y, restart) for restart in range(settings.restarts)]
+    store.save(units[0].source, "of its picture", known, torch.zeros(len(known), 2, 3))
+    points = sum(len(unit.points) for unit in units)
+    step = map_flops(entry.resources.blueprint()).step * settings.steps * settings.restarts
+    assert before - entry.method.flops(units) == pytest.approx(step, rel=1e-6) and points > 1

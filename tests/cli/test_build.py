@@ -198,3 +198,13 @@ class TestLimit:
 
     def test_none_is_all(self) -> None:
         assert [pair.id for pair in origin.benchmark(compose("eval")).pairs] == [pair.id for pair in DEMO.pairs]
+
+
+class TestAsk:
+    def test_hidden_points_make_another_run_and_visible_ones_the_run_that_it_always_was(self) -> None:
+        cfg = compose("eval")
+        assert "ask" not in origin.run_identity(cfg, DEMO)["dataset"]  # as before there was a choice
+        every = compose("eval", "dataset.ask=all")
+        assert origin.run_identity(every, DEMO)["dataset"]["ask"] == "all"
+        assert sum(int(pair.asked.sum()) for pair in origin.benchmark(every).pairs) == 165 + 3
+        assert folder("dataset.ask=all") != folder() == folder("dataset.ask=visible")

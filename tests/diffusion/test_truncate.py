@@ -37,7 +37,7 @@ def test_what_is_not_called_is_dropped():
 def folder(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("model")
     return {
-        "sd1": lambda: released.FOLDER / "weights",
+        "sd1": released.weights,
         "sd2": lambda: models.save_sd2_like(path),
         "toybox": lambda: MODEL_FOLDER,
         "two_level": lambda: models.save_two_level(path),

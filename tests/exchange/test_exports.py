@@ -22,6 +22,7 @@ HIDDEN = make_pair(
     "h-z", points=4, visible=[True, False, True, True], target_points=[[9, 9], [1, 1], [3, 4], [None, 2]]
 )
 NAMELESS = make_pair("n-z", names=["same", "same", "other"])
+ALL = make_pair("i-z", points=4, visible=[True, False, False, True], hidden=[False, True, False, False])
 
 
 def _drawn(draws, count):
@@ -30,15 +31,17 @@ def _drawn(draws, count):
 
 def made(folder, *pairs):
     draws = np.random.default_rng(0)
-    predictions = [(pair, Match(*_drawn(draws, int(pair.visible.sum())))) for pair in pairs]
+    predictions = [(pair, Match(*_drawn(draws, int(pair.asked.sum())))) for pair in pairs]
     return write_records(folder, [record([each], dataset="fake") for each in predictions], config=CONFIG)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json"])
-@pytest.mark.parametrize("pairs", [[make_pair("a-b"), HIDDEN], [make_pair("a-b"), NAMELESS]], ids=["names", "numbers"])
+@pytest.mark.parametrize(
+    "pairs", [[make_pair("a-b"), HIDDEN], [make_pair("a-b"), NAMELESS], [ALL]], ids=["names", "numbers", "all"]
+)
 def test_there_and_back(suffix, pairs, tmp_path):
     store, path = made(tmp_path / "run", *pairs), tmp_path / f"all.{suffix}"
-    points = sum(int(pair.visible.sum()) for pair in pairs)
+    points = sum(int(pair.asked.sum()) for pair in pairs)
     assert export_predictions(store.records("prompt"), path) == points
     again = PredictionStore(tmp_path / "again")
     found = import_predictions(path, benchmark(pairs), again, "prompt", CONFIG, Reading())
@@ -53,6 +56,17 @@ def test_there_and_back(suffix, pairs, tmp_path):
         return json.dumps({name: value for name, value in flatten(scores).items() if name != "seconds"})
 
     assert summary(tmp_path / "run") == summary(tmp_path / "again")
+
+
+def test_the_file_says_which_points_are_hidden(tmp_path):
+    store = made(tmp_path / "run", ALL)
+    export_predictions(store.records("prompt"), tmp_path / "all.csv")
+    head, *rows = (tmp_path / "all.csv").read_text().splitlines()
+    assert head.endswith(",target_x,target_y,hidden") and [row[-1] for row in rows] == ["0", "1", "0"]
+    assert rows[1].endswith(",,,1")  # no place in the target
+    export_predictions(store.records("prompt"), tmp_path / "all.json")
+    (entry,) = json.loads((tmp_path / "all.json").read_text())
+    assert entry["hidden"] == [False, True, False] and entry["target_xy"][1] is None
 
 
 def test_the_file_in_plain_words(tmp_path):

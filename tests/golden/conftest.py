@@ -1,6 +1,5 @@
 """The released code's tensors, and our model with the same weights, whole and truncated."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -29,17 +28,17 @@ def images() -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="session")
 def backbone() -> FrozenDiffusion:
     """The fast path: truncated after the last layer that enters the loss."""
-    return FrozenDiffusion.load(str(released.FOLDER / "weights"), layers=released.loss_layers())
+    return FrozenDiffusion.load(str(released.weights()), layers=released.loss_layers())
 
 
 @pytest.fixture(scope="session")
 def whole() -> FrozenDiffusion:
     """The whole UNet, with every layer read that the released code counts."""
     layers = released.layer_names()
-    return FrozenDiffusion.load(str(released.FOLDER / "weights"), layers=layers, truncate=False)
+    return FrozenDiffusion.load(str(released.weights()), layers=layers, truncate=False)
 
 
 @pytest.fixture(scope="session")
 def arrays():
     """Reads a file of arrays by its name."""
-    return lambda name: dict(np.load(released.FOLDER / f"{name}.npz"))
+    return released.read

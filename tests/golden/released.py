@@ -15,10 +15,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks import packed
 from sdcorr.prompt.randomness import Query
 from sdcorr.prompt.settings import PromptSettings
 
 FOLDER = Path(os.environ.get("SDCORR_GOLDEN", Path(__file__).parent / "data"))
+
+
+def read(name: str) -> dict[str, np.ndarray]:
+    """The arrays of a file by its name, which is packed here; two arrays that are others' too are kept once."""
+    if (path := FOLDER / f"{name}.npz").exists():
+        return dict(np.load(path))
+    arrays = packed.read(FOLDER / f"{name}{packed.SUFFIX}")
+    if name == "b_maps":
+        arrays["latent"] = read("a_latents")["latent_src"]
+    if name == "f_inference":  # the contexts that the optimization ended with
+        ends = read("e_optimize")
+        arrays["context"] = np.stack([ends["ctx0_after"][-1], ends["ctx1_final"]])
+    return arrays
+
+
+def weights() -> Path:
+    """The folder of the model."""
+    return packed.model_folder(FOLDER / "weights")
 
 
 def layer_names() -> list[str]:
@@ -34,8 +53,7 @@ def kept_heads() -> list[int]:
 
 def loss_indices() -> list[str]:
     """Two-digit indices of the layers that enter the loss, e.g. "05"."""
-    names = np.load(FOLDER / "e_optimize.npz").files
-    return sorted(name[-2:] for name in names if name.startswith("native_ctx0_step0_"))
+    return sorted(name[-2:] for name in read("e_optimize") if name.startswith("native_ctx0_step0_"))
 
 
 def loss_layers() -> list[str]:

@@ -18,7 +18,9 @@ MAPS = 5e-6  # tolerance, absolute
 TIE = 1e-6  # values this close, relatively, are one maximum: bilinear upsampling makes plateaus
 
 
-@pytest.fixture(scope="module", params=sorted(path.stem for path in released.FOLDER.glob("f_inference*.npz")))
+@pytest.fixture(
+    scope="module", params=sorted({path.name.split(".")[0] for path in released.FOLDER.glob("f_inference*")})
+)
 def recorded(request, arrays):
     return arrays(request.param)
 

@@ -8,10 +8,10 @@ from PIL import Image
 
 from sdcorr.datasets import group_by_source
 from sdcorr.methods.consensus import LEAST, Matches
-from sdcorr.methods.evidence import of_map, spread, votes, way_back
+from sdcorr.methods.evidence import doubt, of_map, spread, votes, way_back
 from sdcorr.methods.features import FeatureMethod
 from sdcorr.methods.layout import Layout
-from sdcorr.methods.maps import Features
+from sdcorr.methods.maps import Features, evidence_of_attention
 from sdcorr.methods.peaks import Peaks
 from tests.run.fakes import make_pair
 
@@ -93,3 +93,12 @@ def test_features_leave_evidence_that_is_no_part_of_the_match() -> None:
     assert set(agreed.evidence) - set(match.evidence) == {"votes"}
     ((_, mutual),) = Marks("marks", Peaks("mutual", window=1)).match(unit, Image.open)
     assert not mutual.evidence  # places are struck out of its maps
+
+
+def test_attention_of_two_peaks_is_doubted_where_these_are_nearly_as_high() -> None:
+    near, far = (two_peaks(0.3, other)[:, None].expand(1, 3, 20, 20) for other in (0.27, 0.1))  # (1, L, 20, 20)
+    match = np.array([[0.125 * 200, 0.125 * 100]])  # pixels of a target of 200 x 100
+    margins = [evidence_of_attention(maps, match, (200, 100))["margin"].item() for maps in (near, far)]
+    assert np.allclose(margins, [math.log(0.3 / 0.27), math.log(3)], atol=0.01)
+    assert [doubt(margin) for margin in margins] == ["a second peak is 90 % as high", None]
+    assert doubt(-0.5) == "a second peak is 100 % as high"  # the match is not at the highest one

@@ -10,7 +10,7 @@ from sdcorr.diffusion.finite import NotFinite
 from sdcorr.errors import UserError
 from sdcorr.methods.features import cosine_maps, features_at
 from sdcorr.methods.unet_features import UNetFeatures
-from tests.golden.released import FOLDER
+from tests.golden.released import weights
 from tests.methods.test_image_patches import texture
 from tests.run.fakes import make_pair
 
@@ -157,7 +157,7 @@ class TestUNetFeatures:
 def test_with_a_real_backbone():
     """A picture under two names gets two draws of noise; its points are found again even with random weights."""
     layers = ["up_blocks.1.attentions.0"]
-    backbone = FrozenDiffusion.load(str(FOLDER / "weights"), layers=layers, image_size=128, truncate=False)
+    backbone = FrozenDiffusion.load(str(weights()), layers=layers, image_size=128, truncate=False)
     picture = texture(128, 128)
     pair = pair_of("a-b", picture, picture, [[31.5, 30.5], [64.5, 50.5], [100.5, 60.5]])
     method = UNetFeatures(Given(backbone), "up_blocks.2", timestep=20, draws=4)

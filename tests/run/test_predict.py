@@ -248,5 +248,5 @@ class TestWrongMethods:
                 for pair, match in super().match(unit, image):
                     yield pair, Match(match.points[1:], match.confidence[1:])
 
-        with pytest.raises(ValueError, match="matches for . visible points"):
+        with pytest.raises(ValueError, match="matches for . asked points"):
             evaluate(FakeBenchmark(), Short(), PredictionStore(tmp_path), "short")

@@ -12,7 +12,7 @@ from sdcorr.datasets import Match
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim
 from sdcorr.scoring.arrays import Arrays, collect
-from sdcorr.scoring.calibration import RIGHT, calibrate, evidence_of, fit_outcome, judge
+from sdcorr.scoring.calibration import RIGHT, THERE, calibrate, evidence_of, fit_outcome, judge
 from sdcorr.scoring.calibration_file import judged_by, read_calibration, shipped, write_calibration
 from sdcorr.scoring.protocols import PROTOCOLS
 from tests.run.fakes import CLAIM, make_pair
@@ -83,6 +83,29 @@ def test_a_file_says_all_of_it(known: Arrays, tmp_path: Path) -> None:
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+def with_hidden(known: bool, seed: int = 0) -> Arrays:
+    """40 pairs of 4 points, of which the target hides the last; the evidence `says` knows it, or does not."""
+    draws, records = np.random.default_rng(seed), []
+    for number in range(40):
+        pair = make_pair(f"{number}-z", points=4, visible=[1, 1, 1, 0], hidden=[0, 0, 0, 1])
+        left = {"says": draws.normal(size=4) + (3 * pair.visible if known else 0)}
+        places = np.nan_to_num(pair.true_points) + np.stack([[0, 0, 30, 0], np.zeros(4)], 1)
+        records.append(record([(pair, Match(places, np.full(4, 0.5), evidence=left))], dataset="fake", split="val"))
+    return collect(records)
+
+
+def test_whether_a_point_is_there_is_learned_where_hidden_ones_were_asked_for(known: Arrays) -> None:
+    found = calibrate(with_hidden(known=True), CLAIM, STANDARD, 0.1)
+    there = found.outcomes[THERE]
+    assert there.share == 3 / 4 and there.unseen["auroc"] > 0.95 and found.points == 120
+    judged = judge(found, with_hidden(known=True, seed=1), samples=50)
+    assert judged.there is not None and judged.there.value > 0.95 and "there or not: AUROC 0.9" in judged.said
+    fooled = judge(found, with_hidden(known=False, seed=1), samples=0)
+    assert fooled.there is not None and abs(fooled.there.value - 0.5) < 0.15
+    assert THERE not in calibrate(known, CLAIM, STANDARD, 0.1).outcomes  # asked for none
+    assert judge(found, known, samples=0).there is None
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "format: sdcorr calibration 1", "format: other", "a: [", "\0"])
 def test_what_is_no_calibration_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.yaml").write_text(text)
@@ -128,8 +151,8 @@ def test_too_little_to_learn_from(known: Arrays) -> None:
 def test_what_comes_with_the_program_fits_what_comes_with_it() -> None:
     """A new setting of the method, or other weights, asks for a new calibration: `sdcorr calibrate` on val."""
     kinds = {each.method.kind.rpartition(".")[2]: each for each in shipped()}
-    assert set(kinds) == {"ReadOnce"}
-    for name, kind in (("read_once", "ReadOnce"),):
+    assert set(kinds) == {"Prompt", "ReadOnce"}
+    for name, kind in (("prompt", "Prompt"), ("read_once", "ReadOnce")):
         entry = claim_of(name)
         evidence = dict.fromkeys(kinds[kind].outcomes[RIGHT].model.names, np.zeros(1))
         assert kinds[kind].lacking(entry, evidence) is None

@@ -92,6 +92,21 @@ class EmbeddingStore:
         known = self._read(image_key, picture)
         return {query: known[_key(query)].clone() for query in queries if _key(query) in known}
 
+    def known(self, image_key: str, queries: Sequence[Query]) -> int:
+        """How many of a source image's queries are there, unless its picture has changed; nothing is read but that.
+
+        Raises:
+            UserError: as `load`.
+        """
+        if not self._is_claimed():
+            return 0
+        try:
+            with safe_open(self._path(image_key), framework="pt") as file:
+                there = set(map(tuple, file.get_tensor("queries").tolist()))
+        except (OSError, SafetensorError):
+            return 0
+        return sum(_key(query) in there for query in queries)
+
     def save(self, image_key: str, picture: str, queries: Sequence[Query], embeddings: Tensor) -> None:
         """Adds embeddings to those that are there, over older ones of the same queries.
 
