@@ -128,6 +128,10 @@ class Fused(MapMethod):
         """Whether the second part has any."""
         return self.parts[1].has_features
 
+    def surfaces(self, key: str, image: ImageReader, category: str) -> Features:
+        """Those of the first part."""
+        return self.parts[0].surfaces(key, image, category)
+
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """Those of the second part."""
         return self.parts[1].features(key, image, category)

@@ -159,6 +159,14 @@ class MapMethod(Method):
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target of the unit that asks for a point, with the maps of its points."""
 
+    def surfaces(self, key: str, image: ImageReader, category: str) -> Features:
+        """Features of a picture by which its places are told apart: the object from what is behind it, part from part.
+
+        Raises:
+            UserError: if the method has none.
+        """
+        return self.features(key, image, category)
+
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """Features of the picture of that key, in a pair of that category, on which the consensus stands.
 
