@@ -89,7 +89,7 @@ def of_a_script(words: Sequence[str]) -> None:
 
 def of_sdcorr(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
     name, *rest = words
-    if name in ("eval", "inspect"):
+    if name in ("eval", "inspect", "label"):
         assert main([name, *rest, "--cfg"]) == 0
     elif name == "match":
         asked = []

@@ -150,6 +150,24 @@ def methods(
     return entries
 
 
+def only_method(cfg: DictConfig, dataset: str) -> Entry:
+    """The one method of a configuration that has one.
+
+    Args:
+        cfg: with `methods`.
+        dataset: name of the data set, for random draws.
+
+    Raises:
+        UserError: if there are several.
+    """
+    entry, *others = method_entries(cfg)
+    if others:
+        raise UserError(f"One method is asked for, and methods names {1 + len(others)}: give one of them.")
+    settings = dict(entry.settings)
+    kind: type[Method] = class_named(settings.pop("_target_"), Method, entry.name)
+    return Entry(entry.name, kind, settings, resources(cfg, dataset, entry.model))
+
+
 def model_lacking(cfg: DictConfig) -> str | None:
     """Why the model cannot be had, told from its small files alone; None if it can, or no method reads it."""
     kinds = [class_named(entry.settings["_target_"], Method, entry.name) for entry in method_entries(cfg)]

@@ -25,6 +25,10 @@ def _is_list_of_text(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
+def _is_words(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
 def _is_some_text(value: Any) -> bool:
     return _is_text(value) or _is_list_of_text(value)
 
@@ -58,6 +62,7 @@ KINDS: dict[str, Kind] = {
     "source": PATH,
     "target": (_is_some_text, f"{PATH[1]}, or a list of them"),
     "run_dir": _or_null(PATH),
+    "out": _or_null(PATH),
     "embeddings": _or_null(PATH),
     "data": PATH,
     "start": _or_null(PATH),
@@ -86,6 +91,9 @@ KINDS: dict[str, Kind] = {
     "limit": _whole(0),
     "maps": (_is_cells, f"the cells a side of the maps to keep, 0 to {MOST_CELLS}"),
     "pictures": _whole(0),
+    "sources": _whole(0),
+    "targets": _whole(0),
+    "export": (_is_words, "a list of words, such as [coco]"),
     "survey": SWITCH,
     "report.pairs": _whole(0),
     "logger.project": _or_null(TEXT),

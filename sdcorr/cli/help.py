@@ -85,6 +85,24 @@ examples:
 """
 APP_GROUPS = ("method", "model")
 APP_SETTINGS = {setting: what for setting, what in MATCH_SETTINGS.items() if setting.startswith(APP_GROUPS)}
+_LABELING = """\
+usage: sdcorr label dataset=NAME [group=choice ...] [key=value ...]
+
+Finds correspondences in pictures alone, and writes those that pass its filters as a data set: Parquet files with the
+labels and the pictures, a datasheet, a sheet of random samples. Interrupted, it goes on where it was.
+
+examples:
+  sdcorr label dataset=toybox dataset.split=train out=outputs/toybox-labels
+  sdcorr label dataset=pictures dataset.root=FOLDER model=sd14 targets=20
+"""
+_LABELING_SETTINGS = {
+    "out=FOLDER": "where the labels go",
+    "points=N": "points that are chosen in a source picture",
+    "pictures=N": "pictures of each group; sources=N: those whose points are followed; targets=N: to how many",
+    "filters.NAME=VALUE": "what is kept; null for no such filter",
+    "export=[coco,tracks]": "also as key-points of COCO, as tracks through many pictures",
+    "trainer=ddp": "several processes, as for eval",
+}
 _INSPECTION = """\
 usage: sdcorr inspect dataset=NAME [dataset.root=FOLDER] [dataset.split=SPLIT] [key=value ...]
 
@@ -95,6 +113,11 @@ examples:
   sdcorr inspect dataset=pfwillow
   sdcorr inspect dataset=spair dataset.split=val dataset.root=FOLDER
 """
+
+
+def labeling() -> str:
+    """Of `sdcorr label`."""
+    return f"{_LABELING}\n{settings('label', _LABELING_SETTINGS)}"
 
 
 def evaluation() -> str:

@@ -36,6 +36,11 @@ COMMANDS = {
     "calibrate": Command("sdcorr.cli.calibrate:main", "learn from a run how likely a match is right"),
     "import": Command("sdcorr.cli.imports:main", "make a run of predictions from elsewhere, a CSV or JSON file"),
     "export": Command("sdcorr.cli.exports:main", "write a run's predictions as a CSV or JSON file"),
+    "label": Command(
+        "sdcorr.cli.label:main",
+        "find correspondences in pictures alone, and write them as a data set",
+        "sdcorr.cli.help:labeling",
+    ),
     "export-student": Command("sdcorr.cli.export_student:main", "write a trained student as ONNX or torch.export"),
     "redo": Command("sdcorr.cli.redo:main", "forget some of a run's predictions, so that they are made again"),
     "prepare": Command("sdcorr.cli.prepare:main", "download a benchmark, check it and unpack it"),

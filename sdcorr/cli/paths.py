@@ -24,6 +24,7 @@ PATHS = (
     "source",
     "target",
     "run_dir",
+    "out",
     "embeddings",
     "dataset.root",
     "dataset.pairs",

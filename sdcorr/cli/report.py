@@ -16,7 +16,7 @@ from rich.console import Console
 
 from sdcorr.cli import origin
 from sdcorr.cli.command import answer
-from sdcorr.cli.compose import MISTAKES, compose, explain
+from sdcorr.cli.compose import MISTAKES, compose_dataset, explain
 from sdcorr.cli.paths import override
 from sdcorr.cli.runs import arguments, opened, parse
 from sdcorr.datasets import ImageReader
@@ -79,14 +79,14 @@ def _images(config: dict[str, Any], root: str | None, console: Console) -> Image
     if not isinstance(dataset, dict) or "name" not in dataset:
         console.print("The run does not say what it was made on, so its report has no pictures.")
         return None
-    group = f"dataset={dataset['name']}"
+    name = str(dataset["name"])
     place = root or dataset.get("folder")  # of a data set whose root is what it is
     try:
-        settings = compose("eval", group).dataset  # a run notes more than these
-        given = {name: value for name, value in dataset.items() if name in settings}
+        settings = compose_dataset(name).dataset  # a run notes more than these
+        given = {key: value for key, value in dataset.items() if key in settings}
         given |= {"root": place} if place else {}
         given |= {"download": False} if "download" in settings else {}
-        return origin.benchmark(compose("eval", group, *(_said(name, value) for name, value in given.items()))).image
+        return origin.benchmark(compose_dataset(name, *(_said(key, value) for key, value in given.items()))).image
     except MISTAKES as error:
         console.print(
             f"{explain(error)} The report has no pictures: --root says where they are.",

@@ -208,6 +208,14 @@ class Benchmark(Protocol):
         """Nothing, if the configuration says it all."""
         return {}
 
+    @property
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """The keys of its pictures by category, each once: all that is asked for where no annotation counts."""
+        found: dict[str, dict[str, None]] = {}
+        for pair in self.pairs:
+            found.setdefault(pair.category, {}).update({pair.source: None, pair.target: None})
+        return {category: tuple(keys) for category, keys in found.items()}
+
     @abstractmethod
     def image(self, key: str) -> Image.Image:
         """The RGB image of that key. Raises UserError if the file is missing or cannot be read."""

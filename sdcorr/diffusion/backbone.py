@@ -175,7 +175,8 @@ class FrozenDiffusion(FrozenModel):
         self, queries: Sequence[Tensor], embeddings: Tensor, *, token: int = 1, heads: Heads = "last_half"
     ) -> list[Tensor]:
         """See `FrozenModel`: no UNet is run, its layers only make keys of the embeddings."""
-        inside = self._float32.way_in(embeddings).to(self.unet.dtype)
+        dtype = next(self.unet.parameters()).dtype  # diffusers' own `dtype` looks at every module, which takes longer
+        inside = self._float32.way_in(embeddings).to(dtype)
 
         def read(path: str, query: Tensor) -> Tensor:
             attn: Any = self.unet.get_submodule(path)

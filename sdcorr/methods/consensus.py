@@ -7,8 +7,10 @@ that bent limbs are no contradiction, and all matches say which rotation, scale 
 Hough voting of Cho et al. 2015 ("Unsupervised Object Discovery and Localization in the Wild"), asked at peaks alone.
 Nothing is moved to where the map has no peak, and a peak's place is still read from the map.
 
-`dense` uses the two pictures and one query point at a time, as published protocols have it. `joint` also uses where the
-pair's other query points may be: another task, whose numbers are not for a table with published ones.
+`dense` uses the two pictures and one query point at a time, as published protocols have it. `dense_flip` reads the
+pictures mirrored as well, which says whether the target shows the object's other side: `sdcorr.methods.mirror`.
+`joint` also uses where the pair's other query points may be: another task, whose numbers are not for a table with
+published ones.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from torch import Tensor
 
 from sdcorr.errors import UserError
 
-Consensus = Literal["none", "dense", "joint"]
+Consensus = Literal["none", "dense", "dense_flip", "joint"]
 
 # Chosen on the val split of the toybox and on a ninth of PF-Willow's pairs; docs/methods.md has what else was tried.
 GRID = 16  # cells a side of the pictures' features
@@ -33,14 +35,17 @@ REACH = 0.15  # how far from the query point a match has a say, in longer sides 
 SLACK = 0.08  # how far from a peak a match may send the query point and still speak for it, likewise
 WHOLE = 2.0  # power of what all matches say of a rotation, scale and reflection
 LEAST = 0.03  # share of the votes below which a peak loses no more
+UNRELATED, RELATED = 0.12, 0.36  # shares of the matches that fit together: below nothing is believed, above all
 JOINT_WEIGHT = 4.0  # of what the other query points lose on average
 JOINT_SLACK = 0.06  # as SLACK, for the other query points
 JOINT_LEAST = 0.02  # as LEAST, for them
 PEAKS = 8  # that are looked at of each map
 PEAK_GRID = 64  # cells a side that maps are brought to to look for peaks
 APART = 3  # cells of it that a peak is the greatest within
+CENTERS = 12  # places a side where the source's center may be sent
 ANGLES = range(-60, 61, 15)  # degrees
 SCALES = (0.75, 1.0, 1.33)
+VERSION = 2  # of the above; raised as that of a method is, so that matches without a consensus stay what they were
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,14 @@ class Choice:
         return self.places[torch.arange(len(best), device=best.device), best]
 
 
+@dataclass(frozen=True, eq=False)
+class Mirrored:
+    """What the mirrored target says of a pair."""
+
+    matches: Matches  # of the source with the mirrored target, whose places are turned back
+    log_odds: float  # that the target shows the object mirrored
+
+
 def check_consensus(method: str, consensus: str) -> None:
     """Raises UserError if there is no such consensus."""
     if consensus not in get_args(Consensus):
@@ -74,14 +87,26 @@ def check_consensus(method: str, consensus: str) -> None:
 
 
 def chosen_peaks(
-    scores: Tensor, points: Tensor, matches: Matches, size: tuple[int, int], *, joint: bool = False
+    scores: Tensor,
+    points: Tensor,
+    matches: Matches,
+    size: tuple[int, int],
+    *,
+    joint: bool = False,
+    mirrored: Mirrored | None = None,
 ) -> Tensor:
     """The peak of each map that the pictures speak for, (V, 2); see `weighed_peaks`."""
-    return weighed_peaks(scores, points, matches, size, joint=joint).taken
+    return weighed_peaks(scores, points, matches, size, joint=joint, mirrored=mirrored).taken
 
 
 def weighed_peaks(
-    scores: Tensor, points: Tensor, matches: Matches, size: tuple[int, int], *, joint: bool = False
+    scores: Tensor,
+    points: Tensor,
+    matches: Matches,
+    size: tuple[int, int],
+    *,
+    joint: bool = False,
+    mirrored: Mirrored | None = None,
 ) -> Choice:
     """The peaks of maps, with what the pictures say of each.
 
@@ -91,11 +116,13 @@ def weighed_peaks(
         matches: of the pair.
         size: (W, H) of the target in pixels, for its aspect ratio.
         joint: whether the other query points of the pair have a say.
+        mirrored: what the mirrored target says, if it was read.
     """
     cells, values = peaks(scores)  # (V, K, 2), (V, K)
     shares = cells / torch.tensor([scores.shape[-1], scores.shape[-2]]).to(scores)
     places = shares * (torch.tensor(size) / max(size)).to(scores)
-    gains = (votes_for(matches, points, places) + LEAST).log()  # (V, K, O)
+    trust = max(trust_in(each, size) for each in (matches, *([mirrored.matches] if mirrored else [])))
+    gains = trust * (votes_for(matches, points, places, mirrored) + LEAST).log()  # (V, K, O)
     if joint:
         gains += JOINT_WEIGHT * together(values, points, places)
     return Choice(shares, values, gains.amax(-1))
@@ -135,32 +162,80 @@ def peaks(scores: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack((index % width, index // width), -1) + 0.5, values
 
 
-def votes_for(matches: Matches, points: Tensor, places: Tensor) -> Tensor:
+def votes_for(matches: Matches, points: Tensor, places: Tensor, mirrored: Mirrored | None = None) -> Tensor:
     """How much the two pictures speak for sending each point to each of its places, each by itself.
 
     Args:
         matches: of the pair.
         points: (V, 2) query points, in longer sides of the source.
         places: (V, K, 2), in longer sides of the target.
+        mirrored: if given, reflections are spoken for by its matches and by its odds, the others by `matches`.
 
     Returns:
         (V, K, O) shares of the most votes that a place of the point has under one of the O linear parts: 1 at that
         one; all 1 where no match votes at all.
     """
     linear = linear_parts().to(points)  # (O, 2, 2)
-    tiny = torch.finfo(points.dtype).tiny
     votes = points.new_ones(*places.shape[:2], len(linear))
     for point, candidates, row in zip(points, places, votes, strict=True):
-        away = matches.source - point  # (M, 2)
-        sent = matches.target - torch.einsum("oab,mb->oma", linear, away)  # (O, M, 2): where a match sends the point
-        squares = (sent - candidates[:, None, None]).square().sum(-1)  # (K, O, M)
-        agreeing = torch.exp(-squares / (2 * SLACK**2)) * matches.weights
-        whole = agreeing.sum(-1).amax(0)  # (O,): the most that each linear part explains of the pair
-        near = torch.exp(-away.square().sum(-1) / (2 * REACH**2))  # (M,)
-        found = (agreeing @ near) * (whole / whole.max().clamp(min=tiny)) ** WHOLE  # (K, O)
-        if (most := found.max()) > tiny:
-            row[:] = found / most
+        if mirrored is None:
+            found = _votes(matches, linear, point, candidates)
+        else:
+            straight, turned = linear.chunk(2)
+            odds = torch.tensor([-mirrored.log_odds, mirrored.log_odds]).sigmoid().tolist()
+            sides = (_votes(matches, straight, point, candidates), _votes(mirrored.matches, turned, point, candidates))
+            found = torch.cat([odd * _share(side) for odd, side in zip(odds, sides, strict=True)], -1)
+        if found.max() > 0:
+            row[:] = _share(found)
     return votes
+
+
+def _votes(matches: Matches, linear: Tensor, point: Tensor, places: Tensor) -> Tensor:
+    """What matches near a point (2,) say of its places (K, 2), times what all say of linear parts (O, 2, 2): (K, O)."""
+    away = matches.source - point  # (M, 2)
+    sent = matches.target - torch.einsum("oab,mb->oma", linear, away)  # (O, M, 2): where a match sends the point
+    squares = (sent - places[:, None, None]).square().sum(-1)  # (K, O, M)
+    agreeing = torch.exp(-squares / (2 * SLACK**2)) * matches.weights
+    whole = agreeing.sum(-1).amax(0)  # (O,): the most that each linear part explains of the pair
+    near = torch.exp(-away.square().sum(-1) / (2 * REACH**2))  # (M,)
+    return (agreeing @ near) * _share(whole) ** WHOLE
+
+
+def _share(values: Tensor) -> Tensor:
+    """Of the greatest; zeros where it is next to nothing."""
+    most, tiny = values.max(), torch.finfo(values.dtype).tiny
+    return values / most if most > tiny else torch.zeros_like(values)
+
+
+def trust_in(matches: Matches, size: tuple[int, int]) -> float:
+    """How far to believe a pair's matches, from 0 to 1: by the share of them that fit together.
+
+    In the toybox's val split half of the matches of a pair fit together, a quarter of those of two classes, and a tenth
+    where one picture's cells are shuffled.
+    """
+    if not matches.weights.any():
+        return 0.0
+    share = float(explained(matches, size).max() / matches.weights.sum())
+    return min(max((share - UNRELATED) / (RELATED - UNRELATED), 0.0), 1.0)
+
+
+def explained(matches: Matches, size: tuple[int, int]) -> Tensor:
+    """The most weight of matches that agree on where the source's center goes, under each linear part.
+
+    Args:
+        matches: of the pair.
+        size: (W, H) of the target in pixels, for its aspect ratio.
+
+    Returns:
+        (O,).
+    """
+    linear = linear_parts().to(matches.weights)
+    center = (matches.source.amax(0) + matches.source.amin(0)) / 2
+    sent = matches.target - torch.einsum("oab,mb->oma", linear, matches.source - center)  # (O, M, 2)
+    steps = (torch.arange(CENTERS) + 0.5) / CENTERS
+    places = steps[:, None] * torch.tensor(size) / max(size)  # (P, 2): x and y of the places' grid
+    x, y = torch.exp(-(sent[:, :, None] - places.to(sent)).square() / (2 * SLACK**2)).unbind(-1)  # (O, M, P) each
+    return torch.einsum("omx,omy->oxy", x * matches.weights[:, None], y).flatten(1).amax(1)
 
 
 def together(values: Tensor, points: Tensor, places: Tensor) -> Tensor:

@@ -13,9 +13,10 @@ from PIL import Image
 
 from sdcorr.images import GivenPicture, check_points, read_picture, to_tensor
 from sdcorr.methods.layout import Layout, lay_out
-from sdcorr.methods.maps import Features, features_at
+from sdcorr.methods.maps import Features
 from sdcorr.methods.peaks import Peaks
 from sdcorr.student.files import Student, load_student
+from sdcorr.student.losses import at_points, both_ways
 
 Points: TypeAlias = np.ndarray | Sequence[Sequence[float]]
 
@@ -76,7 +77,7 @@ class Finder:
         for start in range(0, len(pictures), AT_ONCE):
             laid = [lay_out(each, self.student.side, "squash") for each in pictures[start : start + AT_ONCE]]
             pixels = torch.stack([to_tensor(canvas) for canvas, _ in laid]).to(self.device)
-            values = self.network(pixels.contiguous(memory_format=torch.channels_last))
+            values = both_ways(self.network, pixels.contiguous(memory_format=torch.channels_last))
             found += [Features(each, layout) for each, (_, layout) in zip(values, laid, strict=True)]
         return found
 
@@ -94,8 +95,8 @@ class Finder:
         """
         places = np.asarray(points, dtype=float).reshape(-1, 2)
         check_points(places, source.layout.size)
-        cells = torch.from_numpy(source.layout.to_grid(places, source.values.shape)).float()
-        queries = torch.nn.functional.normalize(features_at(source.values, cells.to(self.device)), dim=1)  # (P, C)
+        cells = source.layout.to_grid(places, source.values.shape) / source.values.shape[:0:-1]  # shares of the canvas
+        queries = at_points(source.values[None, None], torch.from_numpy(cells).to(source.values)[None, :, None])[0, 0]
         together = torch.stack([each.values for each in targets])  # (N, C, h, w)
         maps = torch.einsum("pc,nchw->nphw", queries, together)
         found, cosines = self.peaks.find(maps.flatten(0, 1))

@@ -34,8 +34,7 @@ class Fused(MapMethod):
         weight: of the second one's score.
         grid: cells a side of the grid, stretched over the picture, that both are brought to.
         localization, window, temperature: see `Peaks`; cells of that grid.
-        consensus: none, dense or joint, on the features of the second; see `sdcorr.methods.consensus`. Those of the
-            parts are none.
+        consensus: on the features of the second; see `sdcorr.methods.consensus`. Those of the parts are none.
         refine: none or pixels; see `sdcorr.methods.refine`. Those of the parts are none.
 
     Raises:
@@ -128,6 +127,10 @@ class Fused(MapMethod):
     def has_features(self) -> bool:
         """Whether the second part has any."""
         return self.parts[1].has_features
+
+    def surfaces(self, key: str, image: ImageReader, category: str) -> Features:
+        """Those of the first part."""
+        return self.parts[0].surfaces(key, image, category)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """Those of the second part."""

@@ -10,14 +10,16 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
-from sdcorr.methods.consensus import GRID, PEAK_GRID, Choice, Consensus, Matches, match_cells, weighed_peaks
+from sdcorr.methods.consensus import GRID, PEAK_GRID, VERSION, Choice, Consensus, Matches, match_cells, weighed_peaks
 from sdcorr.methods.evidence import of_map, votes, way_back
 from sdcorr.methods.layout import Layout
+from sdcorr.methods.mirror import Views, seen_mirrored
 from sdcorr.methods.refine import Refine, refined
 
 COSINE_TEMPERATURE = 0.15  # a cosine that is so much greater is e times as likely, where the consensus weighs them
@@ -43,6 +45,17 @@ class Features:
     def at(self, points: np.ndarray) -> Tensor:
         """The features at points, (V, C), of (V, 2) pixels of the picture."""
         return features_at(self.values, torch.from_numpy(self.layout.to_grid(points, self.values.shape)).float())
+
+
+@dataclass(frozen=True)
+class MirrorImages:
+    """Reads pictures as `image` does, each mirrored left to right."""
+
+    image: ImageReader
+
+    def __call__(self, key: str) -> Image.Image:
+        """The mirror image of the picture of that key."""
+        return ImageOps.mirror(self.image(key))
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,17 +147,25 @@ class MapMethod(Method):
 
     @classmethod
     def claimed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings with an effect; of consensus and refinement there are none where they are `none`."""
+        """The settings with an effect, and the consensus's version; nothing of what is `none`."""
         told = super().claimed(settings)
         if told.get("refine") == "none":
             del told["refine"]
         if told.get("consensus", "none") == "none":
             return {name: value for name, value in told.items() if name not in cls.of_consensus}
-        return told
+        return told | {"consensus_version": VERSION}
 
     @abstractmethod
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target of the unit that asks for a point, with the maps of its points."""
+
+    def surfaces(self, key: str, image: ImageReader, category: str) -> Features:
+        """Features of a picture by which its places are told apart: the object from what is behind it, part from part.
+
+        Raises:
+            UserError: if the method has none.
+        """
+        return self.features(key, image, category)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """Features of the picture of that key, in a pair of that category, on which the consensus stands.
@@ -153,6 +174,10 @@ class MapMethod(Method):
             UserError: if the method has none, which it may unless it is asked for a consensus.
         """
         raise UserError(f"{type(self).__name__} has no features that a consensus could stand on: give consensus=none.")
+
+    def mirrored_features(self, key: str, image: ImageReader, category: str) -> Features:
+        """As `features`, of the picture's mirror image, as it is."""
+        return self.features(key, MirrorImages(image), category)
 
     @property
     def has_features(self) -> bool:
@@ -182,14 +207,18 @@ class MapMethod(Method):
         """
         if self.consensus == "none":
             return None
-        source = self.features(unit.source, image, unit.pairs[0].category)
-        found = self.features(target.pair.target, image, target.pair.category)
+        pictures = (unit.source, image, unit.pairs[0].category), (target.pair.target, image, target.pair.category)
+        source, found = (self.features(*picture).pooled(GRID) for picture in pictures)
         sizes = target.pair.source_size, target.pair.target_size
-        cells = match_cells(source.pooled(GRID), found.pooled(GRID), *sizes)
+        cells = match_cells(source, found, *sizes)
         scores = self._as_logs(maps)
         points = torch.from_numpy(unit.points[list(target.points)] / max(sizes[0])).to(scores)
-        choice = weighed_peaks(scores, points, cells, sizes[1], joint=self.consensus == "joint")
-        tell(choice, cells)
+        mirrored = None
+        if self.consensus == "dense_flip":
+            ours, theirs = (self.mirrored_features(*picture).pooled(GRID) for picture in pictures)
+            mirrored = seen_mirrored(Views(source, ours, sizes[0]), Views(found, theirs, sizes[1]))
+        choice = weighed_peaks(scores, points, cells, sizes[1], joint=self.consensus == "joint", mirrored=mirrored)
+        tell(choice, mirrored.matches if mirrored and mirrored.log_odds > 0 else cells)
         return maps.near(choice.taken, 1.5 / PEAK_GRID)
 
     def exact(self, pair: Pair, match: Match, image: ImageReader) -> Match:

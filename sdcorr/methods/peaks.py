@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdcorr.diffusion.finite import not_finite
 from sdcorr.errors import UserError
 
 Localization = Literal["argmax", "window_soft_argmax", "mutual"]
@@ -62,6 +61,8 @@ class Peaks:
             UserError: if a score is NaN.
         """
         if maps.isnan().any():
+            from sdcorr.diffusion.finite import not_finite  # not at the top: its room loads diffusers
+
             raise not_finite("The scores on the target are")
         if inside is not None:
             maps = maps.masked_fill(~inside.to(maps.device), -torch.inf)

@@ -28,6 +28,7 @@ from sdcorr.methods.features import KEPT
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
 from sdcorr.methods.refine import Refine, check_refine
+from sdcorr.methods.surfaces import attention_surface
 from sdcorr.methods.unet_features import read_features
 from sdcorr.prompt.localize import combine_layers
 from sdcorr.prompt.randomness import Query
@@ -186,6 +187,10 @@ class Prompt(MapMethod):
         """
         for target, seen, _ in transferred(self.matcher, unit, image, self.resources.callbacks(unit.source)):
             yield target, self._scores(target, seen.maps)
+
+    def surfaces(self, key: str, image: ImageReader, category: str) -> Features:
+        """The attention queries of the whole picture, where they are apart from the text's; else `features`."""
+        return attention_surface(self.matcher, key, image) or self.features(key, image, category)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """The UNet's features of a picture, of one draw of the noise: one forward pass, kept for its other pairs."""

@@ -49,7 +49,7 @@ class UNetFeatures(FeatureMethod):
             prompt of zeros, and no text encoder is loaded.
         seed: of the noise; every picture has draws of its own, whatever the order.
         localization, window, temperature: see `Peaks`; cells are pixels of the picture that the model sees.
-        consensus: none, dense or joint; see `sdcorr.methods.consensus`.
+        consensus: none, dense, dense_flip or joint; see `sdcorr.methods.consensus`.
         refine: none or pixels; see `sdcorr.methods.refine`.
 
     Raises:

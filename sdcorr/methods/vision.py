@@ -38,7 +38,7 @@ class Vision(FeatureMethod):
         grid: cells of the longer side of the grid that all layers are brought to; None: the finest layer's own.
         mean, std: of the pixels, for each channel; None: the model's own.
         localization, window, temperature: see `Peaks`; cells of the grid.
-        consensus: none, dense or joint; see `sdcorr.methods.consensus`.
+        consensus: none, dense, dense_flip or joint; see `sdcorr.methods.consensus`.
         refine: none or pixels; see `sdcorr.methods.refine`.
 
     Raises:

@@ -55,14 +55,15 @@ class Ranks:
 
 
 @contextmanager
-def launch(trainer: DictConfig, overrides: Sequence[str]) -> Iterator[Ranks]:
+def launch(trainer: DictConfig, overrides: Sequence[str], command: str = "eval") -> Iterator[Ranks]:
     """The processes that `cfg.trainer` asks for; those started here end with the block.
 
     A CUDA device of its own becomes each rank's current one, so `cuda` means that.
 
     Args:
         trainer: accelerator, devices (on each machine), num_nodes and strategy.
-        overrides: of the evaluation's configuration; processes that are started here get the same.
+        overrides: of the command's configuration; processes that are started here get the same.
+        command: of `sdcorr`, which they run.
 
     Raises:
         UserError: if they cannot be had, or others were started from outside.
@@ -74,7 +75,7 @@ def launch(trainer: DictConfig, overrides: Sequence[str]) -> Iterator[Ranks]:
         return
     started: list[subprocess.Popen] = []
     try:
-        fabric = _launched(trainer, overrides, devices, nodes, started)
+        fabric = _launched(trainer, [command, *overrides], devices, nodes, started)
         if fabric.global_rank:
             warnings.simplefilter("ignore")  # the first rank says the same
         yield Ranks(fabric.global_rank, fabric.world_size, tuple(started))
@@ -86,7 +87,7 @@ def launch(trainer: DictConfig, overrides: Sequence[str]) -> Iterator[Ranks]:
 
 
 def _launched(
-    trainer: DictConfig, overrides: Sequence[str], devices: int, nodes: int, started: list[subprocess.Popen]
+    trainer: DictConfig, words: Sequence[str], devices: int, nodes: int, started: list[subprocess.Popen]
 ) -> Fabric:
     """What Fabric has found out; `started` gets the processes that are started here, if any."""
     before = {name: os.environ.get(name) for name in _ADDRESS}
@@ -97,7 +98,7 @@ def _launched(
         assert environment is not None  # Fabric has chosen it
         if not environment.creates_processes_externally:
             os.environ |= _address(environment.main_address, environment.main_port, environment.node_rank())
-            _start(devices, overrides, started)
+            _start(devices, words, started)
         elif _PARENT in os.environ:
             _end_with(int(os.environ[_PARENT]))
         fabric.launch()
@@ -167,7 +168,7 @@ def _restore(environment: dict[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def _start(devices: int, overrides: Sequence[str], started: list[subprocess.Popen]) -> None:
+def _start(devices: int, words: Sequence[str], started: list[subprocess.Popen]) -> None:
     """Starts the other ranks on this machine.
 
     Lightning's own launcher kills all when one has died, and repeats a whole sweep (`--multirun`) in each process.
@@ -178,7 +179,7 @@ def _start(devices: int, overrides: Sequence[str], started: list[subprocess.Pope
         "PYTHONPATH": os.pathsep.join(filter(None, here)),
         "PYTHONWARNINGS": "ignore",
     }
-    command = [sys.executable, "-m", "sdcorr", "eval", *overrides]
+    command = [sys.executable, "-m", "sdcorr", *words]
     for rank in range(1, devices):
         started.append(subprocess.Popen(command, env=environment | {"LOCAL_RANK": str(rank)}))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Protocol, TypeVar
 
 from sdcorr.datasets import Benchmark, SourceUnit
 from sdcorr.errors import UserError
@@ -11,7 +12,24 @@ from sdcorr.run.records import UnitRecord
 from sdcorr.run.store import PredictionStore
 
 
-def share(units: Iterable[SourceUnit], rank: int, world_size: int) -> list[SourceUnit]:
+class Work(Protocol):
+    """What is done in one piece."""
+
+    @property
+    def source(self) -> str:
+        """The key of its source image, unique."""
+        ...
+
+    @property
+    def cost(self) -> float:
+        """Of the work, in any unit."""
+        ...
+
+
+Unit = TypeVar("Unit", bound=Work)
+
+
+def share(units: Iterable[Unit], rank: int, world_size: int) -> list[Unit]:
     """The units that one rank works on, in the order of the data set; over all ranks each unit appears exactly once.
 
     Dealt heaviest first, each unit to the rank with the least work so far. All units are dealt, whether done already

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
 from sdcorr.student.files import Student
-from sdcorr.student.losses import grid_centers
+from sdcorr.student.losses import both_ways, grid_centers
 
 INPUTS, OUTPUTS = ("source", "targets", "points"), ("places", "cosines")
 KINDS = (".onnx", ".pt2")
@@ -40,12 +40,12 @@ class Matching(nn.Module):
 
     def forward(self, source: Tensor, targets: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """See the module's docstring."""
-        features = self.network(source)  # (1, C, h, w)
+        features = both_ways(self.network, source)  # (1, C, h, w)
         queries = F.grid_sample(
             features, points[None, :, None] * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False
         )  # (1, C, P, 1)
         queries = F.normalize(queries[0, :, :, 0].T, dim=1)  # (P, C)
-        found = self.network(targets)  # (N, C, h, w)
+        found = both_ways(self.network, targets)  # (N, C, h, w)
         height, width = found.shape[-2:]
         maps = torch.matmul(queries[None], found.flatten(2))  # (N, P, h * w)
         cosines, best = maps.max(-1)

@@ -45,6 +45,7 @@ class Shape:
     part: str
     outline: Places  # (corners,), object units
     color: Color
+    marking: bool = False  # a spot or a stripe on the shape before it: some drawings of the class have it
 
 
 @dataclass
@@ -55,9 +56,9 @@ class Canvas:
     keypoints: dict[str, tuple[complex, str]] = field(default_factory=dict)  # name -> (place, part that it belongs to)
     colors: dict[str, str] = field(default_factory=dict)  # part -> color name, in the order of drawing
 
-    def add(self, part: str, outline: Places, color: Color) -> None:
+    def add(self, part: str, outline: Places, color: Color, marking: bool = False) -> None:
         """Put a shape on top of those drawn so far; `outline` is `(corners,)`, in object units."""
-        self.shapes.append(Shape(part, np.asarray(outline, dtype=complex), color))
+        self.shapes.append(Shape(part, np.asarray(outline, dtype=complex), color, marking))
 
     def keypoint(self, name: str, place: complex, part: str) -> None:
         """Name a place, in object units. The keypoint is visible if `part` is the topmost shape at that place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -13,7 +14,7 @@ from sdcorr.datasets.base import Benchmark, Pair
 from sdcorr.digests import digest
 from sdcorr.errors import UserError
 from sdcorr.toybox.classes import THINGS
-from sdcorr.toybox.world import SIZE, TEST, VAL, Drawing, draw
+from sdcorr.toybox.world import SIZE, TEST, TRAIN, VAL, Drawing, draw
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ SPLITS = {
     "val": Split(VAL, sources=2, targets=6),
     "test": Split(TEST, sources=4, targets=6),
     "demo": Split(TEST, sources=1, targets=4),  # the first of test
+    "train": Split(TRAIN, sources=1000, targets=0),  # pictures of the world that the shipped model learned from
 }
 
 
@@ -36,7 +38,7 @@ class Toybox(Benchmark):
     """Pairs of drawings. An image's key is `world/class/source` or `world/class/source/target`, which is also its seed.
 
     Args:
-        split: val, test or demo.
+        split: val, test or demo; or train, which has pictures and no pairs: what may be learned from.
         ask: `visible`, or `all`: points that the target hides, behind an occluder or a part of its own, as well.
 
     Raises:
@@ -56,14 +58,32 @@ class Toybox(Benchmark):
 
     @cached_property  # all drawings are drawn for it
     def pairs(self) -> tuple[Pair, ...]:  # pyright: ignore[reportIncompatibleVariableOverride] - it is read as one
-        """Every source with each of its targets, the same ones every time."""
+        """Every source with each of its targets, the same ones every time.
+
+        Raises:
+            UserError: if the split has none.
+        """
         size = SPLITS[self.split]
+        if not size.targets:
+            raise UserError(
+                f"The toybox's split {self.split} has pictures and no pairs: it is there for `sdcorr label`."
+            )
         return tuple(
             _pair(f"{size.world}/{name}/{source}", target, self._ask)
             for name in THINGS
             for source in range(size.sources)
             for target in range(size.targets)
         )
+
+    @property
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """The keys of the split's drawings by class, sources before targets; nothing is drawn for it."""
+        size = SPLITS[self.split]
+        sources = {name: [f"{size.world}/{name}/{number}" for number in range(size.sources)] for name in THINGS}
+        return {
+            name: (*keys, *(f"{key}/{target}" for key in keys for target in range(size.targets)))
+            for name, keys in sources.items()
+        }
 
     def image(self, key: str) -> Image.Image:
         """Return the drawing of that key, RGB, SIZE x SIZE pixels."""

@@ -79,9 +79,9 @@ class Paint:
                 spot = self.rng.uniform(0.2, 0.6) * turn(self.rng.uniform(0, 2 * np.pi))
                 radius = self.rng.uniform(0.1, 0.17) * min(rx, ry)
                 place = center + turn(angle) * complex(rx * spot.real, ry * spot.imag)
-                self.canvas.add(part, oval(place, radius, radius), tone)
+                self.canvas.add(part, oval(place, radius, radius), tone, marking=True)
             else:
                 x = -0.5 + 0.33 * k
                 top = 0.75 * np.sqrt(1 - min(x * x, 0.99))
                 stripe = limb(complex(rx * x, -ry * top), complex(rx * x, ry * top), 0.12 * rx)
-                self.canvas.add(part, center + turn(angle) * stripe, tone)
+                self.canvas.add(part, center + turn(angle) * stripe, tone, marking=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -21,6 +22,14 @@ MENTIONED = 0.9  # how often the caption mentions a part
 Shapes = list[tuple[Places, Color]]  # outlines in pixels, from back to front
 
 
+class Patch(NamedTuple):
+    """An outline in pixels, and what it shows."""
+
+    outline: Places  # (corners,) complex
+    shape: int  # number of the class's shape, from 1; a marking has that of the shape it is on; BACKGROUND: an occluder
+    part: int  # number of the part, from 1; likewise
+
+
 @dataclass(frozen=True)
 class Drawing:
     """An image of the toybox and its annotations.
@@ -37,6 +46,7 @@ class Drawing:
     look_alike: np.ndarray  # (N,) bool: another part of the same object resembles this one
     box: tuple[float, float, float, float]  # x0, y0, x1, y1, clipped to the image
     masks: dict[str, np.ndarray]  # part -> (SIZE, SIZE) float32, the fraction of each pixel that shows the part
+    surface: tuple[Patch, ...]  # what it is drawn with, from back to front; not the clutter
 
 
 def draw(seed: int | tuple[int, ...], category: str | None = None, annotate: bool = True) -> Drawing:
@@ -76,7 +86,28 @@ def draw(seed: int | tuple[int, ...], category: str | None = None, annotate: boo
         visible = _is_seen(points, carriers, seen)
         masks = {part: _share(seen == 1 + i) for i, part in enumerate(parts)}
     look_alike = np.array([name in thing.look_alikes for name in names])
-    return Drawing(image, caption, thing.name, names, points, visible, look_alike, _inside(box), masks)
+    return Drawing(
+        image,
+        caption,
+        thing.name,
+        names,
+        points,
+        visible,
+        look_alike,
+        _inside(box),
+        masks,
+        _surface(canvas, pose, before),
+    )
+
+
+def _surface(canvas: Canvas, pose: Pose, before: Shapes) -> tuple[Patch, ...]:
+    """Say what each outline shows. Drawings of a class have the same shapes in the same order, but for markings."""
+    parts = list(dict.fromkeys(shape.part for shape in canvas.shapes))
+    patches, number = [], 0
+    for shape in canvas.shapes:
+        number += not shape.marking
+        patches.append(Patch(pose.apply(shape.outline), number, 1 + parts.index(shape.part)))
+    return (*patches, *(Patch(outline, BACKGROUND, BACKGROUND) for outline, _ in before))
 
 
 def _pose(canvas: Canvas, thing: Thing, rng: np.random.Generator) -> Pose:

@@ -31,6 +31,7 @@ def test_every_key_is_one_of_ours():
     there = [compose("eval", f"dataset={name}") for name in ("folder", "cub", "spair", "tss", "ap10k")]
     there.append(compose("train", "source=a.png", "target=b.png", "points=[]"))
     there.append(compose("student", "data=labels"))
+    there.append(compose("label", "dataset=toybox"))
     for key in KINDS:
         group, _, name = key.rpartition(".")
         assert any(name in (OmegaConf.select(cfg, group) if group else cfg) or () for cfg in there), key

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sdcorr.datasets import group_by_source
 from sdcorr.errors import UserError
-from sdcorr.methods.consensus import GRID, Matches, chosen_peaks, match_cells, peaks, votes_for
+from sdcorr.methods.consensus import GRID, VERSION, Matches, chosen_peaks, match_cells, peaks, trust_in, votes_for
 from sdcorr.methods.features import FeatureMethod
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, ScoreMaps
@@ -61,6 +61,14 @@ class TestDense:
         assert (votes == 1).all()
         found = chosen_peaks(two_peaks(1, 1.2)[None], torch.tensor([LEFT]), matches, SIZE)
         assert found[0, 0].item() == pytest.approx(RIGHT[0], abs=0.02)
+
+    def test_an_unexplained_pair_changes_nothing(self) -> None:
+        """Cells of two pictures of noise match by chance, in no order."""
+        assert trust_in(match_cells(texture(), texture(1), SIZE, SIZE), SIZE) == 0
+        assert trust_in(match_cells(texture(), texture(), SIZE, SIZE), SIZE) == 1
+        for maps in (two_peaks(1, 1.01), two_peaks(1.01, 1)):
+            found = choose(texture(), texture(1), [maps], [LEFT])
+            assert found == [[0.8 if maps[:, 32:].max() > maps[:, :32].max() else 0.2, 0.4]]
 
     def test_other_points_change_nothing(self) -> None:
         maps, points = [two_peaks(1, 1.2), two_peaks(1.2, 1), two_peaks(0.5, 3)], [LEFT, RIGHT, (0.5, 0.9)]
@@ -133,11 +141,14 @@ class TestMethod:
     def test_none_claims_what_was_claimed_before(self) -> None:
         told = {"steps": 3, "consensus": "none", "consensus_block": "up_blocks.1", "consensus_timestep": 261}
         assert Prompt.claimed(told) == {"steps": 3}
-        assert Prompt.claimed(told | {"consensus": "dense"}) == told | {"consensus": "dense"}
+        assert Prompt.claimed(told | {"consensus": "dense"}) == told | {
+            "consensus": "dense",
+            "consensus_version": VERSION,
+        }
         assert UNetFeatures.claimed({"block": "up_blocks.1", "consensus": "none"}) == {"block": "up_blocks.1"}
 
     def test_no_such_consensus(self) -> None:
-        with pytest.raises(UserError, match="consensus=all of drawn is not legal: give none, dense, joint"):
+        with pytest.raises(UserError, match="consensus=all of drawn is not legal: give none, dense, dense_flip, joint"):
             Drawn({}, consensus="all")
 
     def test_the_surroundings_of_a_place(self) -> None:

@@ -14,6 +14,9 @@ from sdcorr.scoring.score import score
 from sdcorr.scoring.summary import flatten
 from sdcorr.toybox.classes import THINGS
 from sdcorr.toybox.dataset import SPLITS, Toybox
+from sdcorr.toybox.world import TRAIN
+
+PAIRED = {split: size for split, size in SPLITS.items() if size.targets}
 
 
 def keys(split):
@@ -49,7 +52,7 @@ class TestSplits:
 
     def test_sizes(self):
         assert len(Toybox("test").pairs) >= 120
-        for split, size in SPLITS.items():
+        for split, size in PAIRED.items():
             pairs = Toybox(split).pairs
             assert len({pair.id for pair in pairs}) == len(pairs) == len(THINGS) * size.sources * size.targets
 
@@ -59,7 +62,7 @@ class TestSplits:
 
 
 class TestPairs:
-    @pytest.mark.parametrize("split", SPLITS)
+    @pytest.mark.parametrize("split", PAIRED)
     def test_every_class_has_points_to_match(self, split):
         points = dict.fromkeys(THINGS, 0)
         for pair in Toybox(split).pairs:
@@ -104,3 +107,17 @@ def test_asking_for_hidden_points_moves_no_score_of_a_visible_one():
         found[ask] = flatten(score(arrays, "image_patches", protocol_named("standard"), samples=50))
     assert found["all"].pop("hidden") == 3
     assert {key: value for key, value in found["all"].items() if key[:3] not in ("kap", "the")} == found["visible"]
+
+
+def test_the_training_split_has_pictures_of_the_training_world_and_no_pairs():
+    found = Toybox("train")
+    groups = found.groups
+    assert list(groups) == list(THINGS)
+    assert groups["cat"][:2] == ("0/cat/0", "0/cat/1")
+    assert all(key.startswith(f"{TRAIN}/") for keys in groups.values() for key in keys)
+    with pytest.raises(UserError, match="it is there for `sdcorr label`"):
+        _ = found.pairs
+    val = Toybox("val")
+    assert sorted(val.groups["cat"]) == sorted(
+        {key for p in val.pairs if p.category == "cat" for key in (p.source, p.target)}
+    )
