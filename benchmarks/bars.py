@@ -15,7 +15,7 @@ from torch import Tensor
 from sdcorr.datasets.base import Match, SourceUnit
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.precision import Precision
-from sdcorr.methods.prompt import match_unit
+from sdcorr.methods.prompt_units import match_unit
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import FastMatcher
 

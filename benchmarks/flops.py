@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sdcorr.datasets.base import Pair, SourceUnit, group_by_source
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.diffusion.attention import cross_attention_paths
-from sdcorr.methods.prompt import match_unit
+from sdcorr.methods.prompt_units import match_unit
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import FastMatcher
 

@@ -18,7 +18,8 @@ from sdcorr.cli.compose import compose
 from sdcorr.datasets import ImageReader, Match, Pair, group_by_source
 from sdcorr.images import image_to_tensor
 from sdcorr.methods.maps import evidence_of_attention
-from sdcorr.methods.prompt import Prompt, small_maps
+from sdcorr.methods.prompt import Prompt
+from sdcorr.methods.prompt_units import small_maps
 from sdcorr.pictures import Picture
 from sdcorr.prompt import PromptMatcher, PromptSettings
 from sdcorr.prompt.module import PromptOptimization

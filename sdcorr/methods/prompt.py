@@ -5,36 +5,32 @@ Hedlin et al. 2023, "Unsupervised Semantic Correspondence Using Stable Diffusion
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from lightning import Callback
 from torch import Tensor
 
-from sdcorr.datasets import AttentionMaps, Ballot, ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.datasets import Ballot, ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.diffusion.finite import check_finite
 from sdcorr.diffusion.flops import encode_flops, map_flops
 from sdcorr.errors import UserError
-from sdcorr.images import image_to_tensor
 from sdcorr.methods.ballot import ballot
 from sdcorr.methods.consensus import Choice, Consensus, Matches, check_consensus
 from sdcorr.methods.evidence import agreement
 from sdcorr.methods.features import KEPT
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
+from sdcorr.methods.prompt_units import match_unit, transferred
 from sdcorr.methods.refine import Refine, check_refine
 from sdcorr.methods.surfaces import attention_surface
 from sdcorr.methods.unet_features import read_features
-from sdcorr.prompt.localize import combine_layers
 from sdcorr.prompt.randomness import Query
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import FastMatcher
-from sdcorr.prompt.speed.fast import TargetMaps, Wanted
+from sdcorr.prompt.speed.fast import TargetMaps
 from sdcorr.prompt.speed.work import work_of
 
 if TYPE_CHECKING:
@@ -215,98 +211,6 @@ class Prompt(MapMethod):
         """Maps (V, L, S, S) as scores."""
         side = self.matcher.backbone.image_size
         return ScoreMaps(maps.mean(1), Layout(target.pair.target_size, (side, side), (0, 0, side, side)), "attention")
-
-
-def match_unit(
-    matcher: FastMatcher,
-    unit: SourceUnit,
-    image: ImageReader,
-    *,
-    callbacks: Sequence[Callback] = (),
-    map_cells: int = 0,
-    near: Callable[[Target, Tensor], Tensor | None] | None = None,
-    left: Callable[[Target, TargetMaps, Match], Mapping[str, np.ndarray]] | None = None,
-    source_done: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[Pair, Match]]:
-    """Matches a source image's points in all its targets; the embeddings are optimized once.
-
-    Args:
-        matcher: the method on a model.
-        unit: a source image, its query points, its targets.
-        image: reads an image by its key.
-        callbacks: Lightning callbacks that look on at the optimization.
-        map_cells: cells a side of the small attention maps that a match brings; 0 for none.
-        near: takes a target and the maps of its points, (V, L, S, S), and says where they may be found, (V, S, S).
-        left: takes a target, what is seen of its points and their matches, and gives the evidence that these leave.
-        source_done: called when the embeddings are optimized.
-
-    Yields:
-        Each pair with the matches of its asked points, in their order; pairs without any come first.
-    """
-    for target in unit.targets:
-        if not target.points:
-            yield target.pair, Match(np.empty((0, 2)), np.empty(0))
-    at_source: np.ndarray | None = None
-    for target, seen, embeddings in transferred(matcher, unit, image, callbacks, source_done):
-        match = matcher.localize(seen.maps, target.pair.target_size, near(target, seen.maps) if near else None)
-        if left:
-            match = replace(match, evidence=left(target, seen, match))
-        if map_cells:
-            if at_source is None:
-                on_source = matcher.source_maps(image(unit.source), embeddings, unit.points, unit.source)
-                at_source = small_maps(on_source, matcher.settings, map_cells)
-            small = small_maps(seen.maps, matcher.settings, map_cells)
-            match = replace(match, maps=AttentionMaps(matcher.map_names, at_source[list(target.points)], small))
-        yield target.pair, match
-
-
-def transferred(
-    matcher: FastMatcher,
-    unit: SourceUnit,
-    image: ImageReader,
-    callbacks: Sequence[Callback] = (),
-    source_done: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[Target, TargetMaps, Tensor]]:
-    """Optimizes a source image's points, and transfers their embeddings to all its targets.
-
-    Args:
-        matcher: the method on a model.
-        unit: a source image, its query points, its targets.
-        image: reads an image by its key.
-        callbacks: Lightning callbacks that look on at the optimization.
-        source_done: called when the embeddings are optimized.
-
-    Yields:
-        Each target that asks for a point, with what is seen of its points, and all embeddings (P, R, T, D).
-    """
-    asking = [target for target in unit.targets if target.points]
-    if not asking:
-        return
-    source = image(unit.source)
-    # All targets are read before the long work, so that a broken one is noticed at once.
-    keys = [target.pair.target for target in asking]
-    pixels = {key: image_to_tensor(image(key), matcher.backbone.image_size) for key in dict.fromkeys(keys)}
-    wanted = [Wanted(pixels[key], key, target.points) for key, target in zip(keys, asking, strict=True)]
-    embeddings = matcher.optimize(source, unit.points, unit.source, callbacks, strict=False)
-    source_done()
-    found = matcher.transfer_to_all(wanted, embeddings, unit.points, unit.source)
-    for target, seen in zip(asking, found, strict=True):
-        yield target, seen, embeddings
-
-
-def small_maps(maps: Tensor, settings: PromptSettings, cells: int) -> np.ndarray:
-    """Maps to keep and to look at: that of each layer and, last, that of all combined, averaged over square cells.
-
-    Args:
-        maps: (P, L, S, S), as `PromptMatcher.transfer` gives them.
-        settings: of the method, for the way that layers are combined.
-        cells: k, cells a side.
-
-    Returns:
-        (P, L + 1, k, k) float32.
-    """
-    combined = combine_layers(maps, settings.combination)
-    return F.adaptive_avg_pool2d(torch.cat((maps, combined[:, None]), 1), cells).float().cpu().numpy()
 
 
 def read_settings(kind: type[_Settings], values: Mapping[str, Any]) -> _Settings:

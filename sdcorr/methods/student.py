@@ -26,7 +26,7 @@ class StudentMethod(FeatureMethod):
         resources: where the device is had from.
         student: folder of a student, as `train.py task=student` writes it; `toybox`: the one that ships.
         localization, window, temperature: see `Peaks`; cells of the student's grid.
-        consensus: none, dense or joint; see `sdcorr.methods.consensus`.
+        consensus: none, dense, dense_flip or joint; see `sdcorr.methods.consensus`.
         refine: none or pixels; see `sdcorr.methods.refine`.
 
     Raises:

@@ -161,7 +161,7 @@ def test_what_decides_embeddings_names_another_folder(override: str) -> None:
             "nonsense",
             r"prompt._target_=nonsense names no class \(No module named 'nonsense'\): .*base.Method",
         ),
-        ("sdcorr.methods.prompt.match_unit", "names no class .*type 'function'"),
+        ("sdcorr.methods.prompt_units.match_unit", "names no class .*type 'function'"),
         ("json.JSONDecoder", "names a class of another kind"),
         ("sdcorr.methods.base.Method", "names a class of another kind"),
         ("3", "prompt._target_=3 names no class"),

@@ -11,7 +11,7 @@ from lightning import Callback
 from sdcorr.datasets.base import SourceUnit, group_by_source
 from sdcorr.diffusion.joint import JointDiffusion
 from sdcorr.errors import UserError
-from sdcorr.methods.prompt import match_unit
+from sdcorr.methods.prompt_units import match_unit
 from sdcorr.methods.unet_features import UNetFeatures
 from sdcorr.prompt import PromptSettings
 from sdcorr.prompt.module import run

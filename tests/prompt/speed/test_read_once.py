@@ -9,7 +9,7 @@ from PIL import Image
 from sdcorr.datasets.base import Pair, group_by_source
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
-from sdcorr.methods.prompt import match_unit
+from sdcorr.methods.prompt_units import match_unit
 from sdcorr.prompt.module import fit, run
 from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.speed import ReadOnceMatcher, ReadOnceSettings
