@@ -209,7 +209,7 @@ def test_maps_that_are_no_numbers_are_refused(small_backbone, monkeypatch):
     embeddings = matcher.optimize(image("a"), POINTS.numpy(), "a")
     attend = small_backbone.attend
     monkeypatch.setattr(small_backbone, "attend", lambda *args, **how: [m * torch.nan for m in attend(*args, **how)])
-    with pytest.raises(UserError, match="attention maps on the target are NaN"):
+    with pytest.raises(UserError, match="The attention maps on b are NaN"):
         matcher.transfer(image("b"), embeddings, POINTS.numpy(), "a", "b")
     with pytest.raises(UserError, match="The loss at step 0 of the query"):
         matcher.optimize(image("a"), POINTS.numpy(), "a")
