@@ -17,7 +17,10 @@ class StandIn:
     Attributes:
         calls: how often the network would have run, by kind: "steps" (a query's forward and backward pass), "crops"
             (a forward pass for one embedding at transfer) and "encodes" (a crop through the VAE's encoder).
+        precision: as a model says it; nothing is computed in it.
     """
+
+    precision = "fp32"
 
     def __init__(
         self,

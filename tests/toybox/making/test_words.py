@@ -21,7 +21,7 @@ def block(x, y, side):
 
 def made_up(masks, caption=CAPTION):
     none = np.zeros(0)
-    return Drawing(Image.new("RGB", (SIZE, SIZE)), caption, "cat", (), none, none, none, (0, 0, 1, 1), masks)
+    return Drawing(Image.new("RGB", (SIZE, SIZE)), caption, "cat", (), none, none, none, (0, 0, 1, 1), masks, ())
 
 
 class TestPartWords:
