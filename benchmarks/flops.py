@@ -121,7 +121,7 @@ class _KnownPeaks:
     def paste(self, maps: Sequence[Tensor], starts: Tensor, side: int) -> None:
         """Do nothing."""
 
-    def mean(self) -> Tensor:
+    def mean(self, images: Sequence[str | None] = (), precision: str = "fp32") -> Tensor:
         """Return empty maps."""
         return self._maps
 
