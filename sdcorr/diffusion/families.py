@@ -112,6 +112,7 @@ FAMILIES: Mapping[str, Family] = {
         prompt={
             "timestep": 400,
             "transfer_timestep": 400,
+            "consensus_timestep": 261,  # at which the odds of a reflection were fitted
             "noise": "normal",
             "heads": "all",
             "learning_rate": 0.03,
@@ -157,8 +158,8 @@ def family_defaults(name: str, side: int | None = None) -> dict[str, dict[str, A
     side = side or family.side
     lengths = {"sigma": family.sigma * side, "window": round(family.window * side)}
     block, timestep = family.features
-    consensus = {"consensus_block": block, "consensus_timestep": timestep}
+    beside = {"consensus_block": block, "consensus_timestep": timestep, "evidence_timestep": timestep}
     return {
-        "prompt": {**family.prompt, **lengths, **consensus},
+        "prompt": {**beside, **family.prompt, **lengths},
         "unet_features": {"block": block, "timestep": timestep},
     }

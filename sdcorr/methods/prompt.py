@@ -48,9 +48,9 @@ class Prompt(MapMethod):
 
     version: ClassVar[int] = 1
     reads_model: ClassVar[bool] = True
-    without_effect: ClassVar[frozenset[str]] = frozenset({"queries_per_batch"})
+    without_effect: ClassVar[frozenset[str]] = frozenset({"queries_per_batch", "evidence_timestep"})  # on no match
     of_consensus: ClassVar[tuple[str, ...]] = ("consensus", "consensus_block", "consensus_timestep")
-    beside_paper: ClassVar[tuple[str, ...]] = (*of_consensus, "refine")  # settings that are none of `kind_of_settings`
+    beside_paper: ClassVar[tuple[str, ...]] = (*of_consensus, "evidence_timestep", "refine")  # not `kind_of_settings`'
     kind_of_settings: ClassVar[type[PromptSettings]] = PromptSettings
 
     def __init__(
@@ -59,6 +59,7 @@ class Prompt(MapMethod):
         consensus: Consensus = "none",
         consensus_block: str = "up_blocks.1",
         consensus_timestep: int = 261,
+        evidence_timestep: int = 261,
         refine: Refine = "none",
         **settings: Any,
     ) -> None:
@@ -68,6 +69,7 @@ class Prompt(MapMethod):
             consensus: what else has a say in which peak is the match; see `sdcorr.methods.consensus`. Not in the paper.
             consensus_block: module of the network whose features the consensus stands on.
             consensus_timestep: of the noise on the pictures there.
+            evidence_timestep: the same, of the features that the evidence stands on where there is no consensus.
             refine: what else has a say in where exactly it is; see `sdcorr.methods.refine`. Not in the paper.
             settings: fields of `kind_of_settings`.
 
@@ -76,13 +78,16 @@ class Prompt(MapMethod):
         """
         check_consensus("prompt", consensus)
         check_refine("prompt", refine)
-        if type(consensus_timestep) is not int or consensus_timestep < 0:
-            raise UserError(f"consensus_timestep={consensus_timestep} is not legal: give a whole number from 0.")
+        timesteps = {"consensus_timestep": consensus_timestep, "evidence_timestep": evidence_timestep}
+        for name, value in timesteps.items():
+            if type(value) is not int or value < 0:
+                raise UserError(f"{name}={value} is not legal: give a whole number from 0.")
         if not isinstance(consensus_block, str) or not consensus_block:
             raise UserError(f"consensus_block={consensus_block!r} is not legal: give a module, such as up_blocks.1.")
         self.resources = resources
         self.settings = read_settings(self.kind_of_settings, settings)
-        self.consensus, self.refine, self.place = consensus, refine, (consensus_block, consensus_timestep)
+        self.consensus, self.refine = consensus, refine
+        self.place = consensus_block, evidence_timestep if consensus == "none" else consensus_timestep
         self._kept = lru_cache(maxsize=KEPT)(self._read)
 
     @cached_property

@@ -193,16 +193,18 @@ def test_structures_have_the_published_numbers_of_parameters(structure):
 
 class TestDefaults:
     def test_lengths_of_the_released_code(self):
-        features = {"consensus_block": "up_blocks.1", "consensus_timestep": 261}  # as those of `unet_features`
+        features = {"consensus_block": "up_blocks.1", "consensus_timestep": 261, "evidence_timestep": 261}
         assert family_defaults("sd14")["prompt"] == {"sigma": 27.97853316316864, "window": 28} | features
         assert family_defaults("sd14")["unet_features"] == {"block": "up_blocks.1", "timestep": 261}
 
     def test_lengths_follow_the_side(self):
         toybox = family_defaults("toybox")["prompt"]
         assert (toybox["sigma"], toybox["window"], toybox["steps"]) == (4.0, 4, 30)
+        # The odds of a reflection were fitted at the one, the calibrations that ship at the other.
+        assert (toybox["consensus_timestep"], toybox["evidence_timestep"]) == (261, 100)
         large = family_defaults("sdxl")["prompt"]
         lengths = {"sigma": pytest.approx(2 * 27.97853316316864), "window": 56}
-        features = {"consensus_block": "up_blocks.0.attentions.0", "consensus_timestep": 101}
+        features = {"consensus_block": "up_blocks.0.attentions.0", "consensus_timestep": 101, "evidence_timestep": 101}
         assert large == {"heads": "all"} | lengths | features
         assert family_defaults("sdxl", 512)["prompt"]["sigma"] == 27.97853316316864
 

@@ -127,7 +127,7 @@ def test_reading_once_needs_a_pool(resources: FakeResources) -> None:
 
 @METHODS
 def test_settings_without_effect_change_nothing_to_speak_of(kind: type[Prompt], resources, unit) -> None:
-    others = {"queries_per_batch": 1, "adaptive_crops": False}
+    others = {"queries_per_batch": 1, "adaptive_crops": False, "evidence_timestep": 50}
     matches = found(kind(resources, **SETTINGS), unit)
     changed = found(kind(resources, **SETTINGS, **{name: others[name] for name in kind.without_effect}), unit)
     for key, match in matches.items():
