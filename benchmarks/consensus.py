@@ -22,7 +22,7 @@ from torch import Tensor
 from sdcorr.cli import build, origin
 from sdcorr.cli.compose import compose
 from sdcorr.datasets import ImageReader, Pair, group_by_source
-from sdcorr.methods.consensus import GRID, PEAK_GRID, chosen_peaks, match_cells, peaks
+from sdcorr.methods.consensus import GRID, PEAK_GRID, match_cells, peaks, weighed_peaks
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import MirrorImages, ScoreMaps
 from sdcorr.methods.mirror import Views, seen_mirrored
@@ -75,7 +75,7 @@ def distances(run: Path) -> tuple[dict[str, list[np.ndarray]], list[Pair]]:
                     cells = peaks(scores)[0][:, 0]
                 else:
                     heard = {"joint": way == "joint", "mirrored": mirrored if way == "dense_flip" else None}
-                    cells = chosen_peaks(scores, points, matches, pair.target_size, **heard) * PEAK_GRID
+                    cells = weighed_peaks(scores, points, matches, pair.target_size, **heard).taken * PEAK_GRID
                 window = round(settings.window * PEAK_GRID / backbone.image_size)
                 found = layout.from_grid(soft_argmax(values, window, cells).double().numpy(), values.shape)
                 off[way].append(off_by(pair, found))

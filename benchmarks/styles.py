@@ -11,7 +11,6 @@ keypoints are the toybox's, of drawings that no split has.
 from __future__ import annotations
 
 import sys
-import zlib
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -22,14 +21,15 @@ from PIL import Image, ImageDraw
 from sdcorr.cli import build
 from sdcorr.cli.compose import compose
 from sdcorr.datasets import Pair, group_by_source
+from sdcorr.datasets.asking import VISIBLE
 from sdcorr.digests import digest
 from sdcorr.methods.base import Method
 from sdcorr.toybox import world
 from sdcorr.toybox.canvas import BACKGROUND, SUPERSAMPLING, Color, Places, turn
 from sdcorr.toybox.classes import THINGS
-from sdcorr.toybox.dataset import Toybox
+from sdcorr.toybox.dataset import Toybox, pair_of, seed_of
 from sdcorr.toybox.palette import COLORS, paler, rgb, to_color
-from sdcorr.toybox.world import SIZE, Drawing, draw
+from sdcorr.toybox.world import SIZE, draw
 
 WORLD = 9  # first number of the drawings' seeds; the toybox has 0, 1 and 2
 SOURCES, TARGETS = 3, 4  # of each class, of each source: 84 pairs
@@ -49,7 +49,7 @@ class Styles(Toybox):
     def pairs(self) -> tuple[Pair, ...]:
         """Every source with each of its targets."""
         return tuple(
-            _pair(f"{WORLD}/{name}/{source}", f"{WORLD}/{name}/{source}/{target}")
+            pair_of(f"{WORLD}/{name}/{source}", target, VISIBLE)
             for name in THINGS
             for source in range(SOURCES)
             for target in range(TARGETS)
@@ -63,23 +63,13 @@ class Styles(Toybox):
         """That of the drawing's pixels."""
         return digest(styled(key).tobytes())
 
-    def drawing(self, key: str) -> Drawing:
-        """The toybox's own drawing of that key, with the annotations."""
-        return plain(key)
-
-
-@lru_cache(maxsize=512)
-def plain(key: str) -> Drawing:
-    """The toybox's own drawing of a key, in its usual style."""
-    return draw(_seed(key), category=key.split("/")[1])
-
 
 @lru_cache(maxsize=512)
 def styled(key: str) -> Image.Image:
     """The drawing of a key in another style: the same object, pose and occluder."""
     strokes: list[tuple[Places, Color]] = []
     _record(key, strokes)
-    rng = np.random.default_rng((*_seed(key), 1))
+    rng = np.random.default_rng((*seed_of(key), 1))
     ground = Image.fromarray(_ground(rng))
     ink: Color = to_color(rgb("black") + rng.normal(0, 10, 3))
     ragged, width = rng.random() < 0.5, int(rng.integers(3, 7))
@@ -107,7 +97,7 @@ def _record(key: str, strokes: list[tuple[Places, Color]]) -> None:
 
     usual, world.paint = world.paint, note
     try:
-        draw(_seed(key), category=key.split("/")[1], annotate=False)
+        draw(seed_of(key), category=key.split("/")[1], annotate=False)
     finally:
         world.paint = usual
 
@@ -137,30 +127,6 @@ def _texture(rng: np.random.Generator) -> np.ndarray:
         return np.where(along % rng.uniform(2.5, 5) < 1, -45.0, 0.0)
     grain = Image.fromarray(rng.normal(0, 28, (SIZE, SIZE)).astype(np.float32))
     return np.asarray(grain.resize((SIDE, SIDE), Image.Resampling.NEAREST), dtype=float)
-
-
-def _seed(key: str) -> tuple[int, ...]:
-    world, name, source, *target = key.split("/")
-    return int(world), zlib.crc32(name.encode()), int(source), int(target[0]) + 1 if target else 0
-
-
-def _pair(source_key: str, target_key: str) -> Pair:
-    source, target = plain(source_key), plain(target_key)
-    return Pair(
-        id=f"{source_key}-{target_key.rpartition('/')[2]}",
-        category=source.category,
-        source=source_key,
-        target=target_key,
-        source_size=(SIZE, SIZE),
-        target_size=(SIZE, SIZE),
-        source_points=source.points,
-        target_points=target.points,
-        visible=source.visible & target.visible,
-        names=source.names,
-        source_box=source.box,
-        target_box=target.box,
-        ambiguous=source.look_alike,
-    )
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from hydra.utils import get_class
@@ -40,3 +41,21 @@ def class_named(target: object, kind: type[Kind], whose: str) -> type[Kind]:
     if kind not in found.__mro__ or inspect.isabstract(found):
         raise UserError(f"{whose}._target_={target} names a class of another kind: {ask}.")
     return found
+
+
+def settings_of(kind: type[Kind], values: Mapping[str, Any], called: str, under: str = "") -> Kind:
+    """A dataclass of settings from values by name, as a configuration holds them.
+
+    Args:
+        kind: the dataclass, which checks the values.
+        values: of its fields, or of some of them.
+        called: what one of them is, for messages: "filter".
+        under: what stands before its name there: "student.warps.".
+
+    Raises:
+        UserError: if there is no such setting, or its value is not legal.
+    """
+    known = inspect.signature(kind).parameters
+    if unknown := [name for name in values if name not in known]:
+        raise UserError(f"There is no {called} '{under}{unknown[0]}': there is {', '.join(known)}.")
+    return kind(**values)

@@ -23,7 +23,7 @@ FLOORS = [
     "vision toybox",
     "diffusion",
     "datasets web",
-    "configuration digests images strict_json",
+    "configuration digests finite images parquet strict_json",
     "files",
     "errors",
 ]

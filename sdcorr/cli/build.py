@@ -19,12 +19,12 @@ from omegaconf import DictConfig
 from sdcorr.cli.compose import compose
 from sdcorr.cli.entries import method_entries
 from sdcorr.cli.origin import run_identity
-from sdcorr.configuration import class_named, plain
+from sdcorr.configuration import class_named, plain, settings_of
 from sdcorr.datasets import Benchmark
 from sdcorr.diffusion.files import look_at
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim, Method
-from sdcorr.methods.prompt import Prompt, read_settings
+from sdcorr.methods.prompt import Prompt
 from sdcorr.methods.resources import Models, Resources, nobody_watches
 from sdcorr.prompt import PromptMatcher, PromptSettings
 
@@ -207,7 +207,7 @@ def prompt_settings(cfg: DictConfig) -> PromptSettings:
     """
     apart = ("_target_", *Prompt.beside_paper)
     given = {name: value for name, value in plain(cfg.method).items() if name not in apart}
-    return read_settings(PromptSettings, given)
+    return settings_of(PromptSettings, given, "method setting")
 
 
 def matcher(cfg: DictConfig, dataset: str = "pictures") -> PromptMatcher:

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 from lightning import Callback
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
 
 from sdcorr.cli.command import command
-from sdcorr.configuration import plain
-from sdcorr.errors import UserError
+from sdcorr.configuration import plain, settings_of
 from sdcorr.student.clusters import Sampling
 from sdcorr.student.labels import read_labels
 from sdcorr.student.module import Learning
 from sdcorr.student.training import EpochLines, train_student
 from sdcorr.student.warps import Range
-
-Settings = TypeVar("Settings")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +38,7 @@ def train(cfg: DictConfig) -> None:
         UserError: if there are no labels, or a setting does not fit.
     """
     folder, student = Path(cfg.run_dir).expanduser(), plain(cfg.student)
+    sampling = {**student["sampling"], "seed": cfg.seed}
     labels = read_labels(cfg.data, cfg.least_confidence)
     logger: WandbLogger | None = None
     watchers: list[Callback] = [EpochLines()]
@@ -57,9 +54,9 @@ def train(cfg: DictConfig) -> None:
         folder,
         labels,
         student["network"],
-        learning=_made(Learning, "learning", student["learning"]),
-        sampling=_made(Sampling, "sampling", {**student["sampling"], "seed": cfg.seed}),
-        within=_made(Range, "warps", student["warps"]),
+        learning=settings_of(Learning, student["learning"], "setting", "student.learning."),
+        sampling=settings_of(Sampling, sampling, "setting", "student.sampling."),
+        within=settings_of(Range, student["warps"], "setting", "student.warps."),
         workers=cfg.workers,
         trainer={**plain(cfg.trainer), "precision": cfg.precision},
         start=Path(cfg.start) if cfg.start else None,
@@ -71,13 +68,3 @@ def train(cfg: DictConfig) -> None:
     best = told["best"]
     print(f"agrees with {best['val/agreement']:.1%} of the held labels after epoch {best['epoch']}")
     print(folder)
-
-
-def _made(kind: type[Settings], section: str, given: dict[str, Any]) -> Settings:
-    """Settings of a section; raises UserError if there is no such one."""
-    try:
-        return kind(**given)
-    except TypeError:
-        known = list(kind.__dataclass_fields__)  # type: ignore[attr-defined]
-        unknown = next(name for name in given if name not in known)
-        raise UserError(f"There is no setting 'student.{section}.{unknown}': there is {', '.join(known)}.") from None

@@ -10,13 +10,13 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
 from sdcorr.diffusion.files import ModelFiles
-from sdcorr.diffusion.finite import check_weights
 from sdcorr.diffusion.parts import Part, build, drop_decoder
 from sdcorr.diffusion.precision import Precision, weights_dtype
 from sdcorr.diffusion.refusals import noise_schedule
 from sdcorr.diffusion.single_file import converted
 from sdcorr.diffusion.tensors import read_tensors, same_shapes
 from sdcorr.errors import UserError
+from sdcorr.finite import check_weights
 
 
 class Parts(TypedDict):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sdcorr.configuration import settings_of
 from sdcorr.errors import UserError
 
 AT_MOST = ("way_back", "restarts", "layers")  # the others say how much there must be
@@ -86,7 +87,4 @@ def read_filters(values: Mapping[str, Any]) -> Filters:
     Raises:
         UserError: if there is no such filter, or a value is not legal.
     """
-    known = [field.name for field in fields(Filters)]
-    if unknown := [name for name in values if name not in known]:
-        raise UserError(f"There is no filter '{unknown[0]}': there is {', '.join(known)}.")
-    return Filters(**values)
+    return settings_of(Filters, values, "filter")

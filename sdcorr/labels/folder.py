@@ -27,8 +27,8 @@ from sdcorr.errors import UserError
 from sdcorr.files import write_whole
 from sdcorr.labels.filters import Filters
 from sdcorr.labels.labeler import EVIDENCE, Columns, LabelUnit
-from sdcorr.labels.parquet import parquet as pq
-from sdcorr.labels.parquet import pyarrow as pa
+from sdcorr.parquet import parquet as pq
+from sdcorr.parquet import pyarrow as pa
 from sdcorr.run.claims import differences, told
 
 JUDGED_BY = ("confidence", *EVIDENCE, "on_object")

@@ -12,8 +12,8 @@ from sdcorr.datasets import Benchmark
 from sdcorr.digests import digest
 from sdcorr.errors import UserError
 from sdcorr.files import write_whole
-from sdcorr.labels.parquet import parquet as pq
-from sdcorr.labels.parquet import pyarrow as pa
+from sdcorr.parquet import parquet as pq
+from sdcorr.parquet import pyarrow as pa
 
 AT_ONCE = 256  # pictures in a file
 SCHEMA = pa.schema(

@@ -86,19 +86,6 @@ def check_consensus(method: str, consensus: str) -> None:
         raise UserError(f"consensus={consensus} of {method} is not legal: give {', '.join(get_args(Consensus))}.")
 
 
-def chosen_peaks(
-    scores: Tensor,
-    points: Tensor,
-    matches: Matches,
-    size: tuple[int, int],
-    *,
-    joint: bool = False,
-    mirrored: Mirrored | None = None,
-) -> Tensor:
-    """The peak of each map that the pictures speak for, (V, 2); see `weighed_peaks`."""
-    return weighed_peaks(scores, points, matches, size, joint=joint, mirrored=mirrored).taken
-
-
 def weighed_peaks(
     scores: Tensor,
     points: Tensor,

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
-from sdcorr.diffusion.finite import check_finite
 from sdcorr.diffusion.precision import Precision
 from sdcorr.errors import UserError
+from sdcorr.finite import check_finite
 from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MapMethod, ScoreMaps, features_at

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.errors import UserError
+from sdcorr.finite import not_finite
 
 Localization = Literal["argmax", "window_soft_argmax", "mutual"]
 
@@ -61,8 +62,6 @@ class Peaks:
             UserError: if a score is NaN.
         """
         if maps.isnan().any():
-            from sdcorr.diffusion.finite import not_finite  # not at the top: its room loads diffusers
-
             raise not_finite("The scores on the target are")
         if inside is not None:
             maps = maps.masked_fill(~inside.to(maps.device), -torch.inf)

@@ -5,18 +5,19 @@ Hedlin et al. 2023, "Unsupervised Semantic Correspondence Using Stable Diffusion
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from torch import Tensor
 
+from sdcorr.configuration import settings_of
 from sdcorr.datasets import Ballot, ImageReader, Match, Pair, SourceUnit, Target
-from sdcorr.diffusion.finite import check_finite
 from sdcorr.diffusion.flops import encode_flops, map_flops
 from sdcorr.errors import UserError
+from sdcorr.finite import check_finite
 from sdcorr.methods.ballot import ballot
 from sdcorr.methods.consensus import Choice, Consensus, Matches, check_consensus
 from sdcorr.methods.evidence import agreement
@@ -35,8 +36,6 @@ from sdcorr.prompt.speed.work import work_of
 
 if TYPE_CHECKING:
     from sdcorr.methods.resources import Resources
-
-_Settings = TypeVar("_Settings", bound=PromptSettings)
 
 
 class Prompt(MapMethod):
@@ -85,7 +84,7 @@ class Prompt(MapMethod):
         if not isinstance(consensus_block, str) or not consensus_block:
             raise UserError(f"consensus_block={consensus_block!r} is not legal: give a module, such as up_blocks.1.")
         self.resources = resources
-        self.settings = read_settings(self.kind_of_settings, settings)
+        self.settings = settings_of(self.kind_of_settings, settings, "method setting")
         self.consensus, self.refine = consensus, refine
         self.place = consensus_block, evidence_timestep if consensus == "none" else consensus_timestep
         self._kept = lru_cache(maxsize=KEPT)(self._read)
@@ -216,15 +215,3 @@ class Prompt(MapMethod):
         """Maps (V, L, S, S) as scores."""
         side = self.matcher.backbone.image_size
         return ScoreMaps(maps.mean(1), Layout(target.pair.target_size, (side, side), (0, 0, side, side)), "attention")
-
-
-def read_settings(kind: type[_Settings], values: Mapping[str, Any]) -> _Settings:
-    """Settings by name, as a configuration holds them.
-
-    Raises:
-        UserError: if there is no such setting, or its value is not legal.
-    """
-    known = [field.name for field in fields(kind)]
-    if unknown := [name for name in values if name not in known]:
-        raise UserError(f"There is no method setting '{unknown[0]}': there is {', '.join(known)}.")
-    return kind(**values)

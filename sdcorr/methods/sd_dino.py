@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
-from sdcorr.diffusion.finite import check_finite
 from sdcorr.errors import UserError
+from sdcorr.finite import check_finite
 from sdcorr.images import image_to_tensor
 from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.features import KEPT, cosine_maps

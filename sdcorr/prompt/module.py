@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from sdcorr.diffusion import FrozenModel
-from sdcorr.diffusion.finite import not_finite
+from sdcorr.finite import not_finite
 from sdcorr.prompt.crops import Crops, points_in_crops
 from sdcorr.prompt.objective import map_loss
 from sdcorr.prompt.randomness import Draws, Query

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.diffusion import FrozenModel
-from sdcorr.diffusion.finite import not_finite
+from sdcorr.finite import not_finite
 from sdcorr.prompt.crops import Crops
 from sdcorr.prompt.localize import argmax
 from sdcorr.prompt.randomness import Draws, Query

@@ -16,8 +16,8 @@ import torch
 from rich.console import Console
 
 from sdcorr.datasets import Benchmark, Match, Pair, SourceUnit, group_by_source
-from sdcorr.diffusion.finite import NotFinite
 from sdcorr.errors import UserError
+from sdcorr.finite import NotFinite
 from sdcorr.methods.base import Method
 from sdcorr.run.meter import Meter
 from sdcorr.run.pairs import RunPairs, picture_digest

@@ -7,7 +7,7 @@ weight for every pair, how often it was drawn, so all averages of all resamples 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from sdcorr.scoring.averages import AVERAGES, averages
 from sdcorr.scoring.counts import Counts
 
 RESAMPLES_AT_ONCE = 100  # bounds the memory while drawing: 10 MB for 12,000 pairs
+OF_POINTS_AT_ONCE = 32  # the same for the weights of points: 25 MB for 100,000
 PAIRS_AT_ONCE = 1024  # bounds the memory while adding: 8 MB for 1,000 resamples
 
 
@@ -126,6 +127,24 @@ def draws(pairs: int, samples: int, seed: int) -> np.ndarray:
         weights[:, start : start + size] = np.bincount(drawn.ravel(), minlength=size * pairs).reshape(size, pairs).T
     weights.setflags(write=False)
     return weights
+
+
+def weights_of_points(rows: np.ndarray, pairs: int, samples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each of m points counts: once, then as often as its pair is drawn in each resample.
+
+    Args:
+        rows: (m,) int, which of the pairs a point belongs to.
+        pairs: their number.
+        samples: resamples; 0 for none.
+        seed: of the bootstrap.
+
+    Yields:
+        (S, m) float64, 1 + samples rows in all, a few at a time.
+    """
+    yield np.ones((1, len(rows)))
+    times = draws(pairs, samples, seed)  # (n, samples)
+    for start in range(0, samples, OF_POINTS_AT_ONCE):
+        yield times[:, start : start + OF_POINTS_AT_ONCE][rows].T.astype(np.float64)
 
 
 def interval(values: np.ndarray) -> tuple[float, float] | None:

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdcorr.scoring.bootstrap import Estimate, draws, interval
+from sdcorr.scoring.bootstrap import Estimate, interval, weights_of_points
 
 BINS = 10
 SHARES = tuple(np.linspace(0.05, 1.0, 20).round(2).tolist())  # of the points, that are kept
-RESAMPLES_AT_ONCE = 32  # bounds the memory: 25 MB an array for 100,000 points
 
 
 @dataclass(frozen=True)
@@ -72,12 +71,8 @@ def reliability(
     if not len(confidence):
         raise ValueError("there is no point whose confidence could be judged")
     bins = deciles(confidence) if bins is None else bins
-    weights = draws(int(rows.max()) + 1, samples, seed)  # (n, S)
-    ones = np.ones((1, len(rows)))
-    found = [_all_four(confidence, right, bins, ones)]
-    for start in range(0, samples, RESAMPLES_AT_ONCE):
-        chunk = weights[:, start : start + RESAMPLES_AT_ONCE]
-        found.append(_all_four(confidence, right, bins, chunk[rows].T.astype(np.float64)))
+    chunks = weights_of_points(rows, int(rows.max()) + 1, samples, seed)
+    found = [_all_four(confidence, right, bins, weights) for weights in chunks]
     shares, areas, precisions, kept = (np.concatenate(each) for each in zip(*found, strict=True))
     return Reliability(
         tuple(
@@ -98,10 +93,8 @@ def score_probability(
     The bootstrap adds noise to that of the sample, which an error without a sign takes for more error: its interval
     lies rather too high than too low.
     """
-    weights = draws(int(rows.max()) + 1, samples, seed)  # (n, S)
-    found = [_error_and_brier(probability, right, np.ones((1, len(rows))))]
-    for start in range(0, samples, RESAMPLES_AT_ONCE):
-        found.append(_error_and_brier(probability, right, weights[:, start : start + RESAMPLES_AT_ONCE][rows].T))
+    chunks = weights_of_points(rows, int(rows.max()) + 1, samples, seed)
+    found = [_error_and_brier(probability, right, weights) for weights in chunks]
     errors, scores = (np.concatenate(each) for each in zip(*found, strict=True))
     share = right.mean()
     return ProbabilityScore(_estimate(errors), _estimate(scores), float(share * (1 - share)))

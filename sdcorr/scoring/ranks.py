@@ -13,14 +13,13 @@ import numpy as np
 
 from sdcorr.scoring.arrays import Arrays
 from sdcorr.scoring.averages import USUAL
-from sdcorr.scoring.bootstrap import Estimate, draws, interval
+from sdcorr.scoring.bootstrap import Estimate, interval, weights_of_points
 from sdcorr.scoring.metrics import RankMetric, kap, there_auroc
 from sdcorr.scoring.parts import ALL
 from sdcorr.scoring.protocols import Protocol
 from sdcorr.scoring.scores import Score
 
 RANK_METRICS: tuple[RankMetric, ...] = (kap.METRIC, there_auroc.METRIC)
-RESAMPLES_AT_ONCE = 32  # bounds the memory: 25 MB an array for 100,000 points
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +58,9 @@ class Ranks:
 
     def values(self, samples: int, seed: int) -> np.ndarray:
         """What every measure of RANK_METRICS is, of all points and of each resample: (1 + samples, measures)."""
-        times = draws(len(self.ids), samples if len(self.ids) > 1 else 0, seed)  # (n, S)
-        found = [self._weighted(np.ones((1, len(self.rows))))]
-        for start in range(0, times.shape[1], RESAMPLES_AT_ONCE):
-            chunk = times[:, start : start + RESAMPLES_AT_ONCE]
-            found.append(self._weighted(chunk[self.rows].T.astype(np.float64)))
-        return np.concatenate(found)
+        samples = samples if len(self.ids) > 1 else 0
+        chunks = weights_of_points(self.rows, len(self.ids), samples, seed)
+        return np.concatenate([self._weighted(weights) for weights in chunks])
 
     def _weighted(self, weights: np.ndarray) -> np.ndarray:
         """(S, measures) of weights (S, m)."""

@@ -107,10 +107,8 @@ def divided(clusters: Sequence[Cluster], val: float) -> tuple[list[Cluster], lis
 
 def _table(folder: Path, name: str, columns: Sequence[str]) -> tuple[dict[str, np.ndarray], str]:
     """Columns of all parts, and the digest of their files."""
-    try:
-        from pyarrow import ArrowInvalid, parquet  # not at the top: a student that is only used needs no labels
-    except ImportError:
-        raise UserError("Labels need one more package: pip install 'sdcorr[labels]'.") from None
+    from sdcorr.parquet import parquet, pyarrow  # not at the top: a student that is only used needs no labels
+
     files = sorted((folder / name).glob("part-*.parquet"))
     if not files:
         raise UserError(f"{folder} has no {name}/part-*.parquet: give data=FOLDER, as `sdcorr label` writes one.")
@@ -118,7 +116,7 @@ def _table(folder: Path, name: str, columns: Sequence[str]) -> tuple[dict[str, n
     for file in files:
         try:
             parts.append(parquet.read_table(file, columns=list(columns)).to_pydict())
-        except (ArrowInvalid, KeyError, OSError) as error:
+        except (pyarrow.ArrowInvalid, KeyError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"{file} cannot be read ({reason}): make it again with `sdcorr label`.") from None
         if lacking := set(columns) - set(parts[-1]):

@@ -69,7 +69,7 @@ class Toybox(Benchmark):
                 f"The toybox's split {self.split} has pictures and no pairs: it is there for `sdcorr label`."
             )
         return tuple(
-            _pair(f"{size.world}/{name}/{source}", target, self._ask)
+            pair_of(f"{size.world}/{name}/{source}", target, self._ask)
             for name in THINGS
             for source in range(size.sources)
             for target in range(size.targets)
@@ -101,13 +101,25 @@ class Toybox(Benchmark):
 @lru_cache(maxsize=512)
 def drawing(key: str) -> Drawing:
     """Return the drawing that an image key names, with its annotations."""
+    return draw(seed_of(key), category=key.split("/")[1])
+
+
+def seed_of(key: str) -> tuple[int, ...]:
+    """The seed of the drawing that an image key names."""
     world, name, source, *target = key.split("/")
     # numpy ignores a seed's trailing zeros, so 0 is the source itself and targets count from 1
     picture = int(target[0]) + 1 if target else 0
-    return draw((int(world), zlib.crc32(name.encode()), int(source), picture), category=name)
+    return int(world), zlib.crc32(name.encode()), int(source), picture
 
 
-def _pair(source_key: str, target: int, ask: str) -> Pair:
+def pair_of(source_key: str, target: int, ask: str) -> Pair:
+    """The pair of a source and one of its targets.
+
+    Args:
+        source_key: `world/class/source`.
+        target: number of the target.
+        ask: visible or all, see `sdcorr.datasets.asking`.
+    """
     target_key = f"{source_key}/{target}"
     source, found = drawing(source_key), drawing(target_key)
     return Pair(

@@ -23,8 +23,8 @@ from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedMode
 from transformers.utils import logging
 
 from sdcorr.diffusion.fingerprint import identity
-from sdcorr.diffusion.finite import check_weights
 from sdcorr.errors import UserError
+from sdcorr.finite import check_weights
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CONFIG = "config.json"

@@ -190,6 +190,6 @@ def test_extent_takes_the_first_pictures_and_draws_targets_by_name():
 
 def test_without_pyarrow_one_sentence_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it were not installed
-    monkeypatch.delitem(sys.modules, "sdcorr.labels.parquet")
+    monkeypatch.delitem(sys.modules, "sdcorr.parquet")
     with pytest.raises(UserError, match=r"pip install 'sdcorr\[labels\]'"):
-        import_module("sdcorr.labels.parquet")
+        import_module("sdcorr.parquet")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sdcorr.datasets import group_by_source
 from sdcorr.errors import UserError
-from sdcorr.methods.consensus import GRID, VERSION, Matches, chosen_peaks, match_cells, peaks, trust_in, votes_for
+from sdcorr.methods.consensus import GRID, VERSION, Matches, match_cells, peaks, trust_in, votes_for, weighed_peaks
 from sdcorr.methods.features import FeatureMethod
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, ScoreMaps
@@ -37,7 +37,7 @@ def two_peaks(left: float, right: float, side: int = 64) -> torch.Tensor:
 
 def choose(source: torch.Tensor, target: torch.Tensor, maps: list[torch.Tensor], points, **how) -> list:
     matches = match_cells(source, target, SIZE, SIZE)
-    found = chosen_peaks(torch.stack(maps), torch.tensor(points), matches, SIZE, **how)
+    found = weighed_peaks(torch.stack(maps), torch.tensor(points), matches, SIZE, **how).taken
     return [[round(each, 1) for each in point] for point in found.tolist()]
 
 
@@ -59,7 +59,7 @@ class TestDense:
         matches = replace(match_cells(flat, flat, SIZE, SIZE), weights=torch.zeros(3 * GRID**2))
         votes = votes_for(matches, torch.tensor([LEFT]), torch.tensor([[LEFT, RIGHT]]))
         assert (votes == 1).all()
-        found = chosen_peaks(two_peaks(1, 1.2)[None], torch.tensor([LEFT]), matches, SIZE)
+        found = weighed_peaks(two_peaks(1, 1.2)[None], torch.tensor([LEFT]), matches, SIZE).taken
         assert found[0, 0].item() == pytest.approx(RIGHT[0], abs=0.02)
 
     def test_an_unexplained_pair_changes_nothing(self) -> None:
@@ -73,9 +73,9 @@ class TestDense:
     def test_other_points_change_nothing(self) -> None:
         maps, points = [two_peaks(1, 1.2), two_peaks(1.2, 1), two_peaks(0.5, 3)], [LEFT, RIGHT, (0.5, 0.9)]
         matches = match_cells(texture(), texture().flip(-1), SIZE, SIZE)
-        together = chosen_peaks(torch.stack(maps), torch.tensor(points), matches, SIZE)
+        together = weighed_peaks(torch.stack(maps), torch.tensor(points), matches, SIZE).taken
         for number in range(3):
-            alone = chosen_peaks(maps[number][None], torch.tensor(points[number : number + 1]), matches, SIZE)
+            alone = weighed_peaks(maps[number][None], torch.tensor(points[number : number + 1]), matches, SIZE).taken
             assert (alone[0] == together[number]).all()
 
     def test_aspect_ratios_are_heeded(self) -> None:
@@ -93,14 +93,17 @@ class TestJoint:
         below = two_peaks(1, 1.2).roll(26, 0) + 5 * two_peaks(1, 0).roll(26, 0)
         maps = torch.stack((two_peaks(1, 1.2), below))
         points = torch.tensor([LEFT, (0.2, 0.4 + 26 / 64)])
-        dense = chosen_peaks(maps, points, nothing, SIZE)
-        joint = chosen_peaks(maps, points, nothing, SIZE, joint=True)
+        dense = weighed_peaks(maps, points, nothing, SIZE).taken
+        joint = weighed_peaks(maps, points, nothing, SIZE, joint=True).taken
         assert dense[0, 0] > 0.5 and joint[0, 0] < 0.5
 
     def test_a_lone_point_is_as_under_dense(self) -> None:
         maps, point = two_peaks(1, 1.2)[None], torch.tensor([LEFT])
         matches = match_cells(texture(), texture(), SIZE, SIZE)
-        assert (chosen_peaks(maps, point, matches, SIZE) == chosen_peaks(maps, point, matches, SIZE, joint=True)).all()
+        assert (
+            weighed_peaks(maps, point, matches, SIZE).taken
+            == weighed_peaks(maps, point, matches, SIZE, joint=True).taken
+        ).all()
 
 
 def test_peaks_are_local_maxima() -> None:

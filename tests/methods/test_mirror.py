@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from sdcorr.datasets import group_by_source
-from sdcorr.methods.consensus import GRID, Mirrored, chosen_peaks, match_cells
+from sdcorr.methods.consensus import GRID, Mirrored, match_cells, weighed_peaks
 from sdcorr.methods.features import FeatureMethod
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.maps import Features, MirrorImages, ScoreMaps
@@ -43,7 +43,7 @@ class TestSides:
         """The straight reading speaks for the left peak, the mirrored one for the right one."""
         straight = match_cells(texture(), texture(), SIZE, SIZE)
         mirrored = Mirrored(match_cells(texture(), texture().flip(-1), SIZE, SIZE), log_odds)
-        found = chosen_peaks(two_peaks(1, 1)[None], torch.tensor([LEFT]), straight, SIZE, mirrored=mirrored)
+        found = weighed_peaks(two_peaks(1, 1)[None], torch.tensor([LEFT]), straight, SIZE, mirrored=mirrored).taken
         assert found[0].tolist() == pytest.approx(place, abs=0.02)
 
 

@@ -6,8 +6,8 @@ from PIL import Image
 
 from sdcorr.datasets import group_by_source
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.finite import NotFinite
 from sdcorr.errors import UserError
+from sdcorr.finite import NotFinite
 from sdcorr.methods.features import cosine_maps, features_at
 from sdcorr.methods.unet_features import UNetFeatures
 from tests.golden.released import weights

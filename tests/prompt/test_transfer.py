@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sdcorr.diffusion.finite import NotFinite
+from sdcorr.finite import NotFinite
 from sdcorr.prompt.randomness import Draws, Query
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed.latents import CachedCrops, LatentCache

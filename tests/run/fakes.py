@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from sdcorr.datasets import Benchmark, ImageReader, Match, Pair, SourceUnit
-from sdcorr.diffusion.finite import not_finite
 from sdcorr.digests import digest
 from sdcorr.errors import UserError
+from sdcorr.finite import not_finite
 from sdcorr.methods.base import Claim, Method
 from sdcorr.run.missing import try_again
 from sdcorr.run.predict import predict

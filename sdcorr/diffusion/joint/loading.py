@@ -15,8 +15,8 @@ from diffusers import (
 )
 from torch import nn
 
-from sdcorr.diffusion.finite import check_weights
 from sdcorr.errors import UserError
+from sdcorr.finite import check_weights
 
 JointTransformer = SD3Transformer2DModel | FluxTransformer2DModel
 

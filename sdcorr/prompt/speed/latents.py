@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sdcorr.diffusion import FrozenModel
-from sdcorr.diffusion.finite import not_finite
+from sdcorr.finite import not_finite
 from sdcorr.images import picture_digest
 from sdcorr.prompt.crops import Crops
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.diffusion import FrozenModel
-from sdcorr.diffusion.finite import check_finite
+from sdcorr.finite import check_finite
 from sdcorr.prompt.crops import Crops
 from sdcorr.prompt.module import CropBatch, RandomCrops
 from sdcorr.prompt.randomness import Draws, Query

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sdcorr.diffusion.finite import NotFinite
+from sdcorr.finite import NotFinite
 from sdcorr.prompt.crops import crop_images
 from sdcorr.prompt.speed.latents import CachedCrops, LatentCache
 from tests.prompt.counting import CountingBackbone

@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.finite import check_finite, check_weights, not_finite
 from sdcorr.errors import UserError
+from sdcorr.finite import check_finite, check_weights, not_finite
 from tests.models import TWO_LEVEL_LAYERS
 
 
