@@ -59,7 +59,10 @@ def test_any_damage_finds_nothing(root):
     remember(root, "x", VALUES)
     whole = kept(root).read_bytes()
     damaged = [whole[:cut] for cut in range(0, len(whole), 7)]
-    damaged += [whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :] for at in range(10, len(whole), 5)]
+    # All bytes but the last of the deflated ones, whose upper bits may be padding that means nothing; the path of the
+    # data set decides whether they are.
+    flipped = [at for at in range(10, len(whole), 5) if at != len(whole) - 9]
+    damaged += [whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :] for at in flipped]
     damaged += [gzip.compress(text) for text in (b"[]", b"7", b"{", b'{"format": 1}', b"\xff")]
     other = json.loads(gzip.decompress(whole)) | {"format": "sdcorr annotations 0"}
     for content in [*damaged, gzip.compress(json.dumps(other).encode())]:
