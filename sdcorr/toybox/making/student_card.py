@@ -31,6 +31,9 @@ A network of {weights:,} weights that finds points of one drawing in others: {si
 It has learned from {labels:,} pseudo-labels of {sources:,} source pictures among {pictures:,} training drawings, and
 from those drawings under two warps each. It has seen no keypoint: of {held:,} further sources it finds {agreement:.1%}
 of the labels within a tenth of the side, and by that it was chosen. {hours:.1f} hours on {machine}.
+
+The labels are nearest neighbors of the UNet's own features under one fit for each pair, not matches of optimized prompt
+embeddings: `sdcorr.toybox.making.quick_labels` makes them.
 {begun}
 | PCK@0.10 per point, `dataset.split={split}`, protocol {protocol} | |
 |---|---|
