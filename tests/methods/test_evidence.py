@@ -106,7 +106,7 @@ def test_a_second_peak_that_is_nearly_as_high_makes_a_match_doubtful() -> None:
 
 
 def test_a_consensus_doubts_by_its_prices() -> None:
-    """The peaks of three points lead by 0.1, 0.1 and, being alone, by all; the rival of the first is of the other side."""
+    """The peaks of three points lead by 0.1, 0.1 and, being alone, by all; the first has a rival of the other side."""
     scores = torch.tensor([[2.0, 1.0, 0.0], [1.0, 0.5, 0.0], [1.0, -torch.inf, -torch.inf]])
     votes_ = torch.tensor([[-1.1, 0.0, 0.5], [0.0, 0.4, 0.0], [0.0, 0.0, 0.0]])
     reflected = torch.tensor([[True, False, False], [False, False, True], [False, False, False]])
