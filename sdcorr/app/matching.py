@@ -29,7 +29,7 @@ from sdcorr.prompt import PromptMatcher, PromptSettings
 from sdcorr.prompt.module import PromptOptimization
 from sdcorr.prompt.speed.fast import Wanted
 from sdcorr.run.attention_maps import to_bytes
-from sdcorr.scoring.calibration import CONFIDENCE, Calibration
+from sdcorr.scoring.calibration import RIGHT, THERE, Calibration
 from sdcorr.scoring.calibration_file import of_method
 
 METHODS = {"prompt": "Prompt embedding", "read_once": "Read once (fast)"}
@@ -53,6 +53,7 @@ class Found:
     place: tuple[float, float]  # pixels of the target
     confidence: float
     probability: float | None  # that it is right, where a calibration fits the model and the method
+    there: float | None  # that the target shows the point, likewise
     evidence: Mapping[str, float]  # that it has left behind, see `sdcorr.methods.evidence`
     ballot: Ballot | None  # of this point alone, where a consensus has chosen
     embedding: Tensor  # (R, T, D) on the CPU
@@ -181,7 +182,8 @@ class Matching:
             unit = unit_of(MatchRequest(source, points[rows], (target,)))
             match, agreed = method.answer(unit, unit.targets[0], seen, self._read)
             weighed = ballot(agreed, source.image.size, target.image.size) if agreed else None
-            likely = self._probability(how, match)
+            by = self._calibration(how)
+            likely, there = (by.of_match(match, outcome) if by else None for outcome in (RIGHT, THERE))
             small = self._small(matcher, seen.maps)
             for place, row in enumerate(rows):
                 found.append(
@@ -189,6 +191,7 @@ class Matching:
                         place=(float(match.points[place, 0]), float(match.points[place, 1])),
                         confidence=float(match.confidence[place]),
                         probability=None if likely is None else float(likely[place]),
+                        there=None if there is None else float(there[place]),
                         evidence={name: float(values[place]) for name, values in match.evidence.items()},
                         ballot=weighed.of(np.array([place])) if weighed else None,
                         embedding=known[keys[row]][0],
@@ -202,8 +205,8 @@ class Matching:
         """One of the pictures that are worked on: always this function, so that methods know what they have read."""
         return self._pictures[key]
 
-    def _probability(self, how: How, match: Match) -> np.ndarray | None:
-        """That each match is right, (P,); None without a calibration.
+    def _calibration(self, how: How) -> Calibration | None:
+        """What knows how likely matches are right, if anything does.
 
         None comes with the program for other models than the toybox's, and a claim reads all of their weights.
         """
@@ -213,8 +216,7 @@ class Matching:
             entry = self._entries[how.method][0]
             settings = {**entry.settings, "consensus": how.consensus, "refine": how.refine}
             self._calibrations[how] = of_method(replace(entry, settings=settings).claim())
-        by = self._calibrations[how]
-        return by.probability({CONFIDENCE: match.confidence, **match.evidence}) if by else None
+        return self._calibrations[how]
 
     def _optimize(
         self, job: Job, matcher: PromptMatcher, source: Picture, points: np.ndarray

@@ -31,7 +31,7 @@ from sdcorr.app.refusal import Refusal
 from sdcorr.app.sessions import FoundKey, Held, Session, Sessions
 from sdcorr.errors import UserError
 from sdcorr.findings import weighed
-from sdcorr.methods.doubts import doubts
+from sdcorr.methods.doubts import absent, doubts
 from sdcorr.pictures import MatchRequest, Picture, check_points
 
 MOST_POINTS = 32
@@ -239,6 +239,7 @@ def _match_of(key: FoundKey, found: Found) -> dict:
         "target": np.round(found.place, 3).tolist(),
         "confidence": round(found.confidence, 4),
         "probability": None if found.probability is None else round(found.probability, 4),
+        "missing": None if found.there is None else absent(found.there),
         "doubt": doubts(Found.match([found]).evidence)[0],
         "weighed": weighed(found.ballot) if found.ballot else None,
         "maps": {side: base64.b64encode(each.tobytes()).decode() for side, each in maps.items()},

@@ -35,7 +35,7 @@ function drawPair() {
   const points = state.points.map((point) => {
     const match = found.get(keyOf(point));
     return { source: point, target: match?.target ?? null, truth: null, right: null, confidence: match?.confidence,
-      probability: probabilityOf(match), doubt: match?.doubt ?? null };
+      probability: probabilityOf(match), doubt: doubtOf(match) };
   });
   const narrow = matchMedia("(max-width: 600px)").matches;
   const options = { source: state.source, target: state.target, points, stacked: narrow, ballot: ballotOf() };
@@ -137,6 +137,12 @@ function probabilityOf(match) {
   return own ? null : (match?.probability ?? null);
 }
 
+/* Why a match is drawn hollow; that it is not there is known of the toybox's drawings alone, too. */
+function doubtOf(match) {
+  const own = state.source?.own || state.target?.own;
+  return (!own && match?.missing) || (match?.doubt ?? null);
+}
+
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 /* One row per point. Rows are reused, so that the element with the focus keeps it. */
@@ -161,7 +167,7 @@ function drawRows() {
     const joint = how.consensus === "joint" ? " (joint)" : "";
     const bare = match && `confidence ${match.confidence.toFixed(2)}${joint}, uncalibrated`;
     const sure = probability === null ? bare : `${percent(probability)} likely${joint}`;
-    const doubt = match?.doubt ? `; ${match.doubt}` : "";
+    const doubt = doubtOf(match) ? `; ${doubtOf(match)}` : "";
     row.querySelector(".sure-words").textContent = match ? `${sure}${doubt}` : "not found yet";
   });
   markRows();

@@ -10,9 +10,11 @@ from sdcorr.cli.command import Arguments
 from sdcorr.cli.paths import folder
 from sdcorr.cli.runs import opened
 from sdcorr.errors import UserError
+from sdcorr.methods.base import Claim
 from sdcorr.run.claims import IMPORTED
-from sdcorr.scoring.arrays import collect
-from sdcorr.scoring.calibration import RIGHT, THERE, Calibration, calibrate
+from sdcorr.run.store import PredictionStore
+from sdcorr.scoring.arrays import Arrays, collect
+from sdcorr.scoring.calibration import LEAST_OF_EITHER, RIGHT, THERE, Calibration, calibrate
 from sdcorr.scoring.calibration_file import write_calibration
 from sdcorr.scoring.protocols import PROTOCOLS, protocol_named
 
@@ -45,17 +47,34 @@ def main(argv: Sequence[str]) -> None:
             f"leaves none. `sdcorr redo {chosen.run} --method {method}` forgets them, and the same evaluation makes "
             "them again."
         )
-    found = calibrate(arrays, claim, protocol, chosen.alpha)
+    found = calibrate(arrays, claim, protocol, chosen.alpha, _hiding(chosen.there, claim) if chosen.there else None)
     path = folder(chosen.to) if chosen.to else Path(chosen.run) / f"calibration-{method}.yaml"
     write_calibration(found, path)
     print(_told(found, method))
     print(path)
 
 
+def _hiding(run: str, claim: Claim) -> Arrays:
+    """The matches of the same method in another run.
+
+    Raises:
+        UserError: if it has none.
+    """
+    store = PredictionStore(run)
+    store.config()
+    name = next((each for each in store.methods() if store.claim_of(each) == claim), None)
+    if name is None:
+        raise UserError(f"--there {run} has no matches of the same method, settings and model: evaluate it there too.")
+    return collect(store.records(name))
+
+
 def _parser() -> Arguments:
     parser = Arguments(prog="sdcorr calibrate", description=_ABOUT)
     parser.add_argument("run", metavar="RUN", help="folder of an evaluation")
     parser.add_argument("--method", metavar="NAME", help="method of the run; its first unless given")
+    parser.add_argument(
+        "--there", metavar="RUN", help="the same method's run on pairs that hide more points, to learn of these from"
+    )
     parser.add_argument("--alpha", type=float, default=0.1, help="right is what is within it (%(default)s)")
     parser.add_argument("--protocol", default="standard", metavar="NAME", help=f"one of {', '.join(PROTOCOLS)}")
     parser.add_argument(
@@ -71,15 +90,15 @@ def _told(found: Calibration, method: str) -> str:
     unseen = outcome.unseen
     there = found.outcomes.get(THERE)
     of_there = (
-        f"\nthere or not, by the same evidence, on pairs not seen: AUROC {there.unseen['auroc']:.2f}"
+        f"there or not, on pairs not seen: ECE {there.unseen['error']:.3f}, AUROC {there.unseen['auroc']:.2f}"
         f" ({100 * (1 - there.share):.1f} % of the points are hidden)"
         if there
-        else ""
+        else f"there or not is not learned: that takes {LEAST_OF_EITHER} points that targets hide, and dataset.ask=all"
     )
     return (
         f"{method} on {found.dataset} {found.split}: {found.points:,} points of {found.pairs:,} pairs, "
         f"{100 * outcome.share:.1f} % right within {found.alpha:g} ({found.protocol})\n"
         f"on pairs not seen: ECE {unseen['error']:.3f}, Brier {unseen['brier']:.3f} "
         f"(the same for all points: {outcome.share * (1 - outcome.share):.3f}), AUROC {unseen['auroc']:.2f}\n"
-        f"weights: {', '.join(f'{name} {weight:+.2f}' for name, weight in heaviest)}{of_there}"
+        f"weights: {', '.join(f'{name} {weight:+.2f}' for name, weight in heaviest)}\n{of_there}"
     )

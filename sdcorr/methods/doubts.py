@@ -31,6 +31,15 @@ def doubts(evidence: Mapping[str, np.ndarray]) -> list[str | None]:
     ]
 
 
+def absent(there: float) -> str | None:
+    """That a point is rather not there, as a doubt; None if it rather is.
+
+    >>> absent(0.25)
+    'not there: 75 % likely'
+    """
+    return f"not there: {100 * (1 - there):.0f} % likely" if there < 0.5 else None
+
+
 def _said(lead: float, what: str, how: str) -> str | None:
     rival = min(math.exp(-lead), 1.0)
     return f"{what} {100 * rival:.0f} % {how}" if rival >= RIVAL else None

@@ -135,7 +135,25 @@ def calibrated(found: Calibrated) -> list[Chart]:
             visualize.curve([100 * share for share in SHARES], risks, "points kept, the surest first, %", "wrong, %"),
             "How many of the kept points are wrong.",
         ),
+        *([_there(found.there.reliability)] if found.there else []),
     ]
+
+
+def _there(found: Reliability) -> Chart:
+    """How many points the targets show, of those with like probabilities of being there."""
+    bins = found.bins
+    return Chart(
+        "Points there, by probability",
+        visualize.reliability(
+            [each.confidence for each in bins],
+            [each.right.times(PERCENT.factor) for each in bins],
+            [each.points for each in bins],
+            x_label="probability of being there",
+            y_label="points there, %",
+            diagonal=True,
+        ),
+        "There: the target shows the point, whether or not it was found.",
+    )
 
 
 def _risk(kept: Estimate) -> Estimate:

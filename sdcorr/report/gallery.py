@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from rich.progress import track
 
 from sdcorr.datasets import Ballot, ImageReader
 from sdcorr.errors import UserError
+from sdcorr.methods.doubts import absent
 from sdcorr.report.data_urls import NO_PICTURE, Room, maps_url, picture_url
 from sdcorr.report.pairs import ALPHA, Judged
 from sdcorr.run.store import PredictionStore
+from sdcorr.scoring.calibration import THERE, Calibration
 
 A_PAIR = 24_000  # characters of the file that a pair may take; 1,000 pairs keep below 25 MB with all the rest
 AT_LEAST = 1_000 * A_PAIR  # which the pictures of few pairs may fill
@@ -23,7 +26,12 @@ MANY = 200  # pairs from which on it is said that it takes a while
 
 
 def gallery(
-    store: PredictionStore, method: str, pairs: Sequence[Judged], image: ImageReader | None, console: Console
+    store: PredictionStore,
+    method: str,
+    pairs: Sequence[Judged],
+    image: ImageReader | None,
+    console: Console,
+    by: Calibration | None = None,
 ) -> dict[str, Any]:
     """Everything that `report.js` needs; what can be shared by pairs is held once.
 
@@ -33,13 +41,15 @@ def gallery(
         pairs: those to show.
         image: reads a picture; one that cannot be read is gray, and all are if this is None.
         console: where it is said that it takes a while.
+        by: a calibration that fits the method.
 
     Returns:
         `images`: url, width and height (of the original picture) of each; `layers`; `sources`: url of the maps of each
         source image; `names` of keypoints; `alpha`; `pairs`: id, category, source and target (indices of images),
         fraction of correct points, mean confidence, points (source, target and true x and y, right, confidence, index
-        of the name, whether the target hides it), and `maps` where there are some: index of the source's, its row of
-        each point, url of the target's; `ballot` where a consensus has chosen: `candidates` of each point and `grid`.
+        of the name, whether the target hides it, what speaks against its being there), and `maps` where there are some:
+        index of the source's, its row of each point, url of the target's; `ballot` where a consensus has chosen:
+        `candidates` of each point and `grid`.
     """
     if len(pairs) > MANY:
         console.print(f"making the pictures of {len(pairs):,} pairs for the report", highlight=False)
@@ -47,7 +57,7 @@ def gallery(
     sizes |= {each.pair.target: each.pair.target_size for each in pairs}
     images = {key: index for index, key in enumerate(sizes)}
     names = {name: index for index, name in enumerate(sorted({name for each in pairs for name in each.pair.names}))}
-    shown = [_pair(each, images, names) for each in pairs]
+    shown = [_pair(each, images, names, by) for each in pairs]
     left = max(A_PAIR * len(pairs), AT_LEAST) - len(json.dumps([shown, list(names)]))
     layers, sources = _add_maps(shown, store, method, pairs, FOR_MAPS * left)
     left -= sum(map(len, sources)) + sum(len(each["maps"]["target"]) for each in shown if each["maps"])
@@ -121,13 +131,16 @@ def _picture(key: str, image: ImageReader | None, room: Room) -> str:
         return NO_PICTURE
 
 
-def _pair(each: Judged, images: Mapping[str, int], names: Mapping[str, int]) -> dict[str, Any]:
+def _pair(each: Judged, images: Mapping[str, int], names: Mapping[str, int], by: Calibration | None) -> dict[str, Any]:
     pair, match = each.pair, each.match
+    there = by.of_match(match, THERE) if by else None
+    missing = [None] * len(match.points) if there is None else [absent(share) for share in there.tolist()]
     called = [names[name] for name in pair.asked_names]
     points = [
-        [*_rounded(source), *_rounded(target), *_rounded(truth), right, round(float(confidence), 3), name, bool(hidden)]
-        for source, target, truth, right, confidence, name, hidden in zip(
-            *(pair.query_points, match.points, pair.true_points, each.right, match.confidence, called, pair.is_hidden),
+        [*chain(*map(_rounded, places)), right, round(float(confidence), 3), name, bool(hidden), why]
+        for *places, right, confidence, name, hidden, why in zip(
+            *(pair.query_points, match.points, pair.true_points, each.right, match.confidence, called),
+            *(pair.is_hidden, missing),
             strict=True,
         )
     ]

@@ -18,7 +18,7 @@ from sdcorr.report.results import Results
 from sdcorr.report.table import MEBIBYTES, MILLISECONDS, SECONDS, Column, Number, Table, measure_title, number
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.bootstrap import Estimate
-from sdcorr.scoring.calibration import Calibrated
+from sdcorr.scoring.calibration import THERE, Calibrated, Calibration, Told
 from sdcorr.scoring.confidence import SHARES, Reliability
 from sdcorr.scoring.pck import pck_name
 from sdcorr.scoring.protocols import PROTOCOLS
@@ -48,7 +48,8 @@ def write_report(
     if results.scores is not None:
         content |= headline(results, results.scores) | sections(results, results.scores)
     content["shown"], content["all"] = len(shown), len(results.pairs)
-    content["gallery"] = gallery(results.store, results.subject, shown, image, console or silent) if shown else None
+    by = results.calibrated.by if results.calibrated else None
+    content["gallery"] = gallery(results.store, results.subject, shown, image, console or silent, by) if shown else None
     content["pictures"] = image is not None
     return write_page(results.store.run_dir / FILE, "report.html", content)
 
@@ -175,8 +176,17 @@ def calibrated(found: Calibrated) -> dict[str, Any]:
         "brier": _said(found.score.brier, 3),
         "without": f"{found.score.without:.3f}",
         "auroc": _said(found.reliability.auroc, 2) if found.reliability.auroc else None,
-        "there": _said(found.there, 2) if found.there else None,
+        "there": there(found.there, found.by) if found.there else None,
         "charts": charts.calibrated(found),
+    }
+
+
+def there(found: Told, by: Calibration) -> dict[str, Any]:
+    """How well it is known that a point is there at all."""
+    return {
+        "origin": by.outcomes[THERE].learned_from or by.origin,
+        "auroc": _said(found.reliability.auroc, 2) if found.reliability.auroc else None,
+        "error": _said(found.score.error, 3),
     }
 
 

@@ -6,16 +6,16 @@ It holds for one method with one set of settings and one model, since all of the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from sdcorr.datasets import Match
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Claim
 from sdcorr.run.claims import to_plain, told
 from sdcorr.scoring.arrays import Arrays
-from sdcorr.scoring.bootstrap import Estimate
 from sdcorr.scoring.confidence import ProbabilityScore, Reliability, reliability, score_probability, tenths
 from sdcorr.scoring.logistic import FOLDS, Logistic, fit, held_out
 from sdcorr.scoring.protocols import PROTOCOLS, Protocol
@@ -37,6 +37,7 @@ class Outcome:
     model: Logistic
     share: float  # of the points it was fitted on, of which it is so
     unseen: Mapping[str, float]  # error, brier and auroc on groups of pairs that the regression had not seen
+    learned_from: str | None = None  # other pairs than the calibration's, for a sentence; None: the same
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ class Calibration:
         """What it was fitted on, for a sentence."""
         return f"{self.dataset} {self.split}, {self.pairs:,} pairs"
 
+    def knows(self, outcome: str, evidence: Mapping[str, np.ndarray]) -> bool:
+        """Whether `probability` can be asked about an outcome."""
+        return outcome in self.outcomes and set(self.outcomes[outcome].model.names) <= evidence.keys()
+
     def probability(self, evidence: Mapping[str, np.ndarray], outcome: str = RIGHT) -> np.ndarray:
         """Of each of m points that the outcome is so, (m,) in (0, 1).
 
@@ -66,6 +71,11 @@ class Calibration:
         """
         model = self.outcomes[outcome].model
         return model.probability(np.column_stack([evidence[name] for name in model.names]))
+
+    def of_match(self, match: Match, outcome: str = RIGHT) -> np.ndarray | None:
+        """As `probability`, of a pair's matches; None if they have not left what it asks."""
+        evidence = {CONFIDENCE: match.confidence, **match.evidence}
+        return self.probability(evidence, outcome) if self.knows(outcome, evidence) else None
 
     def unlike(self, claim: Claim) -> str | None:
         """Why it is not of a method, as the end of a sentence; None if it is."""
@@ -87,6 +97,20 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Told:
+    """The probability that a point is there, judged by all points that were asked for."""
+
+    score: ProbabilityScore
+    reliability: Reliability  # in tenths
+
+    @property
+    def said(self) -> str:
+        """In a few words."""
+        area = self.reliability.auroc
+        return f"{f'AUROC {_interval(area)}, ' if area else ''}ECE {_interval(self.score.error)}"
+
+
+@dataclass(frozen=True)
 class Calibrated:
     """The probabilities that a run's matches are right, judged."""
 
@@ -95,13 +119,13 @@ class Calibrated:
     score: ProbabilityScore
     reliability: Reliability  # of the probability, in tenths
     of_confidence: Reliability  # of the method's own confidence, by the same matches
-    there: Estimate | None = None  # AUROC of the probability that a point is there; None if nothing can be said
+    there: Told | None = None  # None: the calibration does not know, or no hidden point was asked for
 
     @property
     def said(self) -> str:
         """In a line."""
         error, brier = (_interval(each) for each in (self.score.error, self.score.brier))
-        there = f"; there or not: AUROC {_interval(self.there)}" if self.there else ""
+        there = f"; there or not: {self.there.said}" if self.there else ""
         return (
             f"probability of a match within {self.by.alpha:g} ({self.by.protocol}), calibrated on {self.by.origin}: "
             f"ECE {error}, Brier {brier} (the same for all points: {self.score.without:.3f}){there}"
@@ -114,7 +138,9 @@ def evidence_of(arrays: Arrays) -> dict[str, np.ndarray]:
     return {CONFIDENCE: arrays.confidence, **arrays.evidence}
 
 
-def calibrate(arrays: Arrays, claim: Claim, protocol: Protocol, alpha: float) -> Calibration:
+def calibrate(
+    arrays: Arrays, claim: Claim, protocol: Protocol, alpha: float, hiding: Arrays | None = None
+) -> Calibration:
     """Fits what the evidence of a run's matches says of their being right, and of the points being there.
 
     The latter needs hidden points, which `dataset.ask=all` asks for; without enough of them it is left out.
@@ -126,6 +152,8 @@ def calibrate(arrays: Arrays, claim: Claim, protocol: Protocol, alpha: float) ->
         arrays: the method's matches; of those that have left no evidence, the confidence alone is asked.
         claim: of the method.
         protocol, alpha: what right means.
+        hiding: the same method's matches on pairs that hide more points, to learn from whether a point is there; by
+            default that is learned from `arrays` as well.
 
     Raises:
         UserError: if there is too little to learn from.
@@ -137,8 +165,10 @@ def calibrate(arrays: Arrays, claim: Claim, protocol: Protocol, alpha: float) ->
     outcome = fit_outcome(evidence_of(arrays), right, groups, arrays.rows)
     about = (arrays.dataset, arrays.split, len(arrays.pairs), len(right), protocol.name, alpha)
     outcomes = {RIGHT: outcome}
-    if min(len(right), len(arrays.hidden.ids)) >= LEAST_OF_EITHER:
-        outcomes[THERE] = fit_outcome(*_shown_and_hidden(arrays))
+    source = hiding or arrays
+    if min(len(source.rows), len(source.hidden.ids)) >= LEAST_OF_EITHER:
+        there = fit_outcome(*_shown_and_hidden(source))
+        outcomes[THERE] = replace(there, learned_from=_origin(source)) if hiding else there
     return Calibration(*about, claim, outcomes)
 
 
@@ -183,14 +213,24 @@ def judge(by: Calibration, arrays: Arrays, *, samples: int = 1000) -> Calibrated
     )
 
 
-def _there(by: Calibration, arrays: Arrays, samples: int) -> Estimate | None:
-    """The AUROC of the probability that a point is there."""
-    if THERE not in by.outcomes or not len(arrays.hidden.ids):
+def _there(by: Calibration, arrays: Arrays, samples: int) -> Told | None:
+    """How far the probability that a point is there is one, of shown and hidden points together."""
+    if not len(arrays.hidden.ids):
         return None
     evidence, label, _, rows = _shown_and_hidden(arrays)
-    if not set(by.outcomes[THERE].model.names) <= evidence.keys():
+    if not by.knows(THERE, evidence):
         return None
-    return reliability(by.probability(evidence, THERE), label, rows, samples=samples).auroc
+    probability = by.probability(evidence, THERE)
+    return Told(
+        score_probability(probability, label, rows, samples=samples),
+        reliability(probability, label, rows, bins=tenths(probability), samples=samples),
+    )
+
+
+def _origin(arrays: Arrays) -> str:
+    hidden, pairs = len(arrays.hidden.ids), len(arrays.pairs)
+    points = len(arrays.rows) + hidden
+    return f"{arrays.dataset} {arrays.split}, {pairs:,} pairs, {hidden:,} of {points:,} points hidden"
 
 
 def _shown_and_hidden(arrays: Arrays) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray]:

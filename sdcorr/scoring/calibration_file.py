@@ -5,8 +5,8 @@ A file is a small YAML that says what it was fitted on:
     format: sdcorr calibration 1
     dataset, split, pairs, points   that it was fitted on
     protocol, alpha                 what right means: within alpha under that protocol
-    outcomes                        by name (`right`: the match is right) a logistic regression, and how well it did on
-                                    pairs that it had not seen
+    outcomes                        by name (`right`: the match is right; `there`: the target shows the point) a
+                                    logistic regression, and how well it did on pairs that it had not seen
     method                          the claim of the method whose matches it judges: kind, version, settings, model
 
 What comes with the program is in `calibrations/`, and is used on its own data set alone.
@@ -118,6 +118,7 @@ def _outcome_to_plain(outcome: Outcome) -> dict[str, Any]:
     model = outcome.model
     columns = zip(model.names, model.mean, model.scale, model.weights, strict=True)
     return {
+        **({"from": outcome.learned_from} if outcome.learned_from else {}),
         "share": _short(outcome.share),
         "on pairs not seen": {name: _short(value) for name, value in outcome.unseen.items()},
         "intercept": _short(model.intercept),
@@ -134,7 +135,8 @@ def _outcome_from_plain(plain: Mapping[str, Any]) -> Outcome:
         tuple(float(plain["evidence"][name][of]) for name in names) for of in ("mean", "scale", "weight")
     )
     unseen = {str(name): float(value) for name, value in plain["on pairs not seen"].items()}
-    return Outcome(Logistic(names, mean, scale, weights, float(plain["intercept"])), float(plain["share"]), unseen)
+    model = Logistic(names, mean, scale, weights, float(plain["intercept"]))
+    return Outcome(model, float(plain["share"]), unseen, plain.get("from"))
 
 
 def _short(value: float) -> float:

@@ -86,7 +86,11 @@ def write_summary(run_dir: str | Path, scores: Scores, name: str = FILE, calibra
 def _calibration(found: Calibrated) -> Summary:
     by = found.by
     about: Summary = {"calibration/from": by.origin, "calibration/protocol": by.protocol, "calibration/alpha": by.alpha}
-    there = _value("calibration/there_auroc", found.there) if found.there else {}
+    there: Summary = {}
+    if found.there:
+        area = found.there.reliability.auroc
+        there = _value("calibration/there_auroc", area) if area else {}
+        there |= _value("calibration/there_ece", found.there.score.error)
     return about | _value("calibration/ece", found.score.error) | _value("calibration/brier", found.score.brier) | there
 
 

@@ -75,6 +75,7 @@ def reliability(
     *,
     title: str = "",
     x_label: str = "confidence",
+    y_label: str = "points correct, %",
     diagonal: bool = False,
 ) -> Figure:
     """Draw the fraction of correct points against their confidence.
@@ -85,6 +86,7 @@ def reliability(
         counts: number of its points, written beside it.
         title: above the chart.
         x_label: below it.
+        y_label: beside it.
         diagonal: whether the confidence is a probability, so that it should be the share of correct points.
     """
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
@@ -96,7 +98,7 @@ def reliability(
     for x, y, count in zip(confidence, value, counts, strict=True):
         axes.annotate(str(count), (x, y), (4, 6), textcoords="offset points", fontsize=7)
     axes.set_xlabel(x_label)
-    axes.set_ylabel("points correct, %")
+    axes.set_ylabel(y_label)
     axes.set_ylim(0, 105)
     axes.grid(alpha=0.25)
     axes.set_title(plain(title), fontsize=10)

@@ -106,14 +106,14 @@ class Gallery {
     };
     write("h3", "", pair.category, card);
     const about = write("p", "about", "", card);
-    const points = pair.points.map(([x, y, foundX, foundY, trueX, trueY, right, confidence, name, hidden]) => ({
+    const points = pair.points.map(([x, y, foundX, foundY, trueX, trueY, right, confidence, name, hidden, missing]) => ({
       source: [x, y],
       target: [foundX, foundY],
       truth: trueX === null || trueY === null ? null : [trueX, trueY],
       right,
       confidence,
       name: this.data.names[name],
-      doubt: hidden ? "hidden in the target" : null,
+      doubt: [hidden ? "hidden in the target" : null, missing].filter(Boolean).join("; ") || null,
     }));
     const known = points.filter((point) => point.right !== null);
     if (known.length) {

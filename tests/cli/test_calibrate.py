@@ -1,5 +1,6 @@
 """`sdcorr calibrate` as it is called, and what comes of its file."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from sdcorr.cli.calibrate import main
+from sdcorr.cli.exports import main as export
 from sdcorr.cli.report import main as report
 from sdcorr.cli.score import main as score
 from sdcorr.datasets import Match
@@ -38,6 +40,7 @@ def test_from_a_run_to_its_report(tmp_path: Path, capsys: pytest.CaptureFixture)
     *told, path = capsys.readouterr().out.splitlines()
     assert path == str(run / "calibration-prompt.yaml")
     assert told[0].startswith("prompt on toybox val: 160 points of 40 pairs, ") and "says +" in told[2]
+    assert told[3].startswith("there or not is not learned: that takes 10 points that targets hide")
     assert "on pairs not seen: ECE 0." in told[1]
     score([str(run), "--protocol", "standard", "--bootstrap", "20", "--calibration", path])
     shown = capsys.readouterr().out
@@ -45,6 +48,10 @@ def test_from_a_run_to_its_report(tmp_path: Path, capsys: pytest.CaptureFixture)
     summary = json.loads((run / "summary-standard.json").read_text())
     assert summary["calibration/ece/low"] <= summary["calibration/ece/high"]
     assert summary["calibration/brier"] < 0.25 and summary["calibration/from"] == "toybox val, 40 pairs"
+    export([str(run), "--calibration", path, "--to", str(tmp_path / "all.csv")])
+    head, *rows = csv.reader((tmp_path / "all.csv").read_text().splitlines())
+    assert head[-1] == "probability" and len(rows) == 160  # no hidden point, so nothing of being there
+    assert all(0 < float(row[-1]) < 1 for row in rows)
     report([str(run), "--bootstrap", "0", "--calibration", path])
     page = (run / "report.html").read_text()
     assert "Risk against coverage" in page and "fitted on\ntoybox val, 40 pairs" in page
@@ -77,3 +84,29 @@ def test_the_scores_of_imported_predictions_are_evidence(tmp_path: Path) -> None
     run = write_run(tmp_path / "run", evidence=False, kind=IMPORTED)
     main([str(run), "--to", str(tmp_path / "c.yaml")])
     assert "confidence:" in (tmp_path / "c.yaml").read_text()
+
+
+def test_there_is_learned_from_a_run_that_hides_points(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run, draws = write_run(tmp_path / "run"), np.random.default_rng(1)
+    records = []
+    for number in range(20):
+        pair = make_pair(f"{chr(97 + number)}-z", points=4, visible=[1, 1, 1, 0], hidden=[0, 0, 0, 1])
+        left = {"says": draws.normal(size=4) + 4 * pair.visible}
+        records.append(
+            record([(pair, Match(np.nan_to_num(pair.true_points), np.linspace(0.4, 0.6, 4), evidence=left))])
+        )
+    write_records(tmp_path / "hiding", records, claim=CLAIM)
+    main([str(run), "--there", str(tmp_path / "hiding")])
+    told = capsys.readouterr().out
+    assert "there or not, on pairs not seen: ECE 0." in told and "(25.0 % of the points are hidden)" in told
+    calibration = str(run / "calibration-prompt.yaml")
+    export([str(tmp_path / "hiding"), "--calibration", calibration, "--to", str(tmp_path / "all.json")])
+    entries = json.loads((tmp_path / "all.json").read_text())
+    shown, hidden = (np.mean([entry["there"][point] for entry in entries]) for point in (0, 3))
+    assert hidden < 0.5 < 0.7 < shown
+    report([str(tmp_path / "hiding"), "--bootstrap", "0", "--calibration", calibration])
+    page = (tmp_path / "hiding" / "report.html").read_text()
+    assert "Points there, by probability" in page and "20 of 80 points hidden" in page and "not there: " in page
+    write_run(tmp_path / "other", kind="other.Method")
+    with pytest.raises(UserError, match="has no matches of the same method, settings and model"):
+        main([str(run), "--there", str(tmp_path / "other")])

@@ -86,7 +86,7 @@ def test_what_pairs_share_is_held_once(tmp_path) -> None:
     assert (found["images"][0]["width"], found["images"][0]["height"]) == (100, 50)  # of the original
     point = dict(
         zip(
-            ["x", "y", "to_x", "to_y", "true_x", "true_y", "right", "sure", "name", "hidden"],
+            ["x", "y", "to_x", "to_y", "true_x", "true_y", "right", "sure", "name", "hidden", "missing"],
             found["pairs"][0]["points"][1],
             strict=True,
         )
