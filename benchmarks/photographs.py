@@ -12,9 +12,9 @@ that pass the filters. `sdcorr eval` then scores, on the test pairs and with one
 - `untrained`: the same network before its first step, so that what mirroring and the soft-argmax bring is told apart;
 - `cnn`: the network's own nearest neighbor, as benchmarks/cnn.py has it.
 
-PF-Willow has a test split only: its 100 pictures, in ten folders, are those that are labeled. Of CUB the training pictures
-are labeled and the test pictures scored. `--stages` does some of it; `--label`, `--train` and `--eval` add words to a
-command. The table goes to RESULTS/photographs-DATA.md with --keep.
+PF-Willow has a test split only: its 100 pictures, in ten folders, are those that are labeled. Of CUB the training
+pictures are labeled and the test pictures scored. `--stages` does some of it; `--label`, `--train` and `--eval` add
+words to a command. With --keep the table goes to results/photographs-DATA.md.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parents[1])]
 
 import cnn
 from omegaconf import OmegaConf

@@ -17,8 +17,8 @@ class Adapter(nn.Module):
     """Reads layers of a frozen vision network, brings them to one grid, and adapts them.
 
     At first it leaves the backbone's features as they are: turned at random, which leaves every cosine what it was, or
-    projected where `channels` are fewer than the layers have. So training begins from their own nearest neighbor; DIY-SC
-    (Duenkel et al. 2025) adapts SD+DINO so.
+    projected where `channels` are fewer than the layers have. So training begins from their own nearest neighbor;
+    DIY-SC (Duenkel et al. 2025) adapts SD+DINO so.
 
     Args:
         network: hub id, path of a folder, or `package.module:callable`; see `sdcorr.vision.load_network`.
