@@ -97,8 +97,8 @@ class Clusters(Dataset[Batch]):
             again = views == 0
             points[sampling.tracks :, again] = rng.random((sampling.free, 1, 2))
             known[sampling.tracks :, again] = True
-            mirrored = bool(rng.integers(2))
-            warps = np.stack([draw_warp(rng, self.within, mirrored) for _ in views])  # (V, 2, 3)
+            mirrored = self.within.mirrored(rng, len(views))
+            warps = np.stack([draw_warp(rng, self.within, each) for each in mirrored])  # (V, 2, 3)
             pictures = relit(warped(pictures, warps), rng, self.within.light)
             points = np.stack([moved(points[:, view], warp) for view, warp in enumerate(warps)], 1)
             known &= ((points > 0) & (points < 1)).all(-1)

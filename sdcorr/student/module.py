@@ -25,7 +25,8 @@ class Learning:
     first_steps: int = 200  # over which the rate rises
     decay: float = 0.02  # of the weights
     sigma: float = 1.0  # cells: how sharply a label says where
-    distance: float = 2.0  # weight of the soft-argmax's distance beside the cross-entropy
+    entropy: float = 1.0  # weight of the cross-entropy
+    distance: float = 2.0  # weight of the soft-argmax's distance
     temperature: float = 0.05  # of the softmax, at first; it is learned
     average: float = 0.995  # decay of the running mean of the weights, which is what is kept
 
@@ -62,7 +63,7 @@ class StudentTraining(LightningModule):
         total = cast(Tensor, self.trainer.strategy.reduce(weights.clone(), reduce_op="sum")) if several > 1 else weights
         found = self._losses(batch, total)
         entropy, distance, hits = (several * part for part in (found.entropy, found.distance, found.hits))
-        loss = entropy + self.learning.distance * distance
+        loss = self.learning.entropy * entropy + self.learning.distance * distance
         told = {"train/loss": loss, "train/entropy": entropy, "train/agreement": hits}
         self.log_dict(told, batch_size=len(batch["pictures"]), sync_dist=several > 1)
         return loss
