@@ -223,6 +223,7 @@ function sideAt(event) {
 }
 
 function listen() {
+  listenToCursor();
   for (const side of ["source", "target"]) {
     const input = $(`#file-${side}`);
     input.addEventListener("change", () => {

@@ -25,6 +25,7 @@ from starlette.routing import Route
 from sdcorr import web
 from sdcorr.app import downloads, examples, uploads
 from sdcorr.app.guard import Guard
+from sdcorr.app.instant import Instant
 from sdcorr.app.jobs import Canceled, Job, Jobs
 from sdcorr.app.matching import METHODS, Found, Matching
 from sdcorr.app.refusal import Refusal
@@ -41,7 +42,10 @@ MEDIA = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 HERE = Path(__file__).parent
 FILES = {"/": HERE / "page.html"} | {
     f"/{name}": folder / name
-    for folder, names in ((HERE, ("app.js", "app.css", "talk.js", "show.js")), (web.FOLDER, ("pair.js", "style.css")))
+    for folder, names in (
+        (HERE, ("app.js", "app.css", "talk.js", "show.js", "follow.js")),
+        (web.FOLDER, ("pair.js", "style.css")),
+    )
     for name in names
 }
 
@@ -53,6 +57,7 @@ class Server:
         matching: the model and its methods.
         host: the address that the server listens on.
         sessions: where pages are remembered.
+        instant: the student whose matches follow the cursor; None: there is none.
 
     Attributes:
         app: what an ASGI server runs.
@@ -60,16 +65,23 @@ class Server:
         sessions: what is remembered of each page.
     """
 
-    def __init__(self, matching: Matching, host: str = "127.0.0.1", sessions: Sessions | None = None) -> None:
+    def __init__(
+        self,
+        matching: Matching,
+        host: str = "127.0.0.1",
+        sessions: Sessions | None = None,
+        instant: Instant | None = None,
+    ) -> None:
         self.jobs = Jobs()
         self.sessions = sessions or Sessions()
-        self._matching = matching
+        self._matching, self._instant = matching, instant
         self._decoders = anyio.CapacityLimiter(MOST_DECODERS)
         self.app = Starlette(
             routes=[
                 *(Route(path, partial(_file, file)) for path, file in FILES.items()),
                 Route("/examples/{name}/{side}", _example_picture),
                 Route("/pictures/{name}", self._shown),
+                *([instant.route(self.sessions)] if instant else []),
                 Route("/api/session", self._open, methods=["POST"]),
                 Route("/api/pictures", self._upload, methods=["POST"]),
                 Route("/api/examples/{name}", self._example, methods=["POST"]),
@@ -96,6 +108,7 @@ class Server:
                 "method": matching.default,
                 "layers": matching.layers,
                 "cells": matching.cells,
+                "student": self._instant.about if self._instant else None,
                 "examples": list(examples.EXAMPLES),
                 "most": {"points": MOST_POINTS, "bytes": uploads.MOST_BYTES},
             }
