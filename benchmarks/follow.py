@@ -2,10 +2,10 @@
 
     python benchmarks/follow.py            --help has the rest; results/follow.md and follow.json are written
 
-The mouse moves over the source of an example, as the browser's own input does. Delays are from the event's time stamp to
-the next frame after the ring has moved, by the browser's clock; once with the model idle, and once while it optimizes a
-point. Beside them: what finding a point alone takes in the page, and the way there and back of a request that asks for
-nothing, which finding it in the server would cost at least.
+The mouse moves over the source of an example, as the browser's own input does. Delays are from the event's time stamp
+to the next frame after the ring has moved, by the browser's clock; once with the model idle, and once while it
+optimizes a point. Beside them: what finding a point alone takes in the page, and the way there and back of a request
+that asks for nothing, which finding it in the server would cost at least.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def page_of(told: dict[str, list[float]]) -> str:
     lines = [
         "# From a move of the cursor to the drawn match",
         "",
-        "`python benchmarks/follow.py`: headless Chromium without a GPU, the page's server and whatever else the machine "
-        "did on the same CPU cores; the toybox's student, 32 x 32 cells of 128 values. A frame of the screen is 16.7 ms.",
+        "`python benchmarks/follow.py`: headless Chromium without a GPU, the page's server and whatever else the "
+        "machine did on the same CPU cores; the toybox's student, 32 x 32 cells of 128 values. A frame is 16.7 ms.",
         "",
         "| milliseconds | median | 90 % | 99 % | number |",
         "|---|---|---|---|---|",

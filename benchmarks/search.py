@@ -96,9 +96,9 @@ def judged(query: Query, hits: Sequence[Hit]) -> list[tuple[float, ...]]:
 
 
 def best_of_all(
-    folder: IndexFolder, finder: Finder, pictures: Path, asked: Sequence[Query]
+    folder: IndexFolder, finder: Finder, pictures: Path, asked: Sequence[Query], unrounded: bool
 ) -> dict[str, list[list[str]]]:
-    """The best pictures of each query, looked for in all: by the bytes that are kept, and by features as read."""
+    """The best pictures of each query among all: by the bytes that are kept, and if asked by features as read."""
     points = [query.features.at(np.array([query.point])) for query in asked]
     wanted = F.normalize(torch.cat(points), dim=1)  # (Q, C)
     names = list(folder.pictures)
@@ -107,11 +107,12 @@ def best_of_all(
         batch = names[start : start + AT_ONCE]
         for name in batch:
             scores["kept"].append(folder.cells(folder.pictures[name]).cosines(wanted.numpy()).max((1, 2)))
-        for features in finder.read([pictures / name for name in batch]):
+        for features in finder.read([pictures / name for name in batch]) if unrounded else []:
             scores["unrounded"].append((wanted @ features.values.flatten(1)).amax(1).numpy())
     return {
         kind: [[names[row] for row in np.argsort(-each, kind="stable")[:MOST]] for each in np.stack(values, 1)]
         for kind, values in scores.items()
+        if values
     }
 
 
@@ -128,7 +129,7 @@ def share(values: Sequence[Sequence[float]], groups: Sequence[int], draws: int =
     return [100 * each for each in (sums.sum() / counts.sum(), *np.quantile(means, (0.025, 0.975)))]
 
 
-def measure(pictures: int, split: str, threads: int, scratch: Path) -> dict:
+def measure(pictures: int, split: str, threads: int, unrounded: bool, scratch: Path) -> dict:
     """All figures."""
     told: dict = {"pictures": pictures, "split": split, "threads": threads, "cells": CELLS}
     started = time.perf_counter()
@@ -162,7 +163,7 @@ def measure(pictures: int, split: str, threads: int, scratch: Path) -> dict:
     told |= {"queries": len(asked), "sources": len(set(groups))}
     told["milliseconds_a_query"] = [1e3 * each for each in (statistics.median(quick), np.quantile(quick, 0.95))]
     told["milliseconds_exact"] = 1e3 * statistics.median(slow)
-    for name, best in best_of_all(folder, finder, scratch / "pictures", asked).items():
+    for name, best in best_of_all(folder, finder, scratch / "pictures", asked, unrounded).items():
         for most in (1, MOST):
             common = [
                 [float(hit.picture in theirs[:most]) for hit in ours[:most]]
@@ -204,6 +205,7 @@ def page(told: dict) -> str:
                 f"{with_interval(f'recall@1 of {kind}')}; {with_interval(f'recall@10 of {kind}')}",
             )
             for kind, what in (("kept", ""), ("unrounded", "'s features in full precision"))
+            if f"recall@1 of {kind}" in told
         ),
         ("hits of the top 10 of the query's class, %", with_interval("of_the_class")),
         *(
@@ -232,11 +234,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--pictures", type=int, default=1000, help="drawings in the folder (1000)")
     parser.add_argument("--split", default="val", help="whose sources are asked for (val)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of torch and faiss")
+    parser.add_argument("--unrounded", action="store_true", help="recall against features in full precision as well")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as scratch:
-        told = measure(args.pictures, args.split, args.threads, Path(scratch))
+        told = measure(args.pictures, args.split, args.threads, args.unrounded, Path(scratch))
     args.out.mkdir(parents=True, exist_ok=True)
     write_whole(args.out / "search.json", json.dumps(told, indent=2) + "\n")
     write_whole(args.out / "search.md", page(told))

@@ -4,6 +4,7 @@
 
 const MOST_READ = 12; // pictures whose features are kept, as many as the server has of a page
 const NEAR = 0.1; // of the target's longer side: so near, the method confirms the match at once
+const RETRY = 5000; // milliseconds after which features that could not be had are asked for again
 const read = new Map(); // name of a picture -> {features, side} once they are here, null until then
 let cursor = null; // the point under the cursor, pixels of the source
 let frame = null; // the drawing that is waiting for the next frame
@@ -25,7 +26,7 @@ async function fetchFeatures(name) {
     read.set(name, decoded(await response.arrayBuffer(), Number(response.headers.get("x-cells"))));
     refresh();
   } catch {
-    read.delete(name); // asked for again when it is needed again
+    setTimeout(() => read.delete(name), RETRY); // and is asked for again when it is needed
   }
 }
 
