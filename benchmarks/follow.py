@@ -86,11 +86,14 @@ def measure(page: Page, moves: int) -> dict[str, list[float]]:
 
 def page_of(told: dict[str, list[float]]) -> str:
     """The results as Markdown."""
+    about = (
+        "`python benchmarks/follow.py`: headless Chromium without a GPU, the page's server and whatever else the "
+        "machine did on the same CPU cores; the toybox's student, 32 x 32 cells of 128 values. A frame is 16.7 ms."
+    )
     lines = [
         "# From a move of the cursor to the drawn match",
         "",
-        "`python benchmarks/follow.py`: headless Chromium without a GPU, the page's server and whatever else the "
-        "machine did on the same CPU cores; the toybox's student, 32 x 32 cells of 128 values. A frame is 16.7 ms.",
+        about,
         "",
         "| milliseconds | median | 90 % | 99 % | number |",
         "|---|---|---|---|---|",
