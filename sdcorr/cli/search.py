@@ -27,6 +27,8 @@ def main(argv: Sequence[str]) -> None:
     x, y = _point(chosen.point)
     if chosen.most < 1:
         raise UserError(f"--most {chosen.most} is not legal: give a number of pictures from 1.")
+    import numpy as np
+
     from sdcorr.cli.searching import index_folder, reading  # not at the top: they import torch
     from sdcorr.files import write_whole
     from sdcorr.images import check_points, read_picture
@@ -40,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
     if index.settings is None:
         raise UserError(f"There is no index in {index.folder}: make one with `sdcorr index {pictures}`.")
     source = read_picture(chosen.picture)
-    check_points([[x, y]], source.size)
+    check_points(np.array([[x, y]]), source.size)
     changes = look(index, pictures)
     if changes:
         left_out = " What has changed or is gone is left out." if changes.stale else ""

@@ -45,9 +45,9 @@ def reading(folder: IndexFolder, words: Sequence[str], cells: int | None = None)
     """
     stored = folder.settings
     words = list(words) or list(stored["words"] if stored else [])
-    cells = cells or (stored["cells"] if stored else CELLS)
-    if cells % 2 or not 2 <= cells <= 64:
-        raise UserError(f"--cells {cells} is not legal: give an even number from 2 to 64.")
+    side: int = cells if cells is not None else (stored["cells"] if stored else CELLS)
+    if side % 2 or not 2 <= side <= 64:
+        raise UserError(f"--cells {side} is not legal: give an even number from 2 to 64.")
     named = [word.removeprefix("method=") for word in words if word.startswith("method=")]
     name = named[-1] if named else "student"
     cfg = compose("eval", "embeddings=null", f"methods=[{name}]", f"method={name}", *words)
@@ -55,7 +55,7 @@ def reading(folder: IndexFolder, words: Sequence[str], cells: int | None = None)
     if not isinstance(entry.method, FeatureMethod):
         raise UserError(f"Pictures are indexed by features, and {entry.name} has none: give method=student or dinov2.")
     entry.method.prepare()
-    settings = {"cells": cells, "words": words, "reads": to_plain(entry.claim())}
+    settings = {"cells": side, "words": words, "reads": to_plain(entry.claim())}
     if stored and list(differences(_decides(stored), _decides(settings))):
         differ = told(_decides(stored), _decides(settings))
         raise UserError(

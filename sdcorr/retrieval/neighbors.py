@@ -56,18 +56,20 @@ class Neighbors:
         """Whether it has the cells of these pictures and of no others."""
         return self._index is not None and self._numbers == {each.number for each in pictures}
 
-    def update(self, pictures: Mapping[str, Indexed], tell: Callable[[int], None] = lambda done: None) -> None:
+    def update(
+        self, pictures: Mapping[str, Indexed], tell: Callable[[float, str], None] = lambda cost, words: None
+    ) -> None:
         """Bring it to these pictures, and write it.
 
         Args:
             pictures: those that are to be found, by name.
-            tell: is called with the number of pictures that have just been added.
+            tell: is called for every picture that is added, see `sdcorr.run.progress`.
 
         Raises:
             UserError: if it cannot be written.
         """
         wanted = {each.number: each for each in pictures.values()}
-        if self._index is None or len(wanted) > GROWTH * self._learned_on or not self._numbers & wanted.keys():
+        if not self.there or len(wanted) > GROWTH * self._learned_on or not self._numbers & wanted.keys():
             self._learn(list(wanted.values()))
         if gone := self._numbers - wanted.keys():
             self._remove(gone)
@@ -78,7 +80,8 @@ class Neighbors:
             firsts = np.array([picture.number for picture in batch]) * LARGEST_GRID
             ids = firsts[:, None] + np.arange(vectors.shape[1])
             self._index.add_with_ids(vectors.reshape(-1, vectors.shape[-1]), ids.ravel())
-            tell(len(batch))
+            for _ in batch:
+                tell(1.0, "")
         self._numbers = set(wanted)
         self._about.unlink(missing_ok=True)  # without it the other counts for nothing
         write_whole(self._file, lambda path: self._faiss.write_index(self._index, str(path)))

@@ -116,7 +116,7 @@ def bring_up_to_date(
                 raise UserError(f"No picture in {pictures} can be read: nothing to index.")
             if not neighbors.holds(alive.values()):
                 with progress(console, "grouping", [1.0] * len(alive), "pictures") as advance:
-                    neighbors.update(alive, lambda done: [advance(1.0, "") for _ in range(done)])
+                    neighbors.update(alive, advance)
             folder.drop_dead_parts(alive.values())
     except Timeout:
         raise UserError(f"Another process is at work on {folder.folder}: wait until it has ended.") from None
