@@ -237,6 +237,10 @@ function listen() {
       input.value = "";
     });
   }
+  $("#consensus").addEventListener("change", (event) => {
+    find({ consensus: event.target.checked ? about.consensus : "none" });
+  });
+  $("#refine").addEventListener("change", (event) => find({ refine: event.target.checked ? "pixels" : "none" }));
   $("#swap").addEventListener("click", swap);
   $("#undo").addEventListener("click", undo);
   $("#clear").addEventListener("click", () => {

@@ -37,8 +37,4 @@ function listenToDrops() {
     } else if (side) await takeFile(side, files[0]);
     else if (files.length) await takeFile(state.source ? "target" : "source", files[0]);
   });
-  $("#consensus").addEventListener("change", (event) => {
-    find({ consensus: event.target.checked ? about.consensus : "none" });
-  });
-  $("#refine").addEventListener("change", (event) => find({ refine: event.target.checked ? "pixels" : "none" }));
 }
