@@ -24,7 +24,8 @@ async function fetchFeatures(name) {
   try {
     const response = await ask(`/pictures/${name}/features`, { method: "GET" });
     read.set(name, decoded(await response.arrayBuffer(), Number(response.headers.get("x-cells"))));
-    refresh();
+    if (state.points.length) refresh();
+    else drawFollowing(); // and nothing else is drawn anew, which would take the focus away
   } catch {
     setTimeout(() => read.delete(name), RETRY); // and is asked for again when it is needed
   }
