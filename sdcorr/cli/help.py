@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from sdcorr.cli.configs import CONFIGS, choices, groups
 
@@ -172,12 +172,12 @@ def settings(config_name: str, useful: Mapping[str, str], shown: Collection[str]
     """
     chosen = {group: default for group, default in groups(config_name).items() if shown is None or group in shown}
     lines = ["choices, each of which stands for a file of settings:"]
-    lines += [f"  {group + '=':<12}{_named(group, default)}" for group, default in chosen.items()]
+    lines += [f"  {group + '=':<12}{_named(choices(group, config_name), default)}" for group, default in chosen.items()]
     lines += ["", "settings that are used often; lists are written '[1,2]', and null means none:"]
     lines += [f"  {setting:<22}{what}" for setting, what in useful.items()]
     lines += ["", f"All settings and what they mean: {CONFIGS / config_name}.yaml, and the folders beside it."]
     return "\n".join(lines) + "\n"
 
 
-def _named(group: str, default: str | None) -> str:
-    return ", ".join(f"{name} (default)" if name == default else name for name in choices(group))
+def _named(names: Sequence[str], default: str | None) -> str:
+    return ", ".join(f"{name} (default)" if name == default else name for name in names)
