@@ -31,6 +31,7 @@ COMMANDS = {
         "sdcorr.cli.help:evaluation",
     ),
     "score": Command("sdcorr.cli.score:main", "score a finished run under other protocols"),
+    "table": Command("sdcorr.cli.table:main", "one table of finished runs, to read or to paste: LaTeX, Markdown, CSV"),
     "compare": Command("sdcorr.cli.compare:main", "is one run better than another, on the pairs that both have?"),
     "report": Command("sdcorr.cli.report:main", "make a run's report.html again, or a page that compares runs"),
     "calibrate": Command("sdcorr.cli.calibrate:main", "learn from a run how likely a match is right"),
