@@ -43,6 +43,10 @@ COMMANDS = {
         "sdcorr.cli.help:labeling",
     ),
     "export-student": Command("sdcorr.cli.export_student:main", "write a trained student as ONNX or torch.export"),
+    "index": Command(
+        "sdcorr.cli.index:main", "read a folder of pictures, so that points are found in all of them at once"
+    ),
+    "search": Command("sdcorr.cli.search:main", "find a point of a picture in the pictures of an index"),
     "redo": Command("sdcorr.cli.redo:main", "forget some of a run's predictions, so that they are made again"),
     "prepare": Command("sdcorr.cli.prepare:main", "download a benchmark, check it and unpack it"),
     "inspect": Command(
