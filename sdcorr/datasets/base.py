@@ -193,7 +193,7 @@ class Benchmark(Protocol):
         broken: the listed pairs that cannot be read, and why; the rest of the data set is used.
         expected: what is known of the published split: `pairs`, `images`, `points`, `category/<name>` for the pairs of
             a category. The dataset card shows them beside what is there.
-        identity: what beside the configuration tells runs on it from runs on other data.
+        identity: what beside the configuration tells runs on it from runs on other data; `called` is for people.
     """
 
     name: str
@@ -207,6 +207,11 @@ class Benchmark(Protocol):
     def identity(self) -> Mapping[str, str]:
         """Nothing, if the configuration says it all."""
         return {}
+
+    @property
+    def called(self) -> str:
+        """What runs on it are named after."""
+        return f"{self.name}-{self.split}"
 
     @property
     def groups(self) -> Mapping[str, Sequence[str]]:
@@ -271,10 +276,7 @@ def unit_name(source: str) -> str:
 
 
 def group_by_source(pairs: Iterable[Pair]) -> list[SourceUnit]:
-    """Groups pairs into units of work, in the order in which their source images first appear.
-
-    A pair without an asked point stays in its unit, as a target that asks for nothing.
-    """
+    """Units of work in the order in which their sources first appear; a pair without an asked point stays in its."""
     by_source: dict[str, list[Pair]] = {}
     for pair in pairs:
         by_source.setdefault(pair.source, []).append(pair)
