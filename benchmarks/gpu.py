@@ -1,11 +1,11 @@
 """All measurements on a GPU in one command: `python benchmarks/gpu.py [--model sd14|golden|toybox|FOLDER]`.
 
 Measures the rate of a large bf16 matrix product; then the optimization loop as a user runs it, in every combination of
-precision, memory layout and compilation; then, with the fastest one and the method's own number of steps, `run` (what
-an evaluation uses), `fit` under a Lightning Trainer with its loader and a logger, and the transfer. Prints the best
-flags, points per hour, the fraction of the matrix rate that the counted FLOPs reach (bar: 40 %), the fraction of `fit`
-that is not the network (bar: under 3 %), and hours for PF-Willow and SPair-71k. Results are saved after every
-measurement.
+precision, memory layout and compilation; then, with the fastest one, `run` (what an evaluation uses) with the method's
+own number of steps, and the transfer; and for a few steps, beside the network alone, `run` and `fit` under a Lightning
+Trainer with its loader and a logger. Prints the best flags, points per hour, the fraction of the matrix rate that the
+counted FLOPs reach (bar: 40 %), the fraction of `fit` that is not the network (bar: under 3 %), and hours for PF-Willow
+and SPair-71k. Results are saved after every measurement.
 
 `--overhead` measures only what happens besides the network, with a stand-in for it; that works on a CPU.
 """
@@ -64,12 +64,13 @@ def optimizer(
 ) -> Callable[[], dict[str, float | None]]:
     """Make a function that optimizes a source's points with `FastMatcher.optimize` and returns what it took.
 
-    The points are first optimized once on another picture, which wakes the device and compiles the model. The first
-    call of the function includes the VAE's work; later calls find all latents in the cache.
+    The points are first optimized on another picture, for the two steps that wake the device and compile the model. The
+    first call of the function includes the VAE's work; later calls find all latents in the cache.
     """
     matcher = FastMatcher(backbone, settings, DATASET)
     places = make_unit(points, 1).points
-    matcher.optimize(picture(_OTHER), places, _OTHER, callbacks)
+    warm = FastMatcher(backbone, replace(settings, steps=min(2, settings.steps)), DATASET)
+    warm.optimize(picture(_OTHER), places, _OTHER, callbacks)
 
     def optimize() -> dict[str, float | None]:
         work = Work()
@@ -97,18 +98,20 @@ def try_flags(model: Model, flags: Flags, args: argparse.Namespace, parts: PartF
 
 
 def measure_best(model: Model, flags: Flags, args: argparse.Namespace, parts: PartFlops) -> dict[str, Any]:
-    """Measure everything for one combination of flags, with the method's own number of steps."""
+    """Measure everything for one combination of flags: a source with all steps once, and what is compared with few."""
     backbone = load(model, args.device, **asdict(flags))
-    settings = model.settings
+    few = replace(model.settings, steps=min(args.sweep_steps, model.settings.steps))
     with watchers(args.logger) as ways:
-        run, fit = (optimizer(backbone, settings, args.points, parts, ways[name]) for name in ("run", "fit"))
-        fresh, again = run(), run()
+        whole = optimizer(backbone, model.settings, args.points, parts, ways["run"])()
+        run, fit = (optimizer(backbone, few, args.points, parts, ways[name]) for name in ("run", "fit"))
+        run()  # whose latents stay in the cache
+        again = run()
         fit()
         fitted = fit()
-    matcher = FastMatcher(backbone, settings, DATASET)
+    matcher = FastMatcher(backbone, few, DATASET)
     unit = make_unit(args.points, 1)
     module, crops = matcher.problem(picture(SOURCE), unit.points, SOURCE)
-    network = settings.steps * network_seconds(module, crops, repeats=min(10, settings.steps))
+    network = few.steps * network_seconds(module, crops, repeats=min(10, few.steps))
     found = module.result().unflatten(0, (args.points, -1))
     matcher.transfer(picture(_OTHER), found, unit.points, SOURCE, _OTHER)
     target = unit.targets[0].pair.target
@@ -116,15 +119,16 @@ def measure_best(model: Model, flags: Flags, args: argparse.Namespace, parts: Pa
         lambda: matcher.transfer(picture(target), found, unit.points, SOURCE, target), backbone.device
     )
     return {
-        "run": fresh,
+        "steps": few.steps,  # of all but `run`
+        "run": whole,
         "run, latents there": again,
         "fit, latents there": fitted,
         "network_seconds": network,
         "overhead": {"run": 1 - network / again["seconds"], "fit": 1 - network / fitted["seconds"]},
         "transfer_seconds": transfer,
-        "points_an_hour": 3600 * args.points / fresh["seconds"],
+        "points_an_hour": 3600 * args.points / whole["seconds"],
         "hours": {
-            case.name: case.total * (fresh["seconds"] / case.targets + transfer) / args.points / 3600 for case in CASES
+            case.name: case.total * (whole["seconds"] / case.targets + transfer) / args.points / 3600 for case in CASES
         },
     }
 
