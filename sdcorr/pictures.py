@@ -133,7 +133,7 @@ def matches_picture(request: MatchRequest, result: MatchResult) -> bytes:
         [match.confidence for match in result.matches],
     )
     file = io.BytesIO()
-    figure.savefig(file, dpi=130, format="png")
+    visualize.save_png(figure, file, dpi=130)
     return file.getvalue()
 
 
