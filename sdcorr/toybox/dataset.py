@@ -14,7 +14,8 @@ from sdcorr.datasets.base import Benchmark, Pair
 from sdcorr.digests import digest
 from sdcorr.errors import UserError
 from sdcorr.toybox.classes import THINGS
-from sdcorr.toybox.world import SIZE, TEST, TRAIN, VAL, Drawing, draw
+from sdcorr.toybox.hiding import chosen
+from sdcorr.toybox.world import HIDDEN_TEST, HIDDEN_VAL, SIZE, TEST, TRAIN, VAL, Drawing, draw
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,16 @@ class Split:
     world: int  # first number of its drawings' seeds
     sources: int  # of each class
     targets: int  # of each source
+    hiding: int | None = None  # of the targets, that hide a point which their source shows; None: as it comes
 
 
 SPLITS = {
     "val": Split(VAL, sources=2, targets=6),
     "test": Split(TEST, sources=4, targets=6),
     "demo": Split(TEST, sources=1, targets=4),  # the first of test
+    # One pair in ten hides a point; these have enough to learn and to measure what tells that it is not there.
+    "hidden_val": Split(HIDDEN_VAL, sources=5, targets=12, hiding=8),
+    "hidden_test": Split(HIDDEN_TEST, sources=5, targets=12, hiding=8),
     "train": Split(TRAIN, sources=1000, targets=0),  # pictures of the world that the shipped model learned from
 }
 
@@ -38,7 +43,8 @@ class Toybox(Benchmark):
     """Pairs of drawings. An image's key is `world/class/source` or `world/class/source/target`, which is also its seed.
 
     Args:
-        split: val, test or demo; or train, which has pictures and no pairs: what may be learned from.
+        split: val, test or demo; hidden_val or hidden_test, most of whose targets hide a point; or train, which has
+            pictures and no pairs: what may be learned from.
         ask: `visible`, or `all`: points that the target hides, behind an occluder or a part of its own, as well.
 
     Raises:
@@ -72,8 +78,13 @@ class Toybox(Benchmark):
             pair_of(f"{size.world}/{name}/{source}", target, self._ask)
             for name in THINGS
             for source in range(size.sources)
-            for target in range(size.targets)
+            for target in self._targets(name, source)
         )
+
+    def _targets(self, name: str, source: int) -> Sequence[int]:
+        """The numbers of a source's targets."""
+        size = SPLITS[self.split]
+        return range(size.targets) if size.hiding is None else chosen()[self.split][name][source]
 
     @property
     def groups(self) -> Mapping[str, Sequence[str]]:
@@ -81,7 +92,7 @@ class Toybox(Benchmark):
         size = SPLITS[self.split]
         sources = {name: [f"{size.world}/{name}/{number}" for number in range(size.sources)] for name in THINGS}
         return {
-            name: (*keys, *(f"{key}/{target}" for key in keys for target in range(size.targets)))
+            name: (*keys, *(f"{key}/{to}" for number, key in enumerate(keys) for to in self._targets(name, number)))
             for name, keys in sources.items()
         }
 

@@ -12,7 +12,7 @@ from sdcorr.toybox.canvas import BACKGROUND, SUPERSAMPLING, Canvas, Color, Place
 from sdcorr.toybox.classes import THINGS, Thing
 from sdcorr.toybox.palette import COLORS, Paint, paler, rgb, to_color
 
-TRAIN, VAL, TEST = 0, 1, 2  # first number of every seed: no drawing of one split is in another
+TRAIN, VAL, TEST, HIDDEN_VAL, HIDDEN_TEST = range(5)  # first number of every seed: no drawing is in two of them
 SIZE = 64  # pixels, both sides
 TILT = 0.6  # radians: an object is turned by up to this much either way
 EXTENT = (0.68, 0.95)  # longer side of the object's box as a fraction of the image's side

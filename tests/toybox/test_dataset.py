@@ -13,10 +13,13 @@ from sdcorr.scoring.protocols import protocol_named
 from sdcorr.scoring.score import score
 from sdcorr.scoring.summary import flatten
 from sdcorr.toybox.classes import THINGS
-from sdcorr.toybox.dataset import SPLITS, Toybox
+from sdcorr.toybox.dataset import SPLITS, Toybox, drawing, pair_of
+from sdcorr.toybox.hiding import chosen
+from sdcorr.toybox.making.hiding import choose
 from sdcorr.toybox.world import TRAIN
 
-PAIRED = {split: size for split, size in SPLITS.items() if size.targets}
+PAIRED = {split: size for split, size in SPLITS.items() if size.targets and size.hiding is None}
+HIDING = {split: size for split, size in SPLITS.items() if size.hiding is not None}
 
 
 def keys(split):
@@ -121,3 +124,20 @@ def test_the_training_split_has_pictures_of_the_training_world_and_no_pairs():
     assert sorted(val.groups["cat"]) == sorted(
         {key for p in val.pairs if p.category == "cat" for key in (p.source, p.target)}
     )
+
+
+class TestHiddenSplits:
+    def test_targets_are_the_first_that_hide_a_point_and_the_first_that_hide_none(self):
+        split, size = "hidden_val", HIDING["hidden_val"]
+        key = f"{size.world}/fish/0"
+        assert choose(key, size.targets, size.hiding) == chosen()[split]["fish"][0]
+        pairs = [pair_of(key, target, "all") for target in chosen()[split]["fish"][0]]
+        assert sum(pair.hidden.any() for pair in pairs) == size.hiding
+
+    def test_every_source_has_its_targets_and_no_drawing_is_of_another_split(self):
+        for split, size in HIDING.items():
+            groups = Toybox(split).groups
+            assert [len(set(keys)) for keys in groups.values()] == [size.sources * (1 + size.targets)] * len(THINGS)
+        worlds = {size.world for split, size in SPLITS.items() if split != "demo"}
+        assert len(worlds) == len(SPLITS) - 1
+        assert drawing("3/cat/0").image.tobytes() != drawing("4/cat/0").image.tobytes()
