@@ -133,7 +133,7 @@ def matches_picture(request: MatchRequest, result: MatchResult) -> bytes:
         [match.confidence for match in result.matches],
     )
     file = io.BytesIO()
-    visualize.save_png(figure, file, dpi=130)
+    figure.savefig(file, dpi=130, format="png")
     return file.getvalue()
 
 

@@ -113,7 +113,9 @@ def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
         if added:
             kept = [str(each.input_line) for each in said if each not in added]
             overrides_of.check_additions(added, hydra.compose(config_name, [*kept, *implied]))
-        cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
+        cfg = first
+        if implied or len(chosen) < len(said):
+            cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
         groups = dict(cfg.hydra.runtime.choices)
         with open_dict(cfg):
             del cfg["hydra"]

@@ -93,7 +93,7 @@ def best_and_worst(pairs: Sequence[Judged], benchmark: Benchmark, run_dir: Path,
     try:
         folder.mkdir(exist_ok=True)
         for name, figure in figures.items():
-            save_png(figure, folder / f"{name}.png", dpi=120)
+            figure.savefig(folder / f"{name}.png", dpi=120)
     except OSError as error:
         raise UserError(
             f"cannot write {folder}: {error.strerror}; free some space or choose another run_dir"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
-from typing import IO
 
 import matplotlib
 import numpy as np
@@ -26,18 +24,6 @@ def to_array(figure: Figure, dpi: int = 110) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def save_png(figure: Figure, file: Path | IO[bytes], dpi: int) -> None:
-    """Write a figure as a PNG.
-
-    Args:
-        figure: it is not laid out again after this.
-        file: a path, or what is written into.
-        dpi: pixels for an inch of the figure.
-    """
-    _lay_out(figure)
-    figure.savefig(file, dpi=dpi, format="png")
-
-
 def to_svg(figure: Figure) -> str:
     """Draw a chart as an `<svg>` element: transparent, with text in the page's font and color, light or dark.
 
@@ -46,7 +32,6 @@ def to_svg(figure: Figure) -> str:
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sdcorr"}):
         for axes in figure.axes:
             _in_ink(axes)
-        _lay_out(figure)
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = file.getvalue()
@@ -58,13 +43,6 @@ def to_svg(figure: Figure) -> str:
     for number, color in enumerate(LINE_COLORS):
         svg = svg.replace(f": {color.lower()}", f": var(--line-{number}, {color.lower()})")
     return head + svg[svg.index(">") + 1 :].strip()
-
-
-def _lay_out(figure: Figure) -> None:
-    """Give all parts their places: matplotlib itself would do so, and draw, twice while it saves."""
-    if engine := figure.get_layout_engine():
-        engine.execute(figure)
-        figure.set_layout_engine("none")
 
 
 def _in_ink(axes: Axes) -> None:
