@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, overload
 
-from sdcorr.cli.build import load
+from sdcorr.cli import build
+from sdcorr.cli.compose import compose
 from sdcorr.datasets import Match
 from sdcorr.images import GivenPicture
+from sdcorr.methods.prompt import Prompt
 from sdcorr.pictures import match_pictures, read_request
-from sdcorr.prompt import PromptMatcher
 
 
 @overload
@@ -43,13 +44,13 @@ def match(source: Any, target: Any, points: Any, *settings: str) -> Match | list
         target: the picture in which they are to be found, or a list of pictures.
         points: (P, 2), a sequence or an array of `[x, y]` in pixels of the source as one sees it; the center of its
             top-left pixel is (0.5, 0.5).
-        settings: as on the command line, such as "model=sd14"; without, the small model that comes with sdcorr, which
-            knows nothing but drawings.
+        settings: as on the command line, such as "model=sd14", "method.consensus=dense_flip"; without, the small model
+            that comes with sdcorr, which knows nothing but drawings.
 
     Returns:
         `points` (P, 2) in pixels of the target as one sees it, `confidence` (P,) from 0 to 1, and in `evidence` what
-        the maps say beside, such as `margin` (P,), how far the next peak is below (`sdcorr.methods.evidence`); a list
-        of these, in the targets' order, if `target` is a list.
+        the maps and the two pictures say beside, such as `margin` (P,), how far the next peak is below
+        (`sdcorr.methods.evidence`); a list of these, in the targets' order, if `target` is a list.
 
     Raises:
         UserError: if a picture cannot be read, a point is not a pair of numbers or is outside the source, or a setting
@@ -57,10 +58,10 @@ def match(source: Any, target: Any, points: Any, *settings: str) -> Match | list
     """
     several = isinstance(target, list | tuple)
     request = read_request(source, points, target if several else [target])
-    matches = list(match_pictures(_matcher(settings), request).matches)
+    matches = list(match_pictures(_method(settings), request).matches)
     return matches if several else matches[0]
 
 
 @lru_cache(maxsize=1)  # one model in memory, not all that were ever asked for
-def _matcher(settings: tuple[str, ...]) -> PromptMatcher:
-    return load(*settings)
+def _method(settings: tuple[str, ...]) -> Prompt:
+    return build.prompt_entry(compose("eval", "embeddings=null", *settings))[1]

@@ -1,33 +1,30 @@
-"""A user's own pictures: points of one found in others, and written down."""
+"""A user's own pictures: points of one found in others. `sdcorr.findings` writes down what was found."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import math
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning import Callback
 from PIL import Image
-from safetensors.torch import save
 from torch import Tensor
 
-from sdcorr import visualize
-from sdcorr.datasets import Match
+from sdcorr.datasets import Ballot, Match, Pair, SourceUnit, group_by_source
 from sdcorr.errors import UserError
-from sdcorr.files import write_whole
 from sdcorr.images import GivenPicture, read_picture
-from sdcorr.methods.evidence import doubt
-from sdcorr.methods.maps import evidence_of_attention
-from sdcorr.prompt import PromptMatcher
+from sdcorr.methods.ballot import ballot
+from sdcorr.methods.consensus import Consensus
+from sdcorr.methods.prompt import Prompt
+from sdcorr.methods.prompt_units import transferred
+from sdcorr.methods.refine import Refine
 from sdcorr.prompt.localize import combine_layers
-from sdcorr.prompt.settings import PromptSettings
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,9 @@ class MatchResult:
     embeddings: Tensor  # (P, R, T, D)
     matches: tuple[Match, ...]  # for each target, in its pixels as one sees it
     maps: tuple[np.ndarray, ...]  # for each target (P, S, S), the combined attention maps
+    ballots: tuple[Ballot, ...] = ()  # for each target, what its consensus has weighed; none where there is none
+    consensus: Consensus = "none"
+    refine: Refine = "none"
 
 
 def read_request(source: GivenPicture, points: Any, targets: Sequence[GivenPicture]) -> MatchRequest:
@@ -92,87 +92,46 @@ def claim_folder(path: str) -> Path:
     return folder
 
 
-def match_pictures(matcher: PromptMatcher, request: MatchRequest, callbacks: Sequence[Callback] = ()) -> MatchResult:
-    """Optimize the points' embeddings on the source, with Lightning callbacks, and find them in every target."""
-    source, points = request.source, request.points
-    embeddings = matcher.optimize(source.image, points, source.key, callbacks)
-    matches, maps = [], []
-    for target in request.targets:
-        layers = matcher.transfer(target.image, embeddings, points, source.key, target.key)  # (P, L, S, S)
-        match = matcher.localize(layers, target.image.size)
-        matches.append(replace(match, evidence=evidence_of_attention(layers, match.points, target.image.size)))
-        maps.append(combine_layers(layers, matcher.settings.combination).cpu().numpy())
-    return MatchResult(embeddings, tuple(matches), tuple(maps))
+def match_pictures(method: Prompt, request: MatchRequest, callbacks: Sequence[Callback] = ()) -> MatchResult:
+    """Optimize the points' embeddings on the source, with Lightning callbacks, and find them in every target.
 
-
-def write(folder: Path, request: MatchRequest, result: MatchResult, *, model: str, settings: PromptSettings) -> None:
-    """Write embeddings.safetensors, points.json and matches.png; each appears whole or not at all.
-
-    Raises:
-        UserError: if the disk is full or the folder cannot be written.
+    The matches are those that an evaluation of the same pictures by the same method has, by the names of its draws.
     """
-    write_whole(folder / "embeddings.safetensors", embeddings_file(request, result, model=model, settings=settings))
-    write_whole(folder / "matches.png", matches_picture(request, result))
-    write_whole(folder / "points.json", points_record(request, result, model=model))
+    unit, matcher = unit_of(request), method.matcher
+    read = {each.key: each.image for each in (request.source, *request.targets)}.__getitem__
+    matches, maps, ballots = [], [], []
+    embeddings = torch.empty(0)
+    for target, seen, optimized in transferred(matcher, unit, read, callbacks):
+        match, agreed = method.answer(unit, target, seen, read)
+        matches.append(match)
+        maps.append(combine_layers(seen.maps, matcher.settings.combination).cpu().numpy())
+        ballots += [ballot(agreed, target.pair.source_size, target.pair.target_size)] if agreed else []
+        embeddings = optimized[list(target.points)]
+    return MatchResult(embeddings, tuple(matches), tuple(maps), tuple(ballots), method.consensus, method.refine)
 
 
-def embeddings_file(request: MatchRequest, result: MatchResult, *, model: str, settings: PromptSettings) -> bytes:
-    """The content of embeddings.safetensors: `embeddings` (P, R, T, D), and in its metadata what made them."""
-    made_by = {"model": model, "settings": json.dumps(asdict(settings)), "points": json.dumps(request.points.tolist())}
-    return save({"embeddings": result.embeddings.contiguous().cpu()}, metadata=made_by)
-
-
-def matches_picture(request: MatchRequest, result: MatchResult) -> bytes:
-    """The content of matches.png: the pictures, their points joined, and the heat map behind every match."""
-    figure = visualize.matches_with_heat(
-        request.source.image,
-        [target.image for target in request.targets],
-        request.points,
-        [match.points for match in result.matches],
-        result.maps,
-        [match.confidence for match in result.matches],
-    )
-    file = io.BytesIO()
-    figure.savefig(file, dpi=130, format="png")
-    return file.getvalue()
-
-
-def points_record(request: MatchRequest, result: MatchResult, *, model: str) -> str:
-    """The content of points.json: the matches in original pixels, with their confidence and why to doubt them."""
-    record = {
-        "source": {
-            "image": str(request.source.path),
-            "size": request.source.image.size,
-            "points": request.points.tolist(),
-        },
-        "targets": [
-            {
-                "image": str(target.path),
-                "size": target.image.size,
-                "points": match.points.round(3).tolist(),
-                "confidence": match.confidence.round(4).tolist(),
-                "doubt": doubts(match),
-            }
-            for target, match in zip(request.targets, result.matches, strict=True)
-        ],
-        "model": model,
-        "units": "pixels, x to the right, y down; the center of the top-left pixel is (0.5, 0.5)",
-    }
-    return json.dumps(record, indent=1) + "\n"
-
-
-def doubts(match: Match) -> list[str | None]:
-    """Why each of the P matches is to be doubted, see `sdcorr.methods.evidence.doubt`; None for most."""
-    return [doubt(margin) for margin in match.evidence["margin"].tolist()]
-
-
-def lines(request: MatchRequest, result: MatchResult) -> Iterator[str]:
-    """What the terminal shows: one line per point and target."""
-    for target, match in zip(request.targets, result.matches, strict=True):
-        for start, end, sure, why in zip(request.points, match.points, match.confidence, doubts(match), strict=True):
-            found = f"{target.path.name} ({end[0]:.1f}, {end[1]:.1f})"
-            doubtful = f", doubtful: {why}" if why else ""
-            yield f"({start[0]:g}, {start[1]:g}) -> {found}, confidence {sure:.2f}{doubtful}"
+def unit_of(request: MatchRequest) -> SourceUnit:
+    """What is asked for as the unit of work that methods take; nothing is annotated in its pairs."""
+    source, count = request.source, len(request.points)
+    unknown, asked = np.full((count, 2), np.nan), np.ones(count, dtype=bool)
+    names = tuple(str(number) for number in range(1, count + 1))
+    pairs = [
+        Pair(
+            id=f"{number}",
+            category="all",
+            source=source.key,
+            target=target.key,
+            source_size=source.image.size,
+            target_size=target.image.size,
+            source_points=request.points,
+            target_points=unknown,
+            visible=asked,
+            names=names,
+        )
+        for number, target in enumerate(request.targets, start=1)
+    ]
+    (unit,) = group_by_source(pairs)
+    return unit
 
 
 def name_picture(image: Image.Image, path: str | Path) -> Picture:

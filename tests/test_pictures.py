@@ -1,23 +1,16 @@
 """A user's own pictures: what is asked for, and what is refused before any work."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from sdcorr.datasets import Match
 from sdcorr.errors import UserError
 from sdcorr.pictures import (
-    MatchRequest,
-    MatchResult,
     check_points,
     claim_folder,
-    lines,
     name_picture,
-    points_record,
     read_request,
 )
 
@@ -85,16 +78,3 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Cannot write to .*file.* choose another folder"):
         claim_folder(str(tmp_path / "file"))
     assert not list(claim_folder(str(tmp_path / "new" / "folder")).iterdir())
-
-
-def test_a_doubtful_match_says_why() -> None:
-    target = name_picture(IMAGE, "b.png")
-    request = MatchRequest(name_picture(IMAGE, "a.png"), np.array([[1, 2], [3, 4]]), (target,))
-    left = {"margin": np.array([0.1, 1.0])}
-    result = MatchResult(torch.zeros(2, 1, 1, 1), (Match([[5, 6], [7, 8]], [0.5, 0.25], evidence=left),), ())
-    assert list(lines(request, result)) == [
-        "(1, 2) -> b.png (5.0, 6.0), confidence 0.50, doubtful: a second peak is 90 % as high",
-        "(3, 4) -> b.png (7.0, 8.0), confidence 0.25",
-    ]
-    (found,) = json.loads(points_record(request, result, model="toybox"))["targets"]
-    assert found["doubt"] == ["a second peak is 90 % as high", None]

@@ -3,7 +3,8 @@
 
    state.source, state.target   {name, url, width, height, own} or null
    state.points                 [[x, y], ...] in pixels of the source
-   found                        the match of a point, by `keyOf`: {target, confidence, maps: {source, target}}
+   how                          {method, consensus, refine}: the way to find them; the last two may be "none"
+   found                        the match of a point, by `keyOf`: {target, confidence, weighed, maps: {source, target}}
 */
 
 const $ = (selector) => document.querySelector(selector);
@@ -11,7 +12,7 @@ const HISTORY = 100; // steps that can be undone
 
 let about = null; // the server's description of its model and examples
 let state = { source: null, target: null, points: [], example: null };
-let method = null;
+let how = null;
 let past = []; // earlier states
 let running = null; // {keys, where, abort, fact} of the request under way
 let halted = false; // after a failure or a stop, until the user goes on or changes something
@@ -30,10 +31,10 @@ async function begin() {
   found.clear();
   past = [];
   state = { source: null, target: null, points: [], example: null };
-  method = method || about.method;
+  how = how || about.default;
   if (session === before) {
     const saved = JSON.parse(sessionStorage.getItem("state") || "null");
-    if (saved) ({ state, method } = saved);
+    if (saved?.how) ({ state, how } = saved);
   }
   halted = false;
   introduce();
@@ -114,7 +115,9 @@ function put(pictures) {
 /* --- finding matches --- */
 
 function where() {
-  return state.source && state.target ? [method, state.source.name, state.target.name].join("|") : null;
+  if (!state.source || !state.target) return null;
+  const others = how.consensus === "joint" ? JSON.stringify(state.points) : ""; // on which a joint match depends
+  return [...Object.values(how), others, state.source.name, state.target.name].join("|");
 }
 
 function keyOf(point) {
@@ -123,7 +126,8 @@ function keyOf(point) {
 
 /* Ask for the matches of all points that have none yet; one request at a time. */
 async function work() {
-  const open = where() ? state.points.filter((point) => !found.has(keyOf(point))) : [];
+  let open = where() ? state.points.filter((point) => !found.has(keyOf(point))) : [];
+  if (open.length && how.consensus === "joint") open = state.points;
   if (running) {
     const wanted = running.where === where() && open.some((point) => running.keys.includes(keyOf(point)));
     if (!wanted || halted) running.abort.abort();
@@ -157,7 +161,7 @@ async function work() {
 }
 
 function question(points) {
-  return JSON.stringify({ source: state.source.name, target: state.target.name, method, points });
+  return JSON.stringify({ source: state.source.name, target: state.target.name, ...how, points });
 }
 
 /* --- the parts that never change --- */
@@ -184,21 +188,33 @@ function introduce() {
       return button;
     }),
   );
+  $("#asks").textContent = ASKS[about.consensus];
+  $("#consensus").checked = how.consensus !== "none";
+  $("#refine").checked = how.refine !== "none";
   const fields = $("#methods");
   fields.querySelectorAll("label").forEach((label) => label.remove());
   for (const [name, title] of Object.entries(about.methods)) {
     const label = document.createElement("label");
     const radio = document.createElement("input");
-    Object.assign(radio, { type: "radio", name: "method", value: name, checked: name === method });
-    radio.addEventListener("change", () => {
-      method = name;
-      halted = false;
-      refresh();
-    });
+    Object.assign(radio, { type: "radio", name: "method", value: name, checked: name === how.method });
+    radio.addEventListener("change", () => find({ method: name }));
     label.append(radio, title);
     fields.append(label);
   }
 }
+
+/* Find the points in another way. */
+function find(change) {
+  how = { ...how, ...change };
+  halted = false;
+  refresh();
+}
+
+const ASKS = {
+  dense: "Ask the whole pictures",
+  dense_flip: "Ask the whole pictures, and their mirror images",
+  joint: "Ask the whole pictures and the other points (joint)",
+};
 
 async function download(file) {
   await attempt(async () => {
@@ -254,6 +270,10 @@ function listen() {
     } else if (side) await takeFile(side, files[0]);
     else if (files.length) await takeFile(state.source ? "target" : "source", files[0]);
   });
+  $("#consensus").addEventListener("change", (event) => {
+    find({ consensus: event.target.checked ? about.consensus : "none" });
+  });
+  $("#refine").addEventListener("change", (event) => find({ refine: event.target.checked ? "pixels" : "none" }));
   $("#swap").addEventListener("click", swap);
   $("#undo").addEventListener("click", undo);
   $("#clear").addEventListener("click", () => {

@@ -5,32 +5,53 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from sdcorr.app.matching import Found
-from sdcorr.pictures import MatchRequest, MatchResult, doubts, embeddings_file, matches_picture, points_record
+from sdcorr.app.matching import Found, How
+from sdcorr.datasets import Ballot
+from sdcorr.findings import alone, embeddings_file, matches_picture, points_record
+from sdcorr.methods.doubts import doubts
+from sdcorr.pictures import MatchRequest, MatchResult
 from sdcorr.prompt.settings import PromptSettings
 
 
-def result(found: Sequence[Found]) -> MatchResult:
+def result(found: Sequence[Found], how: How) -> MatchResult:
     """Convert matches to the form that the command line writes; the only heat map is the combined one, (P, k, k)."""
+    ballots = [each.ballot for each in found if each.ballot]
     return MatchResult(
         torch.stack([each.embedding for each in found]),
         (Found.match(found),),
         (np.stack([each.target_maps[-1] for each in found]).astype(np.float32),),
+        (_together(ballots),) if ballots else (),
+        how.consensus,
+        how.refine,
     )
 
 
+def _together(ballots: Sequence[Ballot]) -> Ballot:
+    """What was weighed for several points of a pair, as one."""
+    joined = {name: np.concatenate([getattr(each, name) for each in ballots]) for name in ("places", "shares", "votes")}
+    return replace(ballots[0], **joined)
+
+
 def points_table(request: MatchRequest, result: MatchResult) -> str:
-    """Write a CSV with one row per point, in pixels of the pictures as they are seen (turned as their EXIF says)."""
+    """Write a CSV with one row per point, in pixels of the pictures as they are seen (turned as their EXIF says).
+
+    Under a consensus a row also has its name, and where the point's map by itself would have it.
+    """
     file = io.StringIO()
     writer = csv.writer(file)
-    writer.writerow(["source_x", "source_y", "target_x", "target_y", "confidence", "doubt"])
+    titles = ["source_x", "source_y", "target_x", "target_y", "confidence", "doubt"]
+    writer.writerow(titles + (["consensus", "alone_x", "alone_y"] if result.ballots else []))
     match = result.matches[0]
-    for start, end, sure, why in zip(request.points, match.points, match.confidence, doubts(match), strict=True):
-        writer.writerow([*start.tolist(), *end.round(3).tolist(), round(float(sure), 4), why])
+    places = alone(result.ballots[0]).round(1).tolist() if result.ballots else []
+    told = zip(request.points, match.points, match.confidence, doubts(match.evidence), strict=True)
+    for number, (start, end, sure, why) in enumerate(told):
+        weighed = [result.consensus, *places[number]] if places else []
+        writer.writerow([*start.tolist(), *end.round(3).tolist(), round(float(sure), 4), why, *weighed])
     return file.getvalue()
 
 

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
+import torch
 from lightning import Callback, LightningModule, Trainer
+from PIL import Image
 from torch import Tensor
 
 from sdcorr.app.jobs import Job
 from sdcorr.cli import build
 from sdcorr.cli.compose import compose
-from sdcorr.datasets import ImageReader, Match, Pair, group_by_source
+from sdcorr.datasets import Ballot, Match
 from sdcorr.images import image_to_tensor
-from sdcorr.methods.maps import evidence_of_attention
-from sdcorr.methods.prompt import Prompt
+from sdcorr.methods.ballot import ballot
+from sdcorr.methods.consensus import Consensus
 from sdcorr.methods.prompt_units import small_maps
-from sdcorr.pictures import Picture
+from sdcorr.methods.refine import Refine
+from sdcorr.methods.resources import Models
+from sdcorr.pictures import MatchRequest, Picture, unit_of
 from sdcorr.prompt import PromptMatcher, PromptSettings
 from sdcorr.prompt.module import PromptOptimization
-from sdcorr.prompt.speed.fast import TargetMaps, Wanted
+from sdcorr.prompt.speed.fast import Wanted
 from sdcorr.run.attention_maps import to_bytes
 from sdcorr.scoring.calibration import CONFIDENCE, Calibration
 from sdcorr.scoring.calibration_file import of_method
@@ -34,13 +38,23 @@ MOST_EMBEDDINGS = 2**29  # bytes
 
 
 @dataclass(frozen=True)
+class How:
+    """In which way points are to be found."""
+
+    method: str  # one of METHODS
+    consensus: Consensus = "none"
+    refine: Refine = "none"
+
+
+@dataclass(frozen=True)
 class Found:
     """A query point's match, and what it was read from."""
 
     place: tuple[float, float]  # pixels of the target
     confidence: float
     probability: float | None  # that it is right, where a calibration fits the model and the method
-    margin: float  # of its peak to the next one, see `sdcorr.methods.evidence`
+    evidence: Mapping[str, float]  # that it has left behind, see `sdcorr.methods.evidence`
+    ballot: Ballot | None  # of this point alone, where a consensus has chosen
     embedding: Tensor  # (R, T, D) on the CPU
     source_maps: np.ndarray  # (L + 1, k, k) uint8, each map over its own range, the combined one last
     target_maps: np.ndarray  # the same of the target
@@ -54,7 +68,8 @@ class Found:
     def match(found: Sequence[Found]) -> Match:
         """Several as one."""
         places, sure = np.array([each.place for each in found]), np.array([each.confidence for each in found])
-        return Match(places, sure, evidence={"margin": np.array([each.margin for each in found])})
+        names = found[0].evidence
+        return Match(places, sure, evidence={name: np.array([each.evidence[name] for each in found]) for name in names})
 
 
 class Progress(Callback):
@@ -93,7 +108,8 @@ class Matching:
     """The methods that the page offers, on one model; `find` is for the thread that owns it.
 
     Attributes:
-        default: the method that is chosen at first.
+        default: the way that is chosen at first.
+        consensus: which one the page offers: that of the settings, else with the mirror images.
         model: path or hub id of the model.
         knows_only_drawings: whether it is the toybox's.
         layers: names of the maps, the combined one last.
@@ -110,39 +126,42 @@ class Matching:
         asked = compose("eval", *overrides)  # complains of what is wrong with them as they are
         others = [each for each in overrides if not each.startswith("method=")]
         chosen = [each.removeprefix("method=") for each in overrides if each.startswith("method=")]
-        self.default = chosen[-1] if chosen else "prompt"
+        told: tuple[Consensus, Refine] = asked.method.get("consensus", "none"), asked.method.get("refine", "none")
+        self.default = How(chosen[-1] if chosen else "prompt", *told)
+        self.consensus: Consensus = "dense_flip" if told[0] == "none" else told[0]
         self.model = str(asked.model.path)
         self.knows_only_drawings = self.model == "toybox"
-        self._methods: dict[str, Prompt] = {}
-        self._calibrations: dict[str, Calibration | None] = {}
-        for name in METHODS:
-            entry, method = build.prompt_entry(compose("eval", "embeddings=null", f"method={name}", *others))
-            self._methods[name] = method
-            # Of other models nothing comes with the program, and a claim reads all of their weights.
-            self._calibrations[name] = of_method(entry.claim()) if self.knows_only_drawings else None
-        matcher = self._methods[self.default].matcher
+        models = Models()
+        self._entries = {
+            name: build.prompt_entry(compose("eval", "embeddings=null", f"method={name}", *others), models=models)
+            for name in METHODS
+        }
+        self._calibrations: dict[How, Calibration | None] = {}
+        self._pictures: dict[str, Image.Image] = {}
+        matcher = self._entries[self.default.method][1].matcher
         self.layers = matcher.map_names
         self.cells = min(MOST_CELLS, matcher.backbone.image_size)
         self._embeddings: OrderedDict[tuple, tuple[Tensor, np.ndarray]] = OrderedDict()
 
     def settings(self, method: str) -> PromptSettings:
         """The method's settings."""
-        return self._methods[method].settings
+        return self._entries[method][1].settings
 
-    def find(self, job: Job, method: str, source: Picture, target: Picture, points: np.ndarray) -> list[Found]:
+    def find(self, job: Job, how: How, source: Picture, target: Picture, points: np.ndarray) -> list[Found]:
         """Find points of the source in the target.
 
         Args:
             job: is told how far this is.
-            method: one of METHODS.
+            how: the way to find them.
             source, target: the pictures.
-            points: (P, 2) in pixels of the source.
+            points: (P, 2) in pixels of the source; under `joint`, all that there are.
 
         Raises:
             Canceled: if nobody waits any more.
         """
-        matcher = self._methods[method].matcher
-        keys = [(method, source.key, x, y) for x, y in points.tolist()]
+        method = self._entries[how.method][1].heeding(how.consensus, how.refine)
+        matcher = method.matcher
+        keys = [(how.method, source.key, x, y) for x, y in points.tolist()]
         known = {key: self._embeddings[key] for key in keys if key in self._embeddings}
         new = [row for row, key in enumerate(keys) if key not in known]
         if new:
@@ -150,42 +169,52 @@ class Matching:
                 zip([keys[row] for row in new], self._optimize(job, matcher, source, points[new]), strict=True)
             )
             self._remember(known)
-        read = {each.key: each.image for each in (source, target)}.__getitem__
-        found = []
-        for row, key in enumerate(keys):
-            job.tell("reading", done=row, of=len(keys))
-            embedding, seen = known[key]
-            given = embedding[None].to(matcher.backbone.device)
-            wanted = Wanted(image_to_tensor(target.image, matcher.backbone.image_size), target.key, [0])
-            (there,) = matcher.transfer_to_all([wanted], given, points[[row]], source.key)
-            match = matcher.localize(there.maps, target.image.size)
-            place, sure = tuple(match.points[0].tolist()), float(match.confidence[0])
-            margin = float(evidence_of_attention(there.maps, match.points, target.image.size)["margin"][0])
-            likely = self._probability(method, (source, target), read, points[[row]], there, match)
-            small = self._small(matcher, there.maps)[0]
-            found.append(Found(place, sure, likely, margin, embedding, seen, small))
+        self._pictures = {each.key: each.image for each in (source, target)}
+        pixels = image_to_tensor(target.image, matcher.backbone.image_size)
+        found: list[Found] = []
+        together = [list(range(len(keys)))] if how.consensus == "joint" else [[row] for row in range(len(keys))]
+        for rows in together:
+            job.tell("reading", done=rows[0], of=len(keys))
+            given = torch.stack([known[keys[row]][0] for row in rows]).to(matcher.backbone.device)
+            wanted = Wanted(pixels, target.key, range(len(rows)))
+            (seen,) = matcher.transfer_to_all([wanted], given, points[rows], source.key)
+            unit = unit_of(MatchRequest(source, points[rows], (target,)))
+            match, agreed = method.answer(unit, unit.targets[0], seen, self._read)
+            weighed = ballot(agreed, source.image.size, target.image.size) if agreed else None
+            likely = self._probability(how, match)
+            small = self._small(matcher, seen.maps)
+            for place, row in enumerate(rows):
+                found.append(
+                    Found(
+                        place=(float(match.points[place, 0]), float(match.points[place, 1])),
+                        confidence=float(match.confidence[place]),
+                        probability=None if likely is None else float(likely[place]),
+                        evidence={name: float(values[place]) for name, values in match.evidence.items()},
+                        ballot=weighed.of(np.array([place])) if weighed else None,
+                        embedding=known[keys[row]][0],
+                        source_maps=known[keys[row]][1],
+                        target_maps=small[place],
+                    )
+                )
         return found
 
-    def _probability(
-        self,
-        method: str,
-        pictures: tuple[Picture, Picture],
-        read: ImageReader,
-        point: np.ndarray,
-        seen: TargetMaps,
-        match: Match,
-    ) -> float | None:
-        """That the match of a point (1, 2) is right; None without a calibration."""
-        by = self._calibrations[method]
-        if by is None:
+    def _read(self, key: str) -> Image.Image:
+        """One of the pictures that are worked on: always this function, so that methods know what they have read."""
+        return self._pictures[key]
+
+    def _probability(self, how: How, match: Match) -> np.ndarray | None:
+        """That each match is right, (P,); None without a calibration.
+
+        None comes with the program for other models than the toybox's, and a claim reads all of their weights.
+        """
+        if not self.knows_only_drawings:
             return None
-        source, target = pictures
-        sizes = source.image.size, target.image.size
-        unknown, asked = np.full((1, 2), np.nan), np.ones(1, dtype=bool)
-        pair = Pair("", "", source.key, target.key, *sizes, point, unknown, asked, ("",))
-        (unit,) = group_by_source([pair])
-        left = self._methods[method].left(unit, unit.targets[0], seen, match, read)
-        return float(by.probability({CONFIDENCE: match.confidence, **left})[0])
+        if how not in self._calibrations:
+            entry = self._entries[how.method][0]
+            settings = {**entry.settings, "consensus": how.consensus, "refine": how.refine}
+            self._calibrations[how] = of_method(replace(entry, settings=settings).claim())
+        by = self._calibrations[how]
+        return by.probability({CONFIDENCE: match.confidence, **match.evidence}) if by else None
 
     def _optimize(
         self, job: Job, matcher: PromptMatcher, source: Picture, points: np.ndarray

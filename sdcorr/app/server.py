@@ -26,11 +26,12 @@ from sdcorr import web
 from sdcorr.app import downloads, examples, uploads
 from sdcorr.app.guard import Guard
 from sdcorr.app.jobs import Canceled, Job, Jobs
-from sdcorr.app.matching import METHODS, Found, Matching
+from sdcorr.app.matching import METHODS, Found, How, Matching
 from sdcorr.app.refusal import Refusal
 from sdcorr.app.sessions import FoundKey, Held, Session, Sessions
 from sdcorr.errors import UserError
-from sdcorr.methods.evidence import doubt
+from sdcorr.findings import weighed
+from sdcorr.methods.doubts import doubts
 from sdcorr.pictures import MatchRequest, Picture, check_points
 
 MOST_POINTS = 32
@@ -93,7 +94,8 @@ class Server:
                 "model": matching.model,
                 "only_drawings": matching.knows_only_drawings,
                 "methods": METHODS,
-                "method": matching.default,
+                "default": vars(matching.default),
+                "consensus": matching.consensus,
                 "layers": matching.layers,
                 "cells": matching.cells,
                 "examples": list(examples.EXAMPLES),
@@ -134,13 +136,15 @@ class Server:
         Closing the connection cancels the work.
         """
         session = self._session(request)
-        method, asked = await self._question(request, session)
-        keys = _keys(method, asked)
+        how, asked = await self._question(request, session)
+        keys = _keys(how, asked)
         missing = [row for row, key in enumerate(keys) if key not in session.found]
+        if missing and how.consensus == "joint":
+            missing = list(range(len(keys)))
         source, target, points = asked.source, asked.targets[0], asked.points[missing]
         job = None
         if missing:
-            job = self.jobs.submit(session.id, lambda job: self._matching.find(job, method, source, target, points))
+            job = self.jobs.submit(session.id, lambda job: self._matching.find(job, how, source, target, points))
 
         async def lines() -> AsyncIterator[str]:
             known = {key: session.found[key] for key in keys if key in session.found}
@@ -179,14 +183,14 @@ class Server:
         file = request.path_params["file"]
         if file not in downloads.DOWNLOADS:
             raise Refusal(f"There is no such file: choose one of {', '.join(downloads.DOWNLOADS)}.", 404)
-        method, asked = await self._question(request, session)
+        how, asked = await self._question(request, session)
         try:
-            found = [session.found[key] for key in _keys(method, asked)]
+            found = [session.found[key] for key in _keys(how, asked)]
         except KeyError:
             raise Refusal("Not every point has its match yet: wait until it has, then download.", 409) from None
         media_type, write = downloads.DOWNLOADS[file]
-        how = self._matching.settings(method)
-        content = await run_in_threadpool(write, asked, downloads.result(found), self._matching.model, how)
+        settings = self._matching.settings(how.method)
+        content = await run_in_threadpool(write, asked, downloads.result(found, how), self._matching.model, settings)
         return Response(
             content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{file}"'}
         )
@@ -200,25 +204,31 @@ class Server:
         width, height = held.picture.image.size
         return {"name": name, "url": f"/pictures/{name}", "width": width, "height": height}
 
-    async def _question(self, request: Request, session: Session) -> tuple[str, MatchRequest]:
-        """Read the method, the pictures and the points that a request names."""
+    async def _question(self, request: Request, session: Session) -> tuple[How, MatchRequest]:
+        """Read the way to find them, the pictures and the points that a request names."""
         body = await _body(request, MOST_QUESTION_BYTES, lambda: Refusal("This request is too long.", 413))
         try:
             question = json.loads(body)
             method, points = str(question["method"]), question["points"]
+            how = How(method, question.get("consensus", "none"), question.get("refine", "none"))
             names = [str(question[side]) for side in ("source", "target")]
         except (ValueError, TypeError, KeyError, RecursionError):
             raise Refusal("This is not a request that the page sends: reload the page.") from None
         if method not in METHODS:
             raise Refusal(f"There is no method '{method[:40]}': choose one of {', '.join(METHODS)}.")
+        for name, offered in (("consensus", self._matching.consensus), ("refine", "pixels")):
+            if getattr(how, name) not in ("none", offered):
+                raise Refusal(f"This page has no such {name}: choose none or {offered}.")
         source, target = (session.picture(name).picture for name in names)
         if isinstance(points, list) and len(points) > MOST_POINTS:
             raise Refusal(f"These are {len(points)} points: choose at most {MOST_POINTS} at a time.")
-        return method, MatchRequest(source, check_points(points, source), (target,))
+        return how, MatchRequest(source, check_points(points, source), (target,))
 
 
-def _keys(method: str, asked: MatchRequest) -> list[FoundKey]:
-    return [(method, asked.source.key, asked.targets[0].key, x, y) for x, y in asked.points.tolist()]
+def _keys(how: How, asked: MatchRequest) -> list[FoundKey]:
+    points = asked.points.tolist()
+    way = f"{how} {points}" if how.consensus == "joint" else str(how)  # a joint match depends on all points
+    return [(way, asked.source.key, asked.targets[0].key, x, y) for x, y in points]
 
 
 def _match_of(key: FoundKey, found: Found) -> dict:
@@ -229,7 +239,8 @@ def _match_of(key: FoundKey, found: Found) -> dict:
         "target": np.round(found.place, 3).tolist(),
         "confidence": round(found.confidence, 4),
         "probability": None if found.probability is None else round(found.probability, 4),
-        "doubt": doubt(found.margin),
+        "doubt": doubts(Found.match([found]).evidence)[0],
+        "weighed": weighed(found.ballot) if found.ballot else None,
         "maps": {side: base64.b64encode(each.tobytes()).decode() for side, each in maps.items()},
     }
 

@@ -18,7 +18,7 @@ MOST_PICTURES = 12  # per session
 MOST_FOUND = 512  # matches per session
 MOST_BYTES = 2**30  # all sessions together
 
-FoundKey = tuple[str, str, str, float, float]  # method, keys of source and target, x, y
+FoundKey = tuple[str, str, str, float, float]  # the way it was found, keys of source and target, x, y
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 /* Drawing the state: the pictures, the list of points, the progress, and errors. */
 
 function refresh() {
-  sessionStorage.setItem("state", JSON.stringify({ state, method }));
+  sessionStorage.setItem("state", JSON.stringify({ state, how }));
   const both = Boolean(state.source && state.target);
   $("#zones").hidden = both;
   $("#view").hidden = !both;
@@ -23,6 +23,7 @@ function refresh() {
   const own = state.source?.own || state.target?.own;
   $("#notice").textContent =
     own && about.only_drawings ? "This model knows only drawings; start with model=sd14 for photographs." : "";
+  $("#pair-said").textContent = both ? pairSaid() : "";
   $("#swap").disabled = !both;
   $("#undo").disabled = !past.length;
   $("#clear").disabled = !state.points.length;
@@ -37,7 +38,7 @@ function drawPair() {
       probability: probabilityOf(match), doubt: match?.doubt ?? null };
   });
   const narrow = matchMedia("(max-width: 600px)").matches;
-  const options = { source: state.source, target: state.target, points, stacked: narrow };
+  const options = { source: state.source, target: state.target, points, stacked: narrow, ballot: ballotOf() };
   const focused = view && view.svg.contains(document.activeElement) ? document.activeElement : null;
   const onPad = focused?.classList.contains("pad");
   const onGroup = focused ? view.groups.indexOf(focused) : -1;
@@ -69,6 +70,26 @@ async function mapOf(side, index, layer) {
   if (!match) return null;
   const size = about.cells ** 2;
   return { cells: match.maps[side].subarray(layer * size, (layer + 1) * size), side: about.cells };
+}
+
+/* Between which peaks each point's match was chosen, and where the pair sends a grid; null where nobody was asked. */
+function ballotOf() {
+  const told = state.points.map((point) => found.get(keyOf(point))?.weighed);
+  const grid = told.find(Boolean)?.grid;
+  if (!grid) return null;
+  return { grid, candidates: told.map((each) => (each?.peaks[0] || []).map((peak) => [peak.x, peak.y, peak.map, peak.votes])) };
+}
+
+/* What the two pictures have said of the pair as a whole. */
+function pairSaid() {
+  const told = state.points.map((point) => found.get(keyOf(point))?.weighed).find(Boolean);
+  if (!told) return "";
+  if (told.trust === 0) return "The two pictures have too little in common: each point is where its map has it.";
+  const half = told.trust < 1 ? `The two pictures are believed by ${percent(told.trust)}. ` : "";
+  if (told.mirrored === null) return half;
+  const side = told.mirrored > 0.5 ? `The target shows the other side: ${percent(told.mirrored)} likely.`
+    : `Both show the same side: ${percent(1 - told.mirrored)} likely.`;
+  return half + side;
 }
 
 /* Points without a mouse: arrow keys move a cross over the source, Enter adds a point there. */
@@ -137,8 +158,9 @@ function drawRows() {
     const probability = probabilityOf(match);
     const meter = probability ?? match?.confidence ?? 0;
     row.querySelector(".meter span").style.width = `${100 * meter}%`; // beside it in words
-    const bare = match && `confidence ${match.confidence.toFixed(2)}, uncalibrated`;
-    const sure = probability === null ? bare : `${percent(probability)} likely`;
+    const joint = how.consensus === "joint" ? " (joint)" : "";
+    const bare = match && `confidence ${match.confidence.toFixed(2)}${joint}, uncalibrated`;
+    const sure = probability === null ? bare : `${percent(probability)} likely${joint}`;
     const doubt = match?.doubt ? `; ${match.doubt}` : "";
     row.querySelector(".sure-words").textContent = match ? `${sure}${doubt}` : "not found yet";
   });

@@ -211,29 +211,37 @@ def prompt_settings(cfg: DictConfig) -> PromptSettings:
 
 
 def matcher(cfg: DictConfig, dataset: str = "pictures") -> PromptMatcher:
-    """The paper's method on a user's own pictures, its model loaded; what can be wrong is as in `prompt_entry`."""
-    return prompt_entry(cfg, dataset)[1].matcher
+    """The steps of the paper's method, its model loaded; what can be wrong is as in `prompt_entry`.
+
+    Raises:
+        UserError: also if more than the paper's steps is asked for.
+    """
+    method = prompt_entry(cfg, dataset)[1]
+    for name, value in (("consensus", method.consensus), ("refine", method.refine)):
+        if value != "none":
+            raise UserError(
+                f"method.{name} is no step of a matcher: leave it away, or call sdcorr.match, which heeds it."
+            )
+    return method.matcher
 
 
-def prompt_entry(cfg: DictConfig, dataset: str = "pictures") -> tuple[Entry, Prompt]:
+def prompt_entry(cfg: DictConfig, dataset: str = "pictures", models: Models | None = None) -> tuple[Entry, Prompt]:
     """What makes the paper's method on a user's own pictures, and the method.
 
     Args:
         cfg: of a transfer of points, or of an evaluation.
         dataset: with the images' keys, names the random draws.
+        models: those that are loaded already.
 
     Raises:
         UserError: if the method is another than prompt embeddings, or its settings or the weights do not fit.
     """
     settings = plain(cfg.method)
     kind: type[Method] = class_named(settings.pop("_target_"), Method, "method")
-    entry = Entry(kind.__name__, kind, settings, resources(cfg, dataset))
+    entry = Entry(kind.__name__, kind, settings, resources(cfg, dataset, models=models))
     method = entry.method
     if not isinstance(method, Prompt):
         raise UserError("Only prompt embeddings can be matched here: give method=prompt or method=read_once.")
-    for name in ("consensus", "refine"):
-        if settings.get(name, "none") != "none":
-            raise UserError(f"method.{name} is for evaluations, and not heeded here: leave it away.")
     return entry, method
 
 

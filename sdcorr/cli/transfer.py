@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 
-from sdcorr import pictures
+from sdcorr import findings, pictures
 from sdcorr.cli import build
 from sdcorr.cli.command import command
 
@@ -45,7 +45,8 @@ def transfer(cfg: DictConfig, asked: pictures.MatchRequest) -> None:
         UserError: if a setting does not fit, the weights cannot be had or the folder cannot be written.
     """
     console = Console()
-    matcher = build.matcher(cfg)
+    _, method = build.prompt_entry(cfg)
+    method.prepare()
     folder = pictures.claim_folder(cfg.run_dir)
     watchers: list[Callback] = [RichProgressBar()]
     logger = None
@@ -55,10 +56,10 @@ def transfer(cfg: DictConfig, asked: pictures.MatchRequest) -> None:
 
         logger = tracking.make_logger(cfg, folder, group="pictures", job_type="transfer", tags=[cfg.model.name])
         watchers.append(AttentionMapLogger(asked.targets[0].image, cfg.logger.every, logger=logger))
-    result = pictures.match_pictures(matcher, asked, watchers)
-    pictures.write(folder, asked, result, model=cfg.model.path, settings=matcher.settings)
+    result = pictures.match_pictures(method, asked, watchers)
+    findings.write(folder, asked, result, model=cfg.model.path, settings=method.settings)
     if logger:
         logger.experiment.finish()
-    for line in pictures.lines(asked, result):
+    for line in findings.lines(asked, result):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     print(folder)

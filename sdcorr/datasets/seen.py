@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,10 +15,12 @@ class Ballot:
     shares: np.ndarray  # (V, K) float32, of what all the map's peaks have: what the map says; 0 where there is no peak
     votes: np.ndarray  # (V, K) float32, what the two pictures add to the logarithm of it
     grid: np.ndarray  # (n, n, 2) float32, where the pair sends an even grid over the source; pixels of the target
+    trust: float | None = None  # how far the pair's matches are believed, from 0 to 1; None: not kept
+    mirrored: float | None = None  # probability that the target shows the object mirrored; None: nobody has asked
 
     def of(self, points: np.ndarray) -> Ballot:
         """That of some of the points, chosen by a mask (V,) or by indices."""
-        return Ballot(self.places[points], self.shares[points], self.votes[points], self.grid)
+        return replace(self, places=self.places[points], shares=self.shares[points], votes=self.votes[points])
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from sdcorr.datasets import Ballot
-from sdcorr.methods.consensus import SLACK, Choice, Matches, linear_parts
+from sdcorr.methods.consensus import SLACK, Matches, linear_parts
+from sdcorr.methods.maps import Agreed
 
 SHOWN = 4  # peaks of a map that are kept
 NODES = 9  # of the grid, a side
@@ -14,16 +15,15 @@ VOICES = 200  # strongest matches that the grid stands on
 SMOOTH = 0.25  # how far from a node a match has a say, in longer sides of the source (sigma)
 
 
-def ballot(choice: Choice, matches: Matches, source_size: tuple[int, int], target_size: tuple[int, int]) -> Ballot:
+def ballot(agreed: Agreed, source_size: tuple[int, int], target_size: tuple[int, int]) -> Ballot:
     """What was weighed for a pair.
 
     Args:
-        choice: of its V points.
-        matches: of the two pictures.
+        agreed: what the consensus has come to for its V points.
         source_size, target_size: (W, H) in pixels.
     """
-    total = choice.scores + choice.votes
-    order = total.argsort(1, descending=True)[:, :SHOWN]  # (V, K): the one that was taken comes first
+    choice = agreed.choice
+    order = choice.sums.argsort(1, descending=True)[:, :SHOWN]  # (V, K): the one that was taken comes first
     size = torch.tensor(target_size).to(choice.places)
     places = choice.places.gather(1, order[..., None].expand(-1, -1, 2)) * size
     shares = choice.scores.log_softmax(1).exp()  # of what all peaks have
@@ -31,7 +31,9 @@ def ballot(choice: Choice, matches: Matches, source_size: tuple[int, int], targe
         places.cpu().numpy(),
         shares.gather(1, order).cpu().numpy(),
         choice.votes.gather(1, order).cpu().numpy(),
-        (warped_grid(matches, source_size) * max(target_size)).cpu().numpy(),
+        (warped_grid(agreed.believed, source_size) * max(target_size)).cpu().numpy(),
+        choice.trust,
+        choice.mirrored,
     )
 
 

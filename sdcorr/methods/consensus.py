@@ -64,12 +64,20 @@ class Choice:
     places: Tensor  # (V, K, 2) xy as shares of the target's width and height
     scores: Tensor  # (V, K) logarithms, the greatest first; -inf where a map has fewer peaks
     votes: Tensor  # (V, K) logarithms, of what the two pictures say; of the other query points too, if joint
+    reflected: Tensor  # (V, K) bool, whether what speaks most for a peak is a reflection
+    trust: float = 1.0  # how far the two pictures' matches are believed, see `trust_in`
+    mirrored: float | None = None  # probability that the target shows the object mirrored; None: nobody has asked
 
     @property
     def taken(self) -> Tensor:
         """The place of each map, (V, 2)."""
-        best = (self.scores + self.votes).argmax(1)
+        best = self.sums.argmax(1)
         return self.places[torch.arange(len(best), device=best.device), best]
+
+    @property
+    def sums(self) -> Tensor:
+        """What the map and the votes say together, (V, K): the price of each peak."""
+        return self.scores + self.votes
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +120,9 @@ def weighed_peaks(
     gains = trust * (votes_for(matches, points, places, mirrored) + LEAST).log()  # (V, K, O)
     if joint:
         gains += JOINT_WEIGHT * together(values, points, places)
-    return Choice(shares, values, gains.amax(-1))
+    votes, parts = gains.max(-1)  # (V, K)
+    odds = torch.tensor(mirrored.log_odds).sigmoid().item() if mirrored else None
+    return Choice(shares, values, votes, parts >= gains.shape[-1] // 2, trust, odds)
 
 
 def match_cells(source: Tensor, target: Tensor, source_size: tuple[int, int], target_size: tuple[int, int]) -> Matches:

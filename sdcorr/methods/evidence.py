@@ -11,6 +11,10 @@ they say. Lengths are in longer sides of a picture, so that they mean the same a
     back        distance from the query point to the place in the source whose features are most like the match's
     likeness    cosine of the features at the match and at the query point
     votes       log of the share of the two pictures' votes that speak for the match, see `sdcorr.methods.consensus`
+    lead        under a consensus, by how much the price of the peak that was taken is above the next one's
+    side        likewise, above that of the best peak that the other reflection of the object would have
+
+What of it makes a match doubtful, `sdcorr.methods.doubts` says in words.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdcorr.datasets import Match
-from sdcorr.methods.consensus import LEAST, Matches, peaks, votes_for
+from sdcorr.methods.consensus import LEAST, Choice, Matches, peaks, votes_for
 from sdcorr.methods.peaks import argmax
 
 if TYPE_CHECKING:
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 
 APART = 0.1  # longer sides of the target: what is nearer to the match belongs to its own peak
 IDLE = 1e-3  # of the greatest weight: matches of cells below it, 0.3 % of all weight, are left out
-RIVAL = 0.8  # of a match's own peak: with another one as high as that, some 55 % are right on the toybox, else 80 %
+FARTHEST = 20.0  # of a lead: where there is no other peak
 
 
 def of_map(scores: Tensor, places: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
@@ -60,15 +64,15 @@ def of_map(scores: Tensor, places: Tensor, size: tuple[int, int]) -> dict[str, T
     return {"peak": own + math.log(logs.shape[1]), "margin": own - other, "entropy": entropy}
 
 
-def doubt(margin: float) -> str | None:
-    """Why a match is to be doubted, in a few words; None if its map gives no reason.
-
-    >>> doubt(0.1)
-    'a second peak is 90 % as high'
-    >>> doubt(0.5)
-    """
-    rival = min(math.exp(-margin), 1.0)
-    return f"a second peak is {100 * rival:.0f} % as high" if rival >= RIVAL else None
+def of_choice(choice: Choice) -> dict[str, Tensor]:
+    """`lead` and `side`, by name (V,) each, of what a consensus has chosen."""
+    sums = choice.sums
+    taken = sums.argmax(1, keepdim=True)  # (V, 1)
+    own = sums.gather(1, taken)
+    others = sums.scatter(1, taken, -torch.inf)
+    of_other_side = others.masked_fill(choice.reflected == choice.reflected.gather(1, taken), -torch.inf)
+    leads = {"lead": others, "side": of_other_side}
+    return {name: (own - rivals).amin(1).clamp(max=FARTHEST) for name, rivals in leads.items()}
 
 
 def spread(summits: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:

@@ -76,9 +76,10 @@ class FeatureMethod(MapMethod):
         """Yields every pair of the unit with its match."""
         for target, maps in self.maps(unit, image):
             inside = None if _covers(maps.layout) else maps.layout.inside(maps.values.shape)
-            cells, scores = self.peaks.find(maps.values, inside, self.agreed(unit, target, maps, image))
+            agreed = self.agreed(unit, target, maps, image)
+            cells, scores = self.peaks.find(maps.values, inside, agreed.near if agreed else None)
             points = maps.layout.from_grid(cells, maps.values.shape)
-            left = self.evidence(unit, target, maps, points, image)
+            left = self.evidence(unit, target, maps, points, image, agreed)
             yield target.pair, self.exact(target.pair, Match(points, scores.clip(0, 1), evidence=left), image)
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:

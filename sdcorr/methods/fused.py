@@ -109,11 +109,12 @@ class Fused(MapMethod):
         The confidence is the share of the scores' softmax that lies within an eighth of the picture of the match.
         """
         for target, maps in self.maps(unit, image):
-            cells, _ = self.peaks.find(maps.values, near=self.agreed(unit, target, maps, image))
+            agreed = self.agreed(unit, target, maps, image)
+            cells, _ = self.peaks.find(maps.values, near=agreed.near if agreed else None)
             share = maps.values.flatten(1).softmax(1).view_as(maps.values)
             sure = near(share, torch.from_numpy(cells), self.grid / 8).sum((1, 2)).clamp(0, 1)
             points = maps.layout.from_grid(cells, maps.values.shape)
-            left = self.evidence(unit, target, maps, points, image)
+            left = self.evidence(unit, target, maps, points, image, agreed)
             match = Match(points, sure.cpu().double().numpy(), evidence=left)
             yield target.pair, self.exact(target.pair, match, image)
 

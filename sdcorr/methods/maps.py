@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -17,7 +17,7 @@ from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.errors import UserError
 from sdcorr.methods.base import Method
 from sdcorr.methods.consensus import GRID, PEAK_GRID, VERSION, Choice, Consensus, Matches, match_cells, weighed_peaks
-from sdcorr.methods.evidence import of_map, votes, way_back
+from sdcorr.methods.evidence import of_choice, of_map, votes, way_back
 from sdcorr.methods.layout import Layout
 from sdcorr.methods.mirror import Views, seen_mirrored
 from sdcorr.methods.refine import Refine, refined
@@ -99,22 +99,14 @@ class ScoreMaps:
         return near_y[:, :, None] & near_x[:, None, :]
 
 
-def evidence_of_attention(maps: Tensor, points: np.ndarray, size: tuple[int, int]) -> dict[str, np.ndarray]:
-    """What the attention maps of some matches say by themselves: `peak`, `margin`, `entropy`.
+@dataclass(frozen=True, eq=False)
+class Agreed:
+    """What a consensus has come to for a target's V points."""
 
-    Args:
-        maps: (V, L, S, S) over the squashed target.
-        points: (V, 2) the matches, pixels of the target.
-        size: (W, H) of the target.
-
-    Returns:
-        By name (V,) each.
-    """
-    side = maps.shape[-1]
-    over = ScoreMaps(maps.mean(1), Layout(size, (side, side), (0, 0, side, side)), "attention")
-    scores = over.log_scores((PEAK_GRID, PEAK_GRID))
-    left = of_map(scores, torch.from_numpy(points / size).to(scores), size)
-    return {name: values.cpu().double().numpy() for name, values in left.items()}
+    near: Tensor  # (V, h, w) bool, on the grid of the maps: the surroundings of the peak that was chosen of each
+    choice: Choice  # between the peaks of each map
+    matches: Matches  # of the two pictures as they are
+    believed: Matches  # those on which it stands: of the mirrored target, where that fits better
 
 
 def features_at(features: Tensor, cells: Tensor) -> Tensor:
@@ -190,20 +182,14 @@ class MapMethod(Method):
         target: Target,
         maps: ScoreMaps,
         image: ImageReader,
-        tell: Callable[[Choice, Matches], None] = lambda choice, matches: None,
-    ) -> Tensor | None:
-        """Where the points of a target may be found as far as the consensus goes.
+    ) -> Agreed | None:
+        """Where the points of a target may be found as far as the consensus goes; None where there is none.
 
         Args:
             unit: of the source.
             target: that the maps are of.
             maps: of its V points.
             image: reads a picture by its key.
-            tell: is told between which peaks was chosen, and by which matches of the two pictures.
-
-        Returns:
-            (V, h, w) bool, on the grid of the maps: the surroundings of the peak that was chosen of each; None where
-            there is no consensus.
         """
         if self.consensus == "none":
             return None
@@ -218,8 +204,8 @@ class MapMethod(Method):
             ours, theirs = (self.mirrored_features(*picture).pooled(GRID) for picture in pictures)
             mirrored = seen_mirrored(Views(source, ours, sizes[0]), Views(found, theirs, sizes[1]))
         choice = weighed_peaks(scores, points, cells, sizes[1], joint=self.consensus == "joint", mirrored=mirrored)
-        tell(choice, mirrored.matches if mirrored and mirrored.log_odds > 0 else cells)
-        return maps.near(choice.taken, 1.5 / PEAK_GRID)
+        believed = mirrored.matches if mirrored and mirrored.log_odds > 0 else cells
+        return Agreed(maps.near(choice.taken, 1.5 / PEAK_GRID), choice, cells, believed)
 
     def exact(self, pair: Pair, match: Match, image: ImageReader) -> Match:
         """A match of that pair as `refine` has it."""
@@ -229,7 +215,13 @@ class MapMethod(Method):
         return replace(match, points=points)
 
     def evidence(
-        self, unit: SourceUnit, target: Target, maps: ScoreMaps, points: np.ndarray, image: ImageReader
+        self,
+        unit: SourceUnit,
+        target: Target,
+        maps: ScoreMaps,
+        points: np.ndarray,
+        image: ImageReader,
+        agreed: Agreed | None = None,
     ) -> dict[str, np.ndarray]:
         """What the matches of a target leave behind; see `sdcorr.methods.evidence`.
 
@@ -239,6 +231,7 @@ class MapMethod(Method):
             maps: of its V points.
             points: (V, 2) the matches, pixels of the target.
             image: reads a picture by its key.
+            agreed: what the consensus has come to, if there is one.
 
         Returns:
             By name (V,) each; nothing of maps in which places are struck out.
@@ -249,14 +242,14 @@ class MapMethod(Method):
         sizes = target.pair.source_size, target.pair.target_size
         asked = unit.points[list(target.points)]
         queries, places = (torch.from_numpy(at).to(scores) for at in (asked / sizes[0], points / sizes[1]))
-        left = of_map(scores, places, sizes[1])
+        left = of_map(scores, places, sizes[1]) | (of_choice(agreed.choice) if agreed else {})
         if self.has_features:
             source = self.features(unit.source, image, unit.pairs[0].category)
             found = self.features(target.pair.target, image, target.pair.category)
             left |= way_back(source.whole, source.at(asked), found.at(points), queries, sizes[0])
             # Next to an optimization this costs nothing; next to cosines it would cost half as much again.
-            if self.consensus != "none" or maps.kind != "cosine":
-                cells = match_cells(source.pooled(GRID), found.pooled(GRID), *sizes)
+            if agreed or maps.kind != "cosine":
+                cells = agreed.matches if agreed else match_cells(source.pooled(GRID), found.pooled(GRID), *sizes)
                 in_sides = torch.from_numpy(asked / max(sizes[0])).to(scores)
                 left["votes"] = votes(scores, places, in_sides, cells, sizes[1])
         return {name: values.cpu().double().numpy() for name, values in left.items()}

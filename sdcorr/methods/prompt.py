@@ -6,24 +6,23 @@ Hedlin et al. 2023, "Unsupervised Semantic Correspondence Using Stable Diffusion
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from torch import Tensor
 
 from sdcorr.configuration import settings_of
-from sdcorr.datasets import Ballot, ImageReader, Match, Pair, SourceUnit, Target
+from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.diffusion.flops import encode_flops, map_flops, step_rate
 from sdcorr.errors import UserError
 from sdcorr.finite import check_finite
-from sdcorr.methods.ballot import ballot
-from sdcorr.methods.consensus import Choice, Consensus, Matches, check_consensus
+from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.evidence import agreement
 from sdcorr.methods.features import KEPT
 from sdcorr.methods.layout import Layout
-from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
+from sdcorr.methods.maps import Agreed, Features, MapMethod, ScoreMaps
 from sdcorr.methods.prompt_units import match_unit, transferred
 from sdcorr.methods.refine import Refine, check_refine
 from sdcorr.methods.surfaces import attention_surface
@@ -86,8 +85,19 @@ class Prompt(MapMethod):
         self.resources = resources
         self.settings = settings_of(self.kind_of_settings, settings, "method setting")
         self.consensus, self.refine = consensus, refine
-        self.place = consensus_block, evidence_timestep if consensus == "none" else consensus_timestep
+        self._block, self._timesteps = consensus_block, timesteps
         self._kept = lru_cache(maxsize=KEPT)(self._read)
+
+    def heeding(self, consensus: Consensus, refine: Refine) -> Prompt:
+        """The same method with all that it has read so far, under another consensus and refinement."""
+        other = copy(self)
+        other.consensus, other.refine = consensus, refine
+        return other
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Where the features come from: the block, and the timestep of the noise."""
+        return self._block, self._timesteps["evidence_timestep" if self.consensus == "none" else "consensus_timestep"]
 
     @cached_property
     def matcher(self) -> FastMatcher:
@@ -140,48 +150,38 @@ class Prompt(MapMethod):
         Raises:
             UserError: if an image cannot be read, or the model gives NaN.
         """
-
-        ballots: dict[str, Ballot] = {}  # pair's id -> what its consensus has weighed
-
-        def near(target: Target, maps: Tensor) -> Tensor | None:
-            def tell(choice: Choice, matches: Matches) -> None:
-                if self.resources.map_cells:
-                    pair = target.pair
-                    ballots[pair.id] = ballot(choice, matches, pair.source_size, pair.target_size)
-
-            return self.agreed(unit, target, self._scores(target, maps), image, tell)
-
-        def left(target: Target, seen: TargetMaps, match: Match) -> dict[str, np.ndarray]:
-            return self.left(unit, target, seen, match, image)
-
-        for pair, match in match_unit(
+        yield from match_unit(
             self.matcher,
             unit,
             image,
             callbacks=self.resources.callbacks(unit.source),
             map_cells=self.resources.map_cells,
-            near=near,
-            left=left,
+            answer=partial(self.answer, unit, image=image),
             source_done=self.source_done,
-        ):
-            if match.maps:
-                match = replace(match, maps=replace(match.maps, ballot=ballots.get(pair.id)))
-            yield pair, self.exact(pair, match, image)
+        )
 
-    def left(
-        self, unit: SourceUnit, target: Target, seen: TargetMaps, match: Match, image: ImageReader
-    ) -> dict[str, np.ndarray]:
-        """All that the matches of a target leave behind, by name (V,) each; see `sdcorr.methods.evidence`.
+    def answer(
+        self, unit: SourceUnit, target: Target, seen: TargetMaps, image: ImageReader
+    ) -> tuple[Match, Agreed | None]:
+        """Where the points of a target are, by their maps and by all settings, with the evidence that is left behind.
 
         Args:
             unit: of the source.
             target: one of its targets.
             seen: of the target's V points.
-            match: of these.
             image: reads a picture by its key.
+
+        Returns:
+            The V matches, and what the consensus has come to, if there is one.
+
+        Raises:
+            UserError: if an image cannot be read, or the model gives NaN.
         """
-        of_maps = self.evidence(unit, target, self._scores(target, seen.maps), match.points, image)
-        return of_maps | agreement(seen, match, target.pair.target_size)
+        scores, size = self._scores(target, seen.maps), target.pair.target_size
+        agreed = self.agreed(unit, target, scores, image)
+        match = self.matcher.localize(seen.maps, size, agreed.near if agreed else None)
+        left = self.evidence(unit, target, scores, match.points, image, agreed) | agreement(seen, match, size)
+        return self.exact(target.pair, replace(match, evidence=left), image), agreed
 
     def maps(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Target, ScoreMaps]]:
         """Yields every target that asks for a point, with the mean over the layers of its points' attention maps.
@@ -198,7 +198,7 @@ class Prompt(MapMethod):
 
     def features(self, key: str, image: ImageReader, category: str) -> Features:
         """The UNet's features of a picture, of one draw of the noise: one forward pass, kept for its other pairs."""
-        return self._kept(key, image)
+        return self._kept(key, image, *self.place)
 
     @property
     def has_features(self) -> bool:
@@ -209,9 +209,9 @@ class Prompt(MapMethod):
             return False
         return True
 
-    def _read(self, key: str, image: ImageReader) -> Features:
+    def _read(self, key: str, image: ImageReader, block: str, timestep: int) -> Features:
         backbone = self.matcher.backbone
-        found = read_features(backbone, key, image, *self.place, seed=self.settings.seed)
+        found = read_features(backbone, key, image, block, timestep, seed=self.settings.seed)
         check_finite([found.values], f"The features of {key} are", backbone.precision, key)
         return found
 

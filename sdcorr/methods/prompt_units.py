@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,8 @@ from torch import Tensor
 
 from sdcorr.datasets import AttentionMaps, ImageReader, Match, Pair, SourceUnit, Target
 from sdcorr.images import image_to_tensor
+from sdcorr.methods.ballot import ballot
+from sdcorr.methods.maps import Agreed
 from sdcorr.prompt.localize import combine_layers
 from sdcorr.prompt.settings import PromptSettings
 from sdcorr.prompt.speed import FastMatcher
@@ -26,8 +28,7 @@ def match_unit(
     *,
     callbacks: Sequence[Callback] = (),
     map_cells: int = 0,
-    near: Callable[[Target, Tensor], Tensor | None] | None = None,
-    left: Callable[[Target, TargetMaps, Match], Mapping[str, np.ndarray]] | None = None,
+    answer: Callable[[Target, TargetMaps], tuple[Match, Agreed | None]] | None = None,
     source_done: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Pair, Match]]:
     """Matches a source image's points in all its targets; the embeddings are optimized once.
@@ -38,8 +39,8 @@ def match_unit(
         image: reads an image by its key.
         callbacks: Lightning callbacks that look on at the optimization.
         map_cells: cells a side of the small attention maps that a match brings; 0 for none.
-        near: takes a target and the maps of its points, (V, L, S, S), and says where they may be found, (V, S, S).
-        left: takes a target, what is seen of its points and their matches, and gives the evidence that these leave.
+        answer: takes a target and what is seen of its points, and gives their matches and what a consensus has come
+            to; by default the maps alone decide.
         source_done: called when the embeddings are optimized.
 
     Yields:
@@ -50,16 +51,17 @@ def match_unit(
             yield target.pair, Match(np.empty((0, 2)), np.empty(0))
     at_source: np.ndarray | None = None
     for target, seen, embeddings in transferred(matcher, unit, image, callbacks, source_done):
-        match = matcher.localize(seen.maps, target.pair.target_size, near(target, seen.maps) if near else None)
-        if left:
-            match = replace(match, evidence=left(target, seen, match))
+        pair = target.pair
+        match, agreed = answer(target, seen) if answer else (matcher.localize(seen.maps, pair.target_size), None)
         if map_cells:
             if at_source is None:
                 on_source = matcher.source_maps(image(unit.source), embeddings, unit.points, unit.source)
                 at_source = small_maps(on_source, matcher.settings, map_cells)
             small = small_maps(seen.maps, matcher.settings, map_cells)
-            match = replace(match, maps=AttentionMaps(matcher.map_names, at_source[list(target.points)], small))
-        yield target.pair, match
+            weighed = ballot(agreed, pair.source_size, pair.target_size) if agreed else None
+            at_points = at_source[list(target.points)]
+            match = replace(match, maps=AttentionMaps(matcher.map_names, at_points, small, weighed))
+        yield pair, match
 
 
 def transferred(

@@ -122,10 +122,10 @@ class SDDino(MapMethod):
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match; the confidence is the cosine, 0 if negative."""
         for target, maps in self.maps(unit, image):
-            near = self.agreed(unit, target, maps, image)
-            cells, scores = self.peaks.find(maps.values, maps.layout.inside(maps.values.shape), near)
+            agreed, inside = self.agreed(unit, target, maps, image), maps.layout.inside(maps.values.shape)
+            cells, scores = self.peaks.find(maps.values, inside, agreed.near if agreed else None)
             points = maps.layout.from_grid(cells, maps.values.shape)
-            left = self.evidence(unit, target, maps, points, image)
+            left = self.evidence(unit, target, maps, points, image, agreed)
             match = Match(points, scores.clip(0, 1), evidence=left)
             yield target.pair, self.exact(target.pair, match, image)
 

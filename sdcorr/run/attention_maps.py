@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import numpy as np
 from sdcorr.datasets import AttentionMaps, Ballot
 
 LEVELS = 255  # a byte's
-BALLOT = tuple(each.name for each in fields(Ballot))
+OF_POINTS = ("places", "shares", "votes")  # of a ballot, a row for each point
+OF_PAIR = ("trust", "mirrored")  # likewise, a number; older files have none
 
 
 def pack(found: Mapping[str, AttentionMaps]) -> bytes:
@@ -68,8 +69,10 @@ def unpack(path: Path) -> dict[str, AttentionMaps]:
         start = 0
         for row, number in enumerate(held.get("ballot_pairs", ())):
             pair, end = str(held["pairs"][number]), start + int(held["counts"][number])
-            rows = {name: held[f"ballot_{name}"][start:end] for name in BALLOT[:-1]}
-            maps[pair] = replace(maps[pair], ballot=Ballot(**rows, grid=held["ballot_grid"][row]))
+            rows = {name: held[f"ballot_{name}"][start:end] for name in OF_POINTS}
+            trust, mirrored = (_known(held, f"ballot_{name}", row) for name in OF_PAIR)
+            ballot = Ballot(**rows, grid=held["ballot_grid"][row], trust=trust, mirrored=mirrored)
+            maps[pair] = replace(maps[pair], ballot=ballot)
             start = end
         return maps
     except (OSError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile):
@@ -81,9 +84,16 @@ def _ballots(found: Mapping[str, AttentionMaps]) -> dict[str, Any]:
     held = [(number, each.ballot) for number, each in enumerate(found.values()) if each.ballot]
     if not held:
         return {}
-    joined = {f"ballot_{name}": np.concatenate([getattr(ballot, name) for _, ballot in held]) for name in BALLOT[:-1]}
+    joined = {f"ballot_{name}": np.concatenate([getattr(ballot, name) for _, ballot in held]) for name in OF_POINTS}
+    joined |= {
+        f"ballot_{name}": np.array([getattr(ballot, name) for _, ballot in held], np.float32) for name in OF_PAIR
+    }
     grids = np.stack([ballot.grid for _, ballot in held])
     return joined | {"ballot_grid": grids, "ballot_pairs": np.array([number for number, _ in held])}
+
+
+def _known(held: Mapping[str, np.ndarray], name: str, row: int) -> float | None:
+    return float(held[name][row]) if name in held and not np.isnan(held[name][row]) else None
 
 
 def alike(one: AttentionMaps, other: AttentionMaps) -> bool:

@@ -56,11 +56,32 @@ def show(axes: Axes, picture: Image.Image | np.ndarray, title: str = "") -> None
     axes.set_title(plain(title), fontsize=9)
 
 
-def mark(axes: Axes, points: np.ndarray, colors: Sequence[str], marker: str = "o", size: float = 55) -> None:
-    """Mark points `(N, 2)` with dark rims, so that they are visible on any image."""
-    for (x, y), face in zip(np.asarray(points).reshape(-1, 2), colors, strict=True):
+def mark(
+    axes: Axes,
+    points: np.ndarray,
+    colors: Sequence[str],
+    marker: str = "o",
+    size: float = 55,
+    hollow: Sequence[bool] | None = None,
+) -> None:
+    """Mark points `(N, 2)` with dark rims, so that they are visible on any image; some as rings, `hollow` `(N,)`."""
+    places = np.asarray(points).reshape(-1, 2)
+    for (x, y), face, ring in zip(places, colors, hollow or [False] * len(places), strict=True):
+        if ring:
+            for rim, width in (("black", 4.5), (face, 2.2)):
+                axes.scatter([x], [y], s=size, facecolors="none", edgecolors=rim, linewidths=width, zorder=3)
+            continue
         rim = None if marker == "+" else "black"  # a plus has no inside
         axes.scatter([x], [y], s=size, marker=marker, c=face, edgecolors=rim, linewidths=1.2, zorder=3)
+
+
+def warp(axes: Axes, grid: np.ndarray) -> None:
+    """Draw the lines of a grid with nodes `(n, n, 2)` as far as they are on the picture; two edges have colors."""
+    limits = axes.get_xlim(), axes.get_ylim()
+    for lines, edge in ((grid, WRONG), (grid.swapaxes(0, 1), color(1))):
+        for number, line in enumerate(lines):
+            axes.plot(*line.T, color="white" if number else edge, linewidth=0.5 if number else 1.6, alpha=0.8)
+    axes.set(xlim=limits[0], ylim=limits[1])
 
 
 def outline(axes: Axes, mask: np.ndarray, color: str = RIGHT) -> None:
@@ -133,6 +154,9 @@ def matches_with_heat(
     target_points: Sequence[np.ndarray],
     maps: Sequence[np.ndarray],
     confidence: Sequence[np.ndarray],
+    *,
+    doubtful: Sequence[Sequence[bool]] = (),
+    grids: Sequence[np.ndarray] = (),
 ) -> Figure:
     """Draw each target with its matches, and beside it the heat map behind every match.
 
@@ -143,6 +167,8 @@ def matches_with_heat(
         target_points: for each target `(P, 2)` matches in its pixels.
         maps: for each target `(P, h, w)` combined attention maps, stretched over the image.
         confidence: for each target `(P,)`.
+        doubtful: for each target `(P,)`, which matches are drawn as rings; by default none.
+        grids: for each target `(n, n, 2)`, where an even grid over the source is in it; by default none is drawn.
     """
     count = len(source_points)
     rows = len(targets)
@@ -153,11 +179,14 @@ def matches_with_heat(
         left, right, *rest = grid[row]
         show(left, source, "source")
         show(right, target, "target")
+        rings = list(doubtful[row]) if doubtful else [False] * count
+        if grids:
+            warp(right, grids[row])
         mark(left, source_points, colors)
-        mark(right, target_points[row], colors)
+        mark(right, target_points[row], colors, hollow=rings)
         for i, axes in enumerate(rest):
             show(axes, heat(target, maps[row][i]), f"point {i + 1}: {confidence[row][i]:.2f}")
-            mark(axes, target_points[row][i : i + 1], colors[i : i + 1], size=35)
+            mark(axes, target_points[row][i : i + 1], colors[i : i + 1], size=35, hollow=rings[i : i + 1])
             line = ConnectionPatch(
                 source_points[i],
                 target_points[row][i],

@@ -13,6 +13,9 @@ from sdcorr import pictures
 from sdcorr.app.examples import EXAMPLES
 from sdcorr.app.matching import Matching
 from sdcorr.app.server import MOST_POINTS, Server
+from sdcorr.cli import build
+from sdcorr.cli.compose import compose
+from sdcorr.findings import weighed
 from sdcorr.toybox.dataset import drawing
 from tests.app.conftest import new_page
 
@@ -46,19 +49,61 @@ def test_a_match_with_its_maps(client: TestClient, server: Server) -> None:
     assert last(again) == lines[-1]
 
 
-def test_the_matches_are_those_of_the_command_line(client: TestClient, matching: Matching) -> None:
-    import sdcorr
+WAYS = {"none": "none", "dense_flip": "pixels"}  # consensus -> refinement
 
+
+@pytest.mark.parametrize("consensus", WAYS)
+def test_the_matches_are_those_of_an_evaluation_and_of_the_command_line(client: TestClient, consensus: str) -> None:
+    how = {"consensus": consensus, "refine": WAYS[consensus]}
+    words = ["embeddings=null", "method=read_once", *(f"method.{name}={value}" for name, value in how.items())]
     points = [[20.5, 30.25], [40, 20]]
-    source, target = (pictures.name_picture(drawing(key).image, key) for key in EXAMPLES["fish"])
+    source, target = (pictures.name_picture(drawing(key).image, key) for key in EXAMPLES["bird"])
     request = pictures.MatchRequest(source, np.array(points), (target,))
-    expected = pictures.match_pictures(sdcorr.load("model=toybox", "method=read_once"), request).matches[0]
-    question = example(client, points=points[:1])
+    read = {each.key: each.image for each in (source, target)}.__getitem__
+    [(_, evaluated)] = build.prompt_entry(compose("eval", *words))[1].match(pictures.unit_of(request), read)
+    ours = pictures.match_pictures(build.prompt_entry(compose("eval", *words))[1], request)
+    [match] = ours.matches
+    assert (match.points == evaluated.points).all() and (match.confidence == evaluated.confidence).all()
+    assert all((match.evidence[name] == values).all() for name, values in evaluated.evidence.items())
+    question = example(client, "bird", points=points[:1]) | how
     client.post("/api/match", json=question)  # the points come one by one, as they are clicked
     found = last(client.post("/api/match", json=question | {"points": points}))["matches"]
-    assert np.allclose([match["target"] for match in found], expected.points, atol=0.02)
-    assert np.allclose([match["confidence"] for match in found], expected.confidence, atol=1e-3)
-    assert all(0 < match["probability"] < 1 for match in found)  # a calibration comes with this method
+    assert np.allclose([each["target"] for each in found], match.points, atol=0.02)
+    assert np.allclose([each["confidence"] for each in found], match.confidence, atol=1e-3)
+    if consensus == "none":
+        assert all(0 < each["probability"] < 1 for each in found)  # a calibration comes with this method
+        assert [each["weighed"] for each in found] == [None, None]
+        return
+    record = client.post("/api/download/points.json", json=question | {"points": points}).json()
+    assert (record["consensus"], record["refine"]) == (consensus, "pixels")
+    told, expected = record["targets"][0], weighed(ours.ballots[0])
+    assert told["trust"] == expected["trust"] and told["mirrored"] == pytest.approx(expected["mirrored"], abs=1e-3)
+    assert np.allclose(told["grid"], expected["grid"], atol=0.1)
+    for peaks, others in zip(told["peaks"], expected["peaks"], strict=True):
+        assert [(each["x"], each["y"]) for each in peaks] == [(each["x"], each["y"]) for each in others]
+    rows = client.post("/api/download/points.csv", json=question | {"points": points}).text.splitlines()
+    assert rows[0].endswith("doubt,consensus,alone_x,alone_y") and "dense_flip" in rows[1]
+
+
+def test_a_joint_match_is_found_anew_with_every_point() -> None:
+    """And says so."""
+    server = Server(Matching(["method=read_once", "method.steps=2", "method.consensus=joint"]))
+    page = new_page(server)
+    about = page.post("/api/session").json()
+    assert (about["consensus"], about["default"]) == (
+        "joint",
+        {"method": "read_once", "consensus": "joint", "refine": "none"},
+    )
+    question = example(page, points=[[20, 30]]) | {"consensus": "joint"}
+    together = question | {"points": [[20, 30], [40, 20]]}
+    assert len(last(page.post("/api/match", json=question))["matches"]) == 1
+    early = page.post("/api/download/points.json", json=together)
+    assert early.status_code == 409  # the first point's match was another one
+    assert len(last(page.post("/api/match", json=together))["matches"]) == 2
+    assert page.post("/api/download/points.json", json=together).json()["note"].startswith("joint: ")
+    refused = page.post("/api/match", json=question | {"consensus": "dense"})
+    assert refused.status_code == 400 and "no such consensus: choose none or joint" in refused.json()["error"]
+    server.jobs.close(patience=20)
 
 
 def test_another_target_needs_no_optimization(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import torch
 
 from sdcorr.methods.ballot import NODES, ballot, warped_grid
 from sdcorr.methods.consensus import Choice, Matches, match_cells
+from sdcorr.methods.maps import Agreed
 from tests.methods.test_consensus import SIZE, texture
 
 EVEN = np.stack(np.meshgrid(np.linspace(0, 1, NODES), np.linspace(0, 1, NODES)), -1)
@@ -35,7 +36,9 @@ def test_the_peak_that_was_taken_comes_first() -> None:
     scores = torch.tensor([[1.0, 2.0, 1.0, 0.0, 0.0]]).log()
     votes = torch.tensor([[0.0, -2.0, -1.0, 0.0, 0.0]])
     matches = match_cells(texture(), texture(), SIZE, SIZE)
-    found = ballot(Choice(places, scores, votes), matches, SIZE, (100, 50))
+    choice = Choice(places, scores, votes, votes > 0, trust=0.5, mirrored=0.25)
+    found = ballot(Agreed(torch.empty(0), choice, matches, matches), SIZE, (100, 50))
+    assert (found.trust, found.mirrored) == (0.5, 0.25)
     assert found.places[0, :3] == pytest.approx(np.array([[10, 10], [50, 30], [30, 20]]), abs=1e-4)
     assert found.shares[0].tolist() == pytest.approx([0.25, 0.25, 0.5, 0])
     assert found.votes[0, :3].tolist() == [0, -1, -2]

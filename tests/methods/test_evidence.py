@@ -3,15 +3,17 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from sdcorr.datasets import group_by_source
-from sdcorr.methods.consensus import LEAST, Matches
-from sdcorr.methods.evidence import doubt, of_map, spread, votes, way_back
+from sdcorr.methods.consensus import LEAST, Choice, Matches
+from sdcorr.methods.doubts import doubts
+from sdcorr.methods.evidence import FARTHEST, of_choice, of_map, spread, votes, way_back
 from sdcorr.methods.features import FeatureMethod
 from sdcorr.methods.layout import Layout
-from sdcorr.methods.maps import Features, evidence_of_attention
+from sdcorr.methods.maps import Features
 from sdcorr.methods.peaks import Peaks
 from tests.run.fakes import make_pair
 
@@ -90,15 +92,30 @@ def test_features_leave_evidence_that_is_no_part_of_the_match() -> None:
     assert set(match.evidence) == {"peak", "margin", "entropy", "back", "likeness"}
     assert (match.evidence["back"] < 0.1).all() and (match.evidence["margin"] > 0).all()
     ((_, agreed),) = Marks("marks", Peaks(), consensus="dense").match(unit, Image.open)
-    assert set(agreed.evidence) - set(match.evidence) == {"votes"}
+    assert set(agreed.evidence) - set(match.evidence) == {"votes", "lead", "side"}
     ((_, mutual),) = Marks("marks", Peaks("mutual", window=1)).match(unit, Image.open)
     assert not mutual.evidence  # places are struck out of its maps
 
 
-def test_attention_of_two_peaks_is_doubted_where_these_are_nearly_as_high() -> None:
-    near, far = (two_peaks(0.3, other)[:, None].expand(1, 3, 20, 20) for other in (0.27, 0.1))  # (1, L, 20, 20)
-    match = np.array([[0.125 * 200, 0.125 * 100]])  # pixels of a target of 200 x 100
-    margins = [evidence_of_attention(maps, match, (200, 100))["margin"].item() for maps in (near, far)]
-    assert np.allclose(margins, [math.log(0.3 / 0.27), math.log(3)], atol=0.01)
-    assert [doubt(margin) for margin in margins] == ["a second peak is 90 % as high", None]
-    assert doubt(-0.5) == "a second peak is 100 % as high"  # the match is not at the highest one
+def test_a_second_peak_that_is_nearly_as_high_makes_a_match_doubtful() -> None:
+    here = torch.tensor([[0.125, 0.125]])
+    margins = [of_map(two_peaks(0.3, other).log(), here, SQUARE)["margin"].numpy() for other in (0.27, 0.1)]
+    assert np.allclose(np.concatenate(margins), [math.log(0.3 / 0.27), math.log(3)], atol=0.01)
+    assert [doubts({"margin": each})[0] for each in margins] == ["a second peak is 90 % as high", None]
+    assert doubts({"margin": np.array([-0.5])}) == ["a second peak is 100 % as high"]  # it is not at the highest one
+
+
+def test_a_consensus_doubts_by_its_prices() -> None:
+    """The peaks of three points lead by 0.1, 0.1 and, being alone, by all; the first has a rival of the other side."""
+    scores = torch.tensor([[2.0, 1.0, 0.0], [1.0, 0.5, 0.0], [1.0, -torch.inf, -torch.inf]])
+    votes_ = torch.tensor([[-1.1, 0.0, 0.5], [0.0, 0.4, 0.0], [0.0, 0.0, 0.0]])
+    reflected = torch.tensor([[True, False, False], [False, False, True], [False, False, False]])
+    left = of_choice(Choice(torch.zeros(3, 3, 2), scores, votes_, reflected))
+    assert left["lead"].tolist() == pytest.approx([0.1, 0.1, FARTHEST])
+    assert left["side"].tolist() == pytest.approx([0.1, 1.0, FARTHEST])
+    told = {name: values.numpy() for name, values in left.items()} | {"margin": np.zeros(3)}
+    assert doubts(told) == [
+        "if the object is mirrored, it is elsewhere: 90 % as likely",
+        "a second peak is 90 % as likely",
+        None,
+    ]

@@ -66,8 +66,9 @@ def test_a_method_reads_mirror_images_where_it_is_asked_to() -> None:
     )
     maps = ScoreMaps(two_peaks(1.05, 1)[None], Layout(SIZE, (64, 64), (0, 0, 64, 64)), "attention")
     for consensus, place in (("none", None), ("dense", LEFT), ("dense_flip", RIGHT)):
-        near = Facing("facing", Peaks(), consensus=consensus).agreed(unit, unit.targets[0], maps, images)
+        agreed = Facing("facing", Peaks(), consensus=consensus).agreed(unit, unit.targets[0], maps, images)
         if place is None:
-            assert near is None
+            assert agreed is None
         else:
-            assert near[0].nonzero()[:, 1].float().mean().item() / 64 == pytest.approx(place[0], abs=0.03)
+            assert agreed.choice.mirrored is None if consensus == "dense" else agreed.choice.mirrored > 0.5
+            assert agreed.near[0].nonzero()[:, 1].float().mean().item() / 64 == pytest.approx(place[0], abs=0.03)

@@ -48,8 +48,20 @@ def test_a_point_shows_the_peaks_that_a_consensus_chose_from(browser: Browser) -
     expect(rows).to_have_count(0)
     page.evaluate("view.choose(0)")
     expect(rows).to_have_count(3)
-    assert rows.nth(1).locator("td").all_text_contents() == ["1", "40 %", "0.00", "-0.92", "taken"]
-    assert rows.nth(2).locator("td").all_text_contents() == ["2", "60 %", "-1.50", "-2.01", "the map's own"]
+    assert rows.nth(1).locator("td").all_text_contents() == [
+        "1",
+        "40 %",
+        "\N{MULTIPLICATION SIGN} 1.00",
+        "75 %",
+        "taken",
+    ]
+    assert rows.nth(2).locator("td").all_text_contents() == [
+        "2",
+        "60 %",
+        "\N{MULTIPLICATION SIGN} 0.22",
+        "25 %",
+        "the map's own",
+    ]
     assert page.locator(".peak").count() == 2 and page.locator(".peak.taken").count() == 1
     lines = page.locator(".warp.upper")
     assert [lines.nth(n).get_attribute("points") for n in (0, 1)] == ["0,0 100,0", "100,0 0,0"]

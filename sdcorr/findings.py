@@ -1,0 +1,127 @@
+"""What was found in a user's own pictures, written down: points.json, matches.png, embeddings, lines of text."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import save
+
+from sdcorr import visualize
+from sdcorr.datasets import Ballot
+from sdcorr.files import write_whole
+from sdcorr.methods.doubts import doubts
+from sdcorr.pictures import MatchRequest, MatchResult
+from sdcorr.prompt.settings import PromptSettings
+
+JOINT = "joint: a point's match also depends on the other points that were asked for"
+
+
+def write(folder: Path, request: MatchRequest, result: MatchResult, *, model: str, settings: PromptSettings) -> None:
+    """Write embeddings.safetensors, points.json and matches.png; each appears whole or not at all.
+
+    Raises:
+        UserError: if the disk is full or the folder cannot be written.
+    """
+    write_whole(folder / "embeddings.safetensors", embeddings_file(request, result, model=model, settings=settings))
+    write_whole(folder / "matches.png", matches_picture(request, result))
+    write_whole(folder / "points.json", points_record(request, result, model=model))
+
+
+def embeddings_file(request: MatchRequest, result: MatchResult, *, model: str, settings: PromptSettings) -> bytes:
+    """The content of embeddings.safetensors: `embeddings` (P, R, T, D), and in its metadata what made them."""
+    made_by = {"model": model, "settings": json.dumps(asdict(settings)), "points": json.dumps(request.points.tolist())}
+    return save({"embeddings": result.embeddings.contiguous().cpu()}, metadata=made_by)
+
+
+def matches_picture(request: MatchRequest, result: MatchResult) -> bytes:
+    """The content of matches.png: the pictures, their points joined, and the heat map behind every match."""
+    figure = visualize.matches_with_heat(
+        request.source.image,
+        [target.image for target in request.targets],
+        request.points,
+        [match.points for match in result.matches],
+        result.maps,
+        [match.confidence for match in result.matches],
+        doubtful=[[why is not None for why in doubts(match.evidence)] for match in result.matches],
+        grids=[each.grid for each in result.ballots],
+    )
+    file = io.BytesIO()
+    figure.savefig(file, dpi=130, format="png")
+    return file.getvalue()
+
+
+def points_record(request: MatchRequest, result: MatchResult, *, model: str) -> str:
+    """The content of points.json: the matches in original pixels, with their confidence and why to doubt them.
+
+    Under a consensus it has what was weighed as well, see `weighed`.
+    """
+    record = {
+        "source": {
+            "image": str(request.source.path),
+            "size": request.source.image.size,
+            "points": request.points.tolist(),
+        },
+        "targets": [
+            {
+                "image": str(target.path),
+                "size": target.image.size,
+                "points": match.points.round(3).tolist(),
+                "confidence": match.confidence.round(4).tolist(),
+                "doubt": doubts(match.evidence),
+                **(weighed(result.ballots[number]) if result.ballots else {}),
+            }
+            for number, (target, match) in enumerate(zip(request.targets, result.matches, strict=True))
+        ],
+        "model": model,
+        "consensus": result.consensus,
+        "refine": result.refine,
+        **({"note": JOINT} if result.consensus == "joint" else {}),
+        "units": "pixels, x to the right, y down; the center of the top-left pixel is (0.5, 0.5)",
+    }
+    return json.dumps(record, indent=1) + "\n"
+
+
+def weighed(of: Ballot) -> dict[str, Any]:
+    """What a consensus has weighed, as plain values; places are pixels of the target.
+
+    Returns:
+        `trust`: how far the two pictures were believed, from 0 to 1; `mirrored`: the probability that the target shows
+        the object mirrored, None where the mirror images were not asked; `peaks`: of each point those of its map, the
+        one that was taken first: x, y, `map` (its share of the map) and `votes` (what is added to the logarithm of
+        that); `grid`: rows of nodes, where the pair sends an even grid over the source.
+    """
+    return {
+        "trust": of.trust,
+        "mirrored": None if of.mirrored is None else round(of.mirrored, 4),
+        "peaks": [
+            [
+                {"x": round(x, 1), "y": round(y, 1), "map": round(share, 4), "votes": round(votes, 3)}
+                for (x, y), share, votes in zip(places, shares, votes, strict=True)
+                if share > 0
+            ]
+            for places, shares, votes in zip(of.places.tolist(), of.shares.tolist(), of.votes.tolist(), strict=True)
+        ],
+        "grid": of.grid.round(2).tolist(),
+    }
+
+
+def alone(of: Ballot) -> np.ndarray:
+    """Where the maps by themselves would have each of V points, the highest peak of each that was kept: (V, 2)."""
+    return of.places[np.arange(len(of.places)), of.shares.argmax(1)]
+
+
+def lines(request: MatchRequest, result: MatchResult) -> Iterator[str]:
+    """What the terminal shows: one line per point and target."""
+    joint = " (joint)" if result.consensus == "joint" else ""
+    for target, match in zip(request.targets, result.matches, strict=True):
+        reasons = doubts(match.evidence)
+        for start, end, sure, why in zip(request.points, match.points, match.confidence, reasons, strict=True):
+            found = f"{target.path.name} ({end[0]:.1f}, {end[1]:.1f})"
+            doubtful = f", doubtful: {why}" if why else ""
+            yield f"({start[0]:g}, {start[1]:g}) -> {found}, confidence {sure:.2f}{joint}{doubtful}"

@@ -1,0 +1,26 @@
+"""What was found in pictures, written down."""
+
+import json
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sdcorr.datasets import Match
+from sdcorr.findings import lines, points_record
+from sdcorr.pictures import MatchRequest, MatchResult, name_picture
+
+IMAGE = Image.new("RGB", (40, 20), "red")
+
+
+def test_a_doubtful_match_says_why() -> None:
+    target = name_picture(IMAGE, "b.png")
+    request = MatchRequest(name_picture(IMAGE, "a.png"), np.array([[1, 2], [3, 4]]), (target,))
+    left = {"margin": np.array([0.1, 1.0])}
+    result = MatchResult(torch.zeros(2, 1, 1, 1), (Match([[5, 6], [7, 8]], [0.5, 0.25], evidence=left),), ())
+    assert list(lines(request, result)) == [
+        "(1, 2) -> b.png (5.0, 6.0), confidence 0.50, doubtful: a second peak is 90 % as high",
+        "(3, 4) -> b.png (7.0, 8.0), confidence 0.25",
+    ]
+    (found,) = json.loads(points_record(request, result, model="toybox"))["targets"]
+    assert found["doubt"] == ["a second peak is 90 % as high", None]
