@@ -189,8 +189,7 @@ class Benchmark(Protocol):
     left away by a data set that has nothing to say of it.
 
     Attributes:
-        name: how commands and protocols call it; `dataset=<name>`.
-        title: how people call it.
+        name, title: how commands and protocols call it, `dataset=<name>`; how people do.
         split: which part of it this is.
         pairs: in the order of its list, every id once.
         broken: the listed pairs that cannot be read, and why; the rest of the data set is used.
