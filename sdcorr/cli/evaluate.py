@@ -33,6 +33,7 @@ from sdcorr.report.pairs import best_and_worst
 from sdcorr.report.results import gather
 from sdcorr.report.terminal import show
 from sdcorr.run import missing
+from sdcorr.run.counterparts import find_sides, write_sides
 from sdcorr.run.predict import finish, predict
 from sdcorr.run.processes import launch
 from sdcorr.run.store import PredictionStore
@@ -106,6 +107,9 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         store.note_methods(compared)
         if ranks.world_size > 1:
             finish(benchmark, methods, store, alone=ranks.alone, console=console)
+        if cfg.counterparts:
+            subject.method.prepare()
+            write_sides(store.run_dir, find_sides(benchmark, subject.method), subject.name)
     return report(cfg, benchmark, protocol, store, subject.name, compared, logger, console)
 
 
@@ -162,6 +166,8 @@ def report(
     else:
         show([survey] if survey else tables.overview(results.scores, results.variants, results.unlike), console)
         say(results.trust)
+        if results.scores.found:
+            say(results.scores.found_said)
     missing.tell(console, store, gaps)
     say(f"report: {page}")
     print(store.run_dir)
