@@ -67,6 +67,7 @@ def compose(config_name: str, *overrides: str) -> DictConfig:
         UserError: if an override does not fit.
     """
     try:
+        _check_experiment(config_name, overrides)
         if "method" not in groups(config_name):
             return _alone(config_name, overrides)
         return _composed(config_name, spelled(overrides))
@@ -90,6 +91,14 @@ def compose_dataset(name: str, *overrides: str) -> DictConfig:
         return _alone(f"dataset/{name}", overrides)
     except MISTAKES as error:
         raise UserError(explain(error)) from None
+
+
+def _check_experiment(config_name: str, words: Sequence[str]) -> None:
+    """Raises UserError if an experiment of another command is chosen."""
+    known = choices("experiment", config_name)
+    for name in (word.removeprefix("experiment=") for word in words if word.startswith("experiment=")):
+        if name in choices("experiment") and name not in known:
+            raise UserError(f"experiment={name} is another command's: choose one of {', '.join(known)}.")
 
 
 def _alone(config_name: str, overrides: Sequence[str]) -> DictConfig:

@@ -22,10 +22,17 @@ def groups(config_name: str) -> dict[str, str | None]:
     return {group: choice for group, choice in named.items() if (CONFIGS / group).is_dir()}
 
 
-def choices(group: str) -> list[str]:
+def choices(group: str, config_name: str | None = None) -> list[str]:
     """The names that can be chosen in a group, sorted.
+
+    Args:
+        group: a folder in configs/.
+        config_name: of the command. Experiments are of one: those that are called student_ of `student`.
 
     >>> choices("trainer")
     ['auto', 'ddp']
     """
-    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    names = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    if group != "experiment" or config_name is None:
+        return names
+    return [name for name in names if name.startswith("student_") == (config_name == "student")]

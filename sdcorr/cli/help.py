@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from sdcorr.cli.configs import CONFIGS, choices, groups
 
@@ -87,6 +87,27 @@ examples:
 """
 APP_GROUPS = ("method", "model")
 APP_SETTINGS = {setting: what for setting, what in MATCH_SETTINGS.items() if setting.startswith(APP_GROUPS)}
+INDEX = """\
+Reads a folder of pictures once, and keeps on disk what points are found by. Give the same command again to bring the
+index up to date or to go on after a stop: what was read is not read again, a picture that has changed is, and one that
+is gone is forgotten. Needs pip install 'sdcorr[search]'.
+
+examples:
+  sdcorr index pictures                                   by the toybox's student, which knows only drawings
+  sdcorr index pictures method.student=outputs/mine       by a student of your own
+  sdcorr index pictures method=dinov2                     by any method that compares features
+"""
+INDEX_SETTINGS = {
+    "method=dinov2": "what reads the pictures; the same reads those that are searched for",
+    "method.student=FOLDER": "a student, as `train.py task=student` writes one",
+}
+SEARCH = """\
+Finds a point of a picture in the pictures of an index: prints the likeliest ones with the place in each, and writes
+hits.json and hits.png, a sheet to look at.
+
+example:
+  sdcorr search pictures mine.jpg --point 120,80 --most 20 --out outputs/ear
+"""
 _LABELING = """\
 usage: sdcorr label dataset=NAME [group=choice ...] [key=value ...]
 
@@ -153,12 +174,12 @@ def settings(config_name: str, useful: Mapping[str, str], shown: Collection[str]
     """
     chosen = {group: default for group, default in groups(config_name).items() if shown is None or group in shown}
     lines = ["choices, each of which stands for a file of settings:"]
-    lines += [f"  {group + '=':<12}{_named(group, default)}" for group, default in chosen.items()]
+    lines += [f"  {group + '=':<12}{_named(choices(group, config_name), default)}" for group, default in chosen.items()]
     lines += ["", "settings that are used often; lists are written '[1,2]', and null means none:"]
     lines += [f"  {setting:<22}{what}" for setting, what in useful.items()]
     lines += ["", f"All settings and what they mean: {CONFIGS / config_name}.yaml, and the folders beside it."]
     return "\n".join(lines) + "\n"
 
 
-def _named(group: str, default: str | None) -> str:
-    return ", ".join(f"{name} (default)" if name == default else name for name in choices(group))
+def _named(names: Sequence[str], default: str | None) -> str:
+    return ", ".join(f"{name} (default)" if name == default else name for name in names)

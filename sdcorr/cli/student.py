@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from sdcorr.cli.command import command
 from sdcorr.configuration import plain, settings_of
+from sdcorr.run.processes import is_first, processes_of
 from sdcorr.student.clusters import Sampling
 from sdcorr.student.labels import read_labels
 from sdcorr.student.module import Learning
@@ -42,7 +43,8 @@ def train(cfg: DictConfig) -> None:
     labels = read_labels(cfg.data, cfg.least_confidence)
     logger: WandbLogger | None = None
     watchers: list[Callback] = [EpochLines()]
-    if cfg.logger.name:
+    first = is_first()  # of several processes one logs and prints
+    if cfg.logger.name and first:
         from sdcorr import tracking  # which needs W&B
         from sdcorr.callbacks import StudentMatchLogger
 
@@ -58,13 +60,15 @@ def train(cfg: DictConfig) -> None:
         sampling=settings_of(Sampling, sampling, "setting", "student.sampling."),
         within=settings_of(Range, student["warps"], "setting", "student.warps."),
         workers=cfg.workers,
-        trainer={**plain(cfg.trainer), "precision": cfg.precision},
+        trainer={**plain(cfg.trainer), **processes_of(cfg.trainer), "precision": cfg.precision},
         start=Path(cfg.start) if cfg.start else None,
         logger=logger,
         watchers=watchers,
     )
     if logger is not None:
         logger.experiment.finish()
+    if not first:
+        return
     best = told["best"]
     print(f"agrees with {best['val/agreement']:.1%} of the held labels after epoch {best['epoch']}")
     print(folder)

@@ -68,7 +68,7 @@ def launch(trainer: DictConfig, overrides: Sequence[str], command: str = "eval")
     Raises:
         UserError: if they cannot be had, or others were started from outside.
     """
-    devices, nodes = _wanted(trainer)
+    devices, nodes = processes_of(trainer).values()
     if devices * nodes == 1:
         _check_alone()
         yield Ranks()
@@ -114,8 +114,15 @@ def _launched(
     return fabric
 
 
-def _wanted(trainer: DictConfig) -> tuple[int, int]:
-    """The number of processes on each machine, and of machines."""
+def processes_of(trainer: DictConfig) -> dict[str, int]:
+    """The number of processes on each machine, `devices`, and of machines, `num_nodes`.
+
+    Args:
+        trainer: as of `launch`; `auto` is what torchrun or SLURM has started, else one process for each GPU.
+
+    Raises:
+        UserError: if they are no numbers, or the strategy is not one of STRATEGIES.
+    """
     if trainer.strategy not in STRATEGIES:
         raise UserError(f"There is no trainer.strategy={trainer.strategy} here: choose one of {', '.join(STRATEGIES)}.")
     if "auto" in (trainer.devices, trainer.num_nodes):
@@ -126,7 +133,15 @@ def _wanted(trainer: DictConfig) -> tuple[int, int]:
     for name, number in numbers.items():
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise UserError(f"trainer.{name} must be a number from 1 or auto, not {number}.")
-    return numbers["devices"], numbers["num_nodes"]
+    return numbers
+
+
+def is_first() -> bool:
+    """Whether this is the first of the processes that torchrun, SLURM or Lightning has started, before they meet."""
+    known = os.environ
+    if "RANK" in known or "SLURM_PROCID" in known:
+        return int(known.get("RANK") or known["SLURM_PROCID"]) == 0
+    return all(int(known.get(name, 0)) == 0 for name in ("LOCAL_RANK", "NODE_RANK"))
 
 
 def _found(trainer: DictConfig) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from sdcorr.errors import UserError
 from sdcorr.images import to_tensor
 from sdcorr.student.labels import Cluster, Labels, divided
 from sdcorr.student.warps import Range, draw_warp, moved, relit, warped
@@ -96,8 +97,8 @@ class Clusters(Dataset[Batch]):
             again = views == 0
             points[sampling.tracks :, again] = rng.random((sampling.free, 1, 2))
             known[sampling.tracks :, again] = True
-            mirrored = bool(rng.integers(2))
-            warps = np.stack([draw_warp(rng, self.within, mirrored) for _ in views])  # (V, 2, 3)
+            mirrored = self.within.mirrored(rng, len(views))
+            warps = np.stack([draw_warp(rng, self.within, each) for each in mirrored])  # (V, 2, 3)
             pictures = relit(warped(pictures, warps), rng, self.within.light)
             points = np.stack([moved(points[:, view], warp) for view, warp in enumerate(warps)], 1)
             known &= ((points > 0) & (points < 1)).all(-1)
@@ -136,6 +137,8 @@ def _queries(known: np.ndarray, count: int, rng: np.random.Generator) -> tuple[T
 class LabelData(LightningDataModule):
     """Batches of a folder of labels, divided by source picture.
 
+    Several processes have their parts of the same batches: each has every so many of its clusters.
+
     Args:
         labels: of the folder.
         side: of the views, pixels.
@@ -157,11 +160,27 @@ class LabelData(LightningDataModule):
         epoch = self.trainer.current_epoch if self.trainer else 0
         return self._loader(self.learned, epoch)
 
+    def check_shared_by(self, several: int) -> None:
+        """Raises UserError if so many processes cannot share a batch."""
+        if self.sampling.clusters % several:
+            step = f"the {self.sampling.clusters} clusters of a step"
+            raise UserError(f"{several} processes cannot share {step}: give student.sampling.clusters a multiple.")
+        if len(self.learned) < several:
+            raise UserError(f"There are {len(self.learned)} source pictures to learn from for {several} processes.")
+
     def val_dataloader(self) -> DataLoader[Batch]:
-        """The held clusters, always the same."""
+        """The held clusters, always the same; all of them in every process where there are too few to be shared."""
         return self._loader(self.held, None)
+
+    @property
+    def _processes(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
 
     def _loader(self, clusters: Sequence[Cluster], epoch: int | None) -> DataLoader[Batch]:
         views = Clusters(self.labels, clusters, self.side, self.sampling, epoch, self.within)
-        full = epoch is not None and len(views) >= self.sampling.clusters
-        return DataLoader(views, self.sampling.clusters, num_workers=self.workers, drop_last=full)
+        several, batch = self._processes, self.sampling.clusters
+        count = len(views)
+        if epoch is not None and count >= batch:
+            count -= count % batch  # whole batches alone
+        ours = range(self.trainer.global_rank, count, several) if self.trainer and count >= several else range(count)
+        return DataLoader(views, batch // several, sampler=ours, num_workers=self.workers)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Losses:
-    """Means over all pairs of views that share a track, by the weights of its labels."""
+    """Means over all queries, by their weights; of one process among several, its part of these means."""
 
     entropy: Tensor  # cross-entropy of the similarity map against a Gaussian round the label, nats
     distance: Tensor  # from the map's mean place (dense soft-argmax) to the label, in sides of the picture
@@ -19,7 +19,13 @@ class Losses:
 
 
 def losses(
-    features: Tensor, points: Tensor, asked: Tensor, weights: Tensor, temperature: Tensor, sigma: float
+    features: Tensor,
+    points: Tensor,
+    asked: Tensor,
+    weights: Tensor,
+    temperature: Tensor,
+    sigma: float,
+    total: Tensor | None = None,
 ) -> Losses:
     """Look for points of a cluster's other views in each of its views.
 
@@ -34,6 +40,7 @@ def losses(
         weights: (B, V, Q) of them; 0 where there are fewer.
         temperature: of the softmax, a cosine.
         sigma: of the Gaussian, in cells.
+        total: sum of the weights of all processes, where several share a step; None: of these.
     """
     height, width = features.shape[-2:]
     channels, tracks = features.shape[2], points.shape[1]
@@ -48,7 +55,7 @@ def losses(
     squares = (target[..., None, :] - centers).square().sum(-1) * width**2  # (B, V, Q, h * w) cells
     wanted = (-squares / (2 * sigma**2)).softmax(-1)
     maps = queries @ cells / temperature  # (B, V, Q, h * w)
-    share = weights / weights.sum().clamp(min=1)
+    share = weights / (weights.sum() if total is None else total).clamp(min=1)
     entropy = (maps.logsumexp(-1) - (wanted * maps).sum(-1)) * share
     found = maps.softmax(-1) @ centers  # (B, V, Q, 2)
     distance = ((found - target).square().sum(-1) + 1e-8).sqrt() * share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from lightning import LightningModule
@@ -24,7 +25,8 @@ class Learning:
     first_steps: int = 200  # over which the rate rises
     decay: float = 0.02  # of the weights
     sigma: float = 1.0  # cells: how sharply a label says where
-    distance: float = 2.0  # weight of the soft-argmax's distance beside the cross-entropy
+    entropy: float = 1.0  # weight of the cross-entropy
+    distance: float = 2.0  # weight of the soft-argmax's distance
     temperature: float = 0.05  # of the softmax, at first; it is learned
     average: float = 0.995  # decay of the running mean of the weights, which is what is kept
 
@@ -42,27 +44,35 @@ class StudentTraining(LightningModule):
         self.student, self.learning = student, learning
         self.log_temperature = nn.Parameter(torch.tensor(math.log(learning.temperature)))
 
-    def _losses(self, batch: Batch) -> Losses:
+    def _losses(self, batch: Batch, total: Tensor | None = None) -> Losses:
         pictures = batch["pictures"]
         flat = pictures.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         features = self.student(flat).float().unflatten(0, pictures.shape[:2])
         temperature = self.log_temperature.exp().clamp(min=0.01)
         with torch.autocast(pictures.device.type, enabled=False):
-            return losses(features, batch["points"], batch["asked"], batch["weights"], temperature, self.learning.sigma)
+            asked = batch["points"], batch["asked"], batch["weights"]
+            return losses(features, *asked, temperature, self.learning.sigma, total)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The loss of a batch."""
-        found = self._losses(batch)
-        loss = found.entropy + self.learning.distance * found.distance
-        self.log_dict({"train/loss": loss, "train/entropy": found.entropy, "train/agreement": found.hits})
+        """The loss of a batch; of several processes each has its part of the batch, and the loss is that of the whole.
+
+        Gradients are averaged over the processes, so each takes its part of the mean as often as there are processes.
+        """
+        several = self.trainer.world_size
+        weights = batch["weights"].sum()
+        total = cast(Tensor, self.trainer.strategy.reduce(weights.clone(), reduce_op="sum")) if several > 1 else weights
+        found = self._losses(batch, total)
+        entropy, distance, hits = (several * part for part in (found.entropy, found.distance, found.hits))
+        loss = self.learning.entropy * entropy + self.learning.distance * distance
+        told = {"train/loss": loss, "train/entropy": entropy, "train/agreement": hits}
+        self.log_dict(told, batch_size=len(batch["pictures"]), sync_dist=several > 1)
         return loss
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Agreement with the labels of sources that it has not learned from; no keypoint is seen."""
         found = self._losses(batch)
-        count = len(batch["pictures"])
         told = {"val/entropy": found.entropy, "val/distance": found.distance, "val/agreement": found.hits}
-        self.log_dict(told, batch_size=count, sync_dist=True)
+        self.log_dict(told, batch_size=int(batch["weights"].sum()), sync_dist=True)  # means over all queries
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; the rate rises, then falls to nothing along half a cosine."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from sdcorr.errors import UserError
 
@@ -39,7 +41,7 @@ class SmallStudent(nn.Module):
             raise UserError(f"side={side}, widths={list(widths)}: give a multiple of 8, and three numbers of channels.")
         self.side = side
         fine, middle, coarse = widths
-        self.stem = nn.Sequential(nn.Conv2d(3, fine, 5, 2, 2, bias=False), nn.BatchNorm2d(fine), nn.SiLU())
+        self.stem = nn.Sequential(nn.Conv2d(3, fine, 5, 2, 2, bias=False), BatchNorm(fine), nn.SiLU())
         self.to_middle = _step_down(fine, middle)
         self.middle = _level(middle, blocks)
         self.to_coarse = _step_down(middle, coarse)
@@ -67,15 +69,58 @@ class SmallStudent(nn.Module):
         return F.normalize(self.head(fine).float(), dim=1)
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """That of torch; where several processes share a batch, by the mean and variance of the whole of it.
+
+    torch's own SyncBatchNorm does so on GPUs alone.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, h, w) to the same."""
+        if not (self.training and distributed.is_available() and distributed.is_initialized()):
+            return super().forward(input)
+        values = input.float()
+        count = torch.tensor(float(values[:, 0].numel()), device=values.device)
+        distributed.all_reduce(count)
+        mean = _over_all(values.sum((0, 2, 3))) / count  # (C,)
+        away = values - mean[:, None, None]
+        variance = _over_all(away.square().sum((0, 2, 3))) / count
+        with torch.no_grad():
+            known = [cast(Tensor, each) for each in (self.num_batches_tracked, self.running_mean, self.running_var)]
+            known[0].add_(1)
+            known[1].lerp_(mean, cast(float, self.momentum))
+            known[2].lerp_(variance * count / (count - 1), cast(float, self.momentum))
+        scale = self.weight / (variance + self.eps).sqrt()
+        return (away * scale[:, None, None] + self.bias[:, None, None]).to(input.dtype)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; each has a share in what all make of it."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _Sum.forward(ctx, gradients[0])
+
+
+def _over_all(values: Tensor) -> Tensor:
+    return cast(Tensor, _Sum.apply(values))
+
+
 class Residual(nn.Module):
     """Two 3 x 3 convolutions, added to what came in."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(width)
+        self.first_norm = BatchNorm(width)
         self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(width)
+        self.second_norm = BatchNorm(width)
         nn.init.zeros_(self.second_norm.weight)  # it begins as the identity
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,7 +154,7 @@ def _level(width: int, blocks: int) -> nn.Sequential:
 
 
 def _step_down(inner: int, outer: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inner, outer, 3, 2, 1, bias=False), nn.BatchNorm2d(outer), nn.SiLU())
+    return nn.Sequential(nn.Conv2d(inner, outer, 3, 2, 1, bias=False), BatchNorm(outer), nn.SiLU())
 
 
 def _twice(x: Tensor) -> Tensor:

@@ -97,12 +97,14 @@ def train_student(
         ],
         logger=logger or False,
         reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,  # LabelData shares the batches
         enable_model_summary=False,
         enable_progress_bar=False,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         gradient_clip_val=1.0,
     )
+    data.check_shared_by(made.world_size)
     last = folder / CHECKPOINTS / "last.ckpt"
     if last.exists() and _labels_of(last) != labels.identity:
         raise UserError(

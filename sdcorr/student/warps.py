@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from sdcorr.errors import UserError
+
+Mirror: TypeAlias = Literal["cluster", "view", "none"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,16 @@ class Range:
     scale: float = 1.3  # larger or smaller by this factor
     shift: float = 0.1  # of the side, either way
     light: float = 0.25  # of brightness, contrast and color, either way
+    mirror: Mirror = "cluster"  # all views of a cluster, or none; or each by itself, or nothing at all
+
+    def __post_init__(self) -> None:
+        if self.mirror not in get_args(Mirror):
+            raise UserError(f"student.warps.mirror={self.mirror} is not legal: give {', '.join(get_args(Mirror))}.")
+
+    def mirrored(self, rng: np.random.Generator, views: int) -> np.ndarray:
+        """Which views of a cluster are mirrored, (V,) bool."""
+        drawn = rng.integers(2, size=views if self.mirror == "view" else 1).astype(bool)
+        return np.broadcast_to(drawn & (self.mirror != "none"), views)
 
 
 def draw_warp(rng: np.random.Generator, within: Range, mirrored: bool) -> np.ndarray:

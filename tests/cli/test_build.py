@@ -37,7 +37,7 @@ def test_every_setting_is_in_the_config() -> None:
     assert set(compose("eval").method) - {"_target_"} == {*asdict(PromptSettings()), *Prompt.beside_paper}
 
 
-@pytest.mark.parametrize("name", choices("experiment"))
+@pytest.mark.parametrize("name", choices("experiment", "eval"))
 def test_every_experiments_methods_can_be_made(name: str) -> None:
     made = entries(f"experiment={name}")
     assert len(made) > 1 and all(entry.method for entry in made)
@@ -138,7 +138,7 @@ class TestFolder:
     def test_is_the_same_for_everything_else(self, override: str) -> None:
         assert folder() == folder(override)
 
-    @pytest.mark.parametrize("name", choices("experiment"))
+    @pytest.mark.parametrize("name", choices("experiment", "eval"))
     def test_of_an_experiment_is_the_subjects(self, name: str) -> None:
         assert folder(f"experiment={name}") == folder()
 

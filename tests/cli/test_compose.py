@@ -111,7 +111,7 @@ class TestMethods:
         cfg = compose("eval", "methods=[{method: fused, parts: [prompt,dift]}]", "model=sd14")
         assert [part.get("model", {}).get("name") for part in cfg.methods[0].settings.parts] == [None, "sd21"]
 
-    @pytest.mark.parametrize("name", choices("experiment"))
+    @pytest.mark.parametrize("name", choices("experiment", "eval"))
     def test_every_experiment_has_variants_with_names_of_their_own(self, name: str) -> None:
         names = [each.name for each in compose("eval", f"experiment={name}").methods]
         assert len(set(names)) == len(names) > 1

@@ -18,7 +18,7 @@ def test_every_group_is_named_with_its_choices(config_name: str) -> None:
     for group, default in groups(config_name).items():
         (line,) = (line for line in lines if line.startswith(f"  {group}= "))
         listed = line.partition("= ")[2].split(",")
-        assert [each.split()[0] for each in listed] == choices(group)
+        assert [each.split()[0] for each in listed] == choices(group, config_name)
         assert [each.split()[0] for each in listed if "(default)" in each] == ([default] if default else [])
 
 

@@ -1,8 +1,10 @@
 """Points move as the pictures do."""
 
 import numpy as np
+import pytest
 import torch
 
+from sdcorr.errors import UserError
 from sdcorr.student.clusters import Clusters, Sampling
 from sdcorr.student.labels import read_labels
 from sdcorr.student.losses import at_points, grid_centers, losses
@@ -37,6 +39,14 @@ def test_all_views_of_a_cluster_are_mirrored_or_none(tmp_path, monkeypatch) -> N
         views[index]
         assert len(set(seen[-4:])) == 1
     assert set(seen) == {True, False}
+
+
+def test_views_are_mirrored_each_by_itself_or_not_at_all_where_that_is_asked() -> None:
+    rng = np.random.default_rng(0)
+    assert 0 < Range(mirror="view").mirrored(rng, 100).sum() < 100
+    assert not any(Range(mirror="none").mirrored(rng, 2).any() for _ in range(20))
+    with pytest.raises(UserError, match="mirror=both is not legal: give cluster, view, none"):
+        Range(mirror="both")  # type: ignore[arg-type]
 
 
 def test_a_view_has_its_points_and_an_epoch_is_always_the_same(tmp_path) -> None:
