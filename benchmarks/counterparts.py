@@ -20,7 +20,7 @@ from sdcorr.cli import build, origin
 from sdcorr.cli.compose import compose
 from sdcorr.datasets.sides import sides
 from sdcorr.report.table import number
-from sdcorr.run.counterparts import SHARE, FoundSides, pooled, taken
+from sdcorr.run.counterparts import SHARE, Both, FoundSides, pooled, taken
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import Arrays, collect
 from sdcorr.scoring.parts import ALL, BOTH_SIDES
@@ -38,8 +38,8 @@ def main(run: Path) -> None:
     benchmark = origin.benchmark(cfg)
     (entry,) = build.methods(cfg, benchmark)
     linked, seen = pooled(benchmark, entry.method)
-    true = {
-        (pair.category, *sorted(both))
+    true: set[Both] = {
+        (pair.category, min(both), max(both))
         for pair in benchmark.pairs
         for both in combinations(pair.names, 2)
         if sides("toybox", pair).counterpart(both[0]) == both[1]
@@ -50,7 +50,7 @@ def main(run: Path) -> None:
     for key in sorted(set(linked) | true, key=lambda key: -linked[key] / seen[key])[:8]:
         print(f"  {linked[key]} of {seen[key]} = {linked[key] / seen[key]:.2f}", *key, "*" if key in true else "")
     found = taken(linked, seen)
-    hits = {(each.category, *sorted(each.names)) for each in found} & true
+    hits = {(each.category, min(each.names), max(each.names)) for each in found} & true
     print(
         f"pooled, {SHARE} of the pictures: {len(hits)} of {len(found)} are right, {len(hits)} of {len(true)} are found"
     )

@@ -111,8 +111,8 @@ def match_pictures(method: Prompt, request: MatchRequest, callbacks: Sequence[Ca
         embeddings = optimized[list(target.points)]
     sides: list[tuple[int, int]] = []
     if method.consensus == "dense_flip":  # which has read the source's mirror image
-        pictures = (read_as(unit.source, read, "all") for read_as in (method.features, method.mirrored_features))
-        sides = counterparts(*pictures, request.points)
+        picture = method.features(unit.source, read, "all")
+        sides = counterparts(picture, method.mirrored_features(unit.source, read, "all"), request.points)
     how = method.consensus, method.refine
     return MatchResult(embeddings, tuple(matches), tuple(maps), tuple(ballots), *how, tuple(sides))
 
