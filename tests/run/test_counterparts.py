@@ -45,7 +45,7 @@ def test_of_nameless_crabs_both_claws_eyes_and_feet_are_found(tmp_path: Path) ->
 
 
 def test_what_is_rare_or_has_a_better_counterpart_is_not_taken() -> None:
-    linked = {("cat", "a", "b"): 6, ("cat", "b", "c"): 5, ("cat", "d", "e"): 2, ("cat", "f", "g"): 1}
+    linked = {("cat", "a", "b"): 6, ("cat", "b", "c"): 5, ("cat", "d", "e"): 2, ("cat", "f", "g"): 2}
     seen = dict.fromkeys(linked, 10) | {("cat", "f", "g"): 2}
     assert taken(linked, seen) == [FoundSides("cat", ("a", "b"), 6, 10)]
 
