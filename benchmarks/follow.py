@@ -115,7 +115,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         page.goto(address)
         told = measure(page, args.moves)
     args.out.mkdir(parents=True, exist_ok=True)
-    write_whole(args.out / "follow.json", json.dumps(told, indent=1) + "\n")
+    write_whole(
+        args.out / "follow.json",
+        json.dumps({name: [round(each, 2) for each in values] for name, values in told.items()}) + "\n",
+    )
     write_whole(args.out / "follow.md", page_of(told))
     print(page_of(told))
 

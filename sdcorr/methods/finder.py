@@ -70,7 +70,7 @@ class Finder:
         """
         return self.read_rgb([read_picture(each) for each in pictures])
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode, in which the cost of convolutions is not counted (`sdcorr.run.meter`)
     def read_rgb(self, pictures: Sequence[Image.Image]) -> list[Features]:
         """The same for pictures that are RGB already."""
         found: list[Features] = []
@@ -81,7 +81,7 @@ class Finder:
             found += [Features(each, layout) for each, (_, layout) in zip(values, laid, strict=True)]
         return found
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode, in which the cost of convolutions is not counted (`sdcorr.run.meter`)
     def find(self, source: Features, points: Points, targets: Sequence[Features]) -> Found:
         """Where points of the source are in every target, by one matrix product a target.
 
