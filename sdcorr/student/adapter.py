@@ -16,8 +16,9 @@ from sdcorr.vision import load_network
 class Adapter(nn.Module):
     """Reads layers of a frozen vision network, brings them to one grid, and adapts them.
 
-    At first it leaves the backbone's features as they are, projected at random, so that training begins from a nearest
-    neighbor of about their quality; DIY-SC (Duenkel et al. 2025) adapts SD+DINO so.
+    At first it leaves the backbone's features as they are: turned at random, which leaves every cosine what it was, or
+    projected where `channels` are fewer than the layers have. So training begins from their own nearest neighbor;
+    DIY-SC (Duenkel et al. 2025) adapts SD+DINO so.
 
     Args:
         network: hub id, path of a folder, or `package.module:callable`; see `sdcorr.vision.load_network`.
@@ -49,11 +50,18 @@ class Adapter(nn.Module):
         self.side, self.grid, self.layers = side, grid, tuple(layers)
         self.backbone = load_network(network, revision=revision, mean=mean, std=std).requires_grad_(False).eval()
         self.identity: dict[str, Any] = dict(self.backbone.identity)
-        self.project = nn.LazyConv2d(channels, 1)
+        self.project = nn.Conv2d(self._width(), channels, 1)
+        nn.init.orthogonal_(self.project.weight)
+        nn.init.zeros_(torch.as_tensor(self.project.bias))
         out = nn.Conv2d(channels, channels, 1, bias=False)
         nn.init.zeros_(out.weight)
         across = nn.Conv2d(channels, channels, 3, padding=1, groups=8)
         self.mix = nn.Sequential(nn.GroupNorm(8, channels), across, nn.SiLU(), out)
+
+    @torch.no_grad()
+    def _width(self) -> int:
+        """Channels of all layers together."""
+        return sum(each.shape[1] for each in self.backbone(torch.zeros(1, 3, self.side, self.side), self.layers))
 
     def train(self, mode: bool = True) -> Adapter:
         """As ever, but for the backbone, which is never trained."""
@@ -65,6 +73,6 @@ class Adapter(nn.Module):
         """(B, 3, side, side) RGB in [0, 1] -> (B, C, grid, grid), of unit length at every cell."""
         maps = self.backbone(pixels, self.layers)
         shape = (self.grid, self.grid)
-        on_grid = [F.interpolate(F.normalize(each, dim=1), shape, mode="bilinear") for each in maps]
+        on_grid = [F.normalize(F.interpolate(each, shape, mode="bilinear"), dim=1) for each in maps]
         joined = self.project(torch.cat(on_grid, dim=1))
         return F.normalize((joined + self.mix(joined)).float(), dim=1)

@@ -1,4 +1,4 @@
-"""Of a student over a frozen network, only what was trained is trained and kept."""
+"""A student over a frozen network begins with its features; only what was trained is trained and kept."""
 
 from pathlib import Path
 
@@ -6,6 +6,8 @@ import torch
 
 from sdcorr.cli.compose import compose
 from sdcorr.configuration import plain
+from sdcorr.methods.vision import join
+from sdcorr.student.adapter import Adapter
 from sdcorr.student.clusters import Sampling
 from sdcorr.student.files import WEIGHTS, load_student
 from sdcorr.student.labels import read_labels
@@ -48,3 +50,11 @@ def test_the_backbone_stays_and_is_not_kept(tmp_path: Path) -> None:
     assert torch.equal(student.network.backbone.run.layer.weight, Backbone().layer.weight)
     assert (tmp_path / "student" / WEIGHTS).stat().st_size < 2 * 400 * 48  # bytes of the backbone in half precision
     assert student.identity["callable"] == "tests.student.test_adapter:Backbone"
+
+
+def test_before_training_cosines_are_the_backbones_own() -> None:
+    adapter = Adapter("tests.student.test_adapter:Backbone", [0], side=SIDE, grid=16, channels=400)
+    pixels = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    own = join(adapter.backbone(pixels, [0]), (16, 16)).flatten(2)[0]
+    found = adapter(pixels).flatten(2)[0]
+    torch.testing.assert_close(found.T @ found, own.T @ own, atol=1e-5, rtol=0)
