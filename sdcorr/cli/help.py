@@ -70,6 +70,8 @@ examples:
 MATCH_SETTINGS = {
     "model=sd14": "Stable Diffusion 1.4, which photographs need; the default knows nothing but drawings",
     "method=read_once": "much faster, a little less accurate",
+    "method.consensus=NAME": "left or right, by the whole pictures: dense, or with their mirror images dense_flip",
+    "method.refine=pixels": "where exactly, by the pictures' own pixels",
     "model.path=PATH": "a folder in the diffusers layout, a single file or a hub id, of any family that model= names",
     "method.restarts=N": "embeddings for each point; fewer are faster, more are better",
     "embeddings=null": "keep no embeddings, by which the same points need no optimization for other targets",
