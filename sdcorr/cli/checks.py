@@ -95,6 +95,7 @@ KINDS: dict[str, Kind] = {
     "targets": _whole(0),
     "export": (_is_words, "a list of words, such as [coco]"),
     "survey": SWITCH,
+    "counterparts": SWITCH,
     "report.pairs": _whole(0),
     "logger.project": _or_null(TEXT),
     "logger.group": _or_null(TEXT),

@@ -31,8 +31,10 @@ from sdcorr.report.markdown import markdown
 from sdcorr.report.page import write_report
 from sdcorr.report.pairs import best_and_worst
 from sdcorr.report.results import gather
+from sdcorr.report.survey import survey
 from sdcorr.report.terminal import show
 from sdcorr.run import missing
+from sdcorr.run.counterparts import find_sides, write_sides
 from sdcorr.run.predict import finish, predict
 from sdcorr.run.processes import launch
 from sdcorr.run.store import PredictionStore
@@ -106,6 +108,9 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         store.note_methods(compared)
         if ranks.world_size > 1:
             finish(benchmark, methods, store, alone=ranks.alone, console=console)
+        if cfg.counterparts:
+            subject.method.prepare()
+            write_sides(store.run_dir, find_sides(benchmark, subject.method), subject.name)
     return report(cfg, benchmark, protocol, store, subject.name, compared, logger, console)
 
 
@@ -140,11 +145,11 @@ def report(
     left_out = store.left_out()
     given = folder(cfg.calibration) if cfg.calibration else None
     results = gather(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap, methods=methods, calibration=given)
-    survey = tables.survey(results.scores, results.costs, results.variants) if cfg.survey and results.scores else None
+    whole = survey(results.scores, results.costs, results.variants) if cfg.survey and results.scores else None
     if results.scores is not None:
         write_summary(store.run_dir, results.scores, calibrated=results.calibrated)
-    if survey:
-        write_whole(store.run_dir / TABLE, markdown(survey))
+    if whole:
+        write_whole(store.run_dir / TABLE, markdown(whole))
     page = write_report(results, image=benchmark.image, pairs=cfg.report.pairs, console=console)
     figures = best_and_worst(results.pairs, benchmark, store.run_dir, cfg.pictures) if results.scores else {}
     if logger:
@@ -160,8 +165,10 @@ def report(
     if results.scores is None:
         say(results.unscored)
     else:
-        show([survey] if survey else tables.overview(results.scores, results.variants, results.unlike), console)
+        show([whole] if whole else tables.overview(results.scores, results.variants, results.unlike), console)
         say(results.trust)
+        if results.scores.found:
+            say(results.scores.found_said)
     missing.tell(console, store, gaps)
     say(f"report: {page}")
     print(store.run_dir)

@@ -70,6 +70,8 @@ examples:
 MATCH_SETTINGS = {
     "model=sd14": "Stable Diffusion 1.4, which photographs need; the default knows nothing but drawings",
     "method=read_once": "much faster, a little less accurate",
+    "method.consensus=NAME": "left or right, by the whole pictures: dense, or with their mirror images dense_flip",
+    "method.refine=pixels": "where exactly, by the pictures' own pixels",
     "model.path=PATH": "a folder in the diffusers layout, a single file or a hub id, of any family that model= names",
     "method.restarts=N": "embeddings for each point; fewer are faster, more are better",
     "embeddings=null": "keep no embeddings, by which the same points need no optimization for other targets",
@@ -85,6 +87,27 @@ examples:
 """
 APP_GROUPS = ("method", "model")
 APP_SETTINGS = {setting: what for setting, what in MATCH_SETTINGS.items() if setting.startswith(APP_GROUPS)}
+INDEX = """\
+Reads a folder of pictures once, and keeps on disk what points are found by. Give the same command again to bring the
+index up to date or to go on after a stop: what was read is not read again, a picture that has changed is, and one that
+is gone is forgotten. Needs pip install 'sdcorr[search]'.
+
+examples:
+  sdcorr index pictures                                   by the toybox's student, which knows only drawings
+  sdcorr index pictures method.student=outputs/mine       by a student of your own
+  sdcorr index pictures method=dinov2                     by any method that compares features
+"""
+INDEX_SETTINGS = {
+    "method=dinov2": "what reads the pictures; the same reads those that are searched for",
+    "method.student=FOLDER": "a student, as `train.py task=student` writes one",
+}
+SEARCH = """\
+Finds a point of a picture in the pictures of an index: prints the likeliest ones with the place in each, and writes
+hits.json and hits.png, a sheet to look at.
+
+example:
+  sdcorr search pictures mine.jpg --point 120,80 --most 20 --out outputs/ear
+"""
 _LABELING = """\
 usage: sdcorr label dataset=NAME [group=choice ...] [key=value ...]
 
