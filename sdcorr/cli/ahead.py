@@ -10,7 +10,6 @@ from omegaconf import DictConfig
 
 from sdcorr.cli.build import Entry
 from sdcorr.datasets import Benchmark, SourceUnit, group_by_source
-from sdcorr.diffusion.flops import rate
 from sdcorr.run.progress import duration
 from sdcorr.run.store import PredictionStore
 from sdcorr.run.units import done
@@ -71,8 +70,7 @@ def ahead(benchmark: Benchmark, store: PredictionStore, entries: Sequence[Entry]
         if not units or not (cost := entry.method.flops(units)):
             continue
         flops[entry.name] = cost
-        precision = entry.resources.precision if entry.kind.reads_model else "fp32"
-        seconds += cost / rate(entry.resources.device, precision)
+        seconds += entry.method.seconds(units)
         lacking |= {pair.id: int(pair.asked.sum()) for unit in units for pair in unit.pairs}
     if not flops:
         return None

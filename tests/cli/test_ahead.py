@@ -7,7 +7,7 @@ import torch
 from transformers import Dinov2Config, Dinov2Model
 
 from sdcorr.cli import build, origin
-from sdcorr.cli.ahead import Ahead, notice
+from sdcorr.cli.ahead import Ahead, ahead, notice
 from sdcorr.cli.compose import compose
 from sdcorr.cli.evaluate import main
 from sdcorr.datasets import group_by_source
@@ -61,6 +61,19 @@ def test_every_method_that_costs_something_is_named(tmp_path: Path, folder: Path
     found = said(tmp_path, f"model.path={folder}", "dataset.split=demo", "limit=3", methods)
     assert found and found.startswith("ahead: 3 pairs, ") and "(prompt " in found and "; unet_features " in found
     assert "same_pixel" not in found
+
+
+def test_the_time_is_that_of_each_methods_own_network(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paces = {"prompt.step_rate": 1e6, "unet_features.feature_rate": 1e9}
+    for name, pace in paces.items():
+        monkeypatch.setattr(f"sdcorr.methods.{name}", lambda *_, pace=pace: pace)
+    cfg = compose("eval", f"model.path={folder}", "limit=3", "methods=[prompt,unet_features,same_pixel]")
+    benchmark, store = origin.benchmark(cfg), PredictionStore(tmp_path / "run")
+    store.claim_run(origin.run_identity(cfg, benchmark), benchmark)
+    found = ahead(benchmark, store, build.methods(cfg, benchmark))
+    assert found and found.seconds == pytest.approx(found.flops["prompt"] / 1e6 + found.flops["unet_features"] / 1e9)
 
 
 def test_what_is_done_is_not_ahead(tmp_path: Path, folder: Path) -> None:
