@@ -80,6 +80,7 @@ KINDS: dict[str, Kind] = {
     "model.revision": _or_null(TEXT),
     "model.variant": _or_null(TEXT),
     "model.unet": _or_null(PATH),
+    "calibration": _or_null(PATH),
     "model.layers": LAYERS,
     "model.transfer_layers": _or_null(LAYERS),
     "model.image_size": _or_null(_whole(1)),
