@@ -63,8 +63,9 @@ if __name__ == "__main__":
 
     torch.set_grad_enabled(False)
     words = sys.argv[1:]
-    dataset = next((word.partition("=")[2] for word in words if word.startswith("dataset=")), "pfwillow")
-    run = f"outputs/cnn-{dataset}"
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    dataset = given.get("dataset", "pfwillow")
+    run = given.get("run_dir", f"outputs/cnn-{dataset}")
     code = main([*SETTINGS, f"dataset={dataset}", f"run_dir={run}", *words])
     if code == 0:
         shutil.copy(Path(run) / "table.md", RESULTS / f"cnn-{dataset}.md")

@@ -16,7 +16,7 @@ FLOORS = [
     "__main__ api app evaluation toybox.making toybox.train toybox.curve toybox.showcase",
     "cli",
     "report exchange",
-    "tracking scoring labels findings",
+    "tracking scoring labels findings retrieval",
     "run callbacks pictures",
     "methods",
     "prompt visualize student",

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from sdcorr.cli import app, calibrate, imports, prepare, transfer
+from sdcorr.cli import app, calibrate, imports, index, prepare, search, transfer
 from sdcorr.cli.configs import choices
 from sdcorr.cli.main import main
+from sdcorr.cli.match import is_setting
 from tests import models
 
 ROOT = Path(__file__).parent.parent
@@ -103,6 +104,10 @@ def of_sdcorr(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
         assert prepare._parser().parse_args(rest).name in prepare.SOURCES
     elif name == "calibrate":  # the small run has too few points
         assert calibrate._parser().parse_args(rest).run
+    elif name in ("index", "search"):  # carried out in tests/retrieval
+        of = {"index": index, "search": search}[name]
+        assert of._parser().parse_args([word for word in rest if not is_setting(word)]).pictures
+        assert main(["eval", "method=student", *filter(is_setting, rest), "--cfg"]) == 0
     elif name == "import":
         assert imports._parser().parse_args(rest).dataset in choices("dataset")
     else:  # carried out

@@ -8,8 +8,7 @@ import json
 import sys
 import traceback
 from collections.abc import AsyncIterator, Callable
-from functools import cache, partial
-from pathlib import Path
+from functools import cache
 from urllib.parse import unquote
 
 import anyio
@@ -22,9 +21,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from sdcorr import web
-from sdcorr.app import downloads, examples, uploads
+from sdcorr.app import downloads, examples, static, uploads
 from sdcorr.app.guard import Guard
+from sdcorr.app.instant import Instant
 from sdcorr.app.jobs import Canceled, Job, Jobs
 from sdcorr.app.matching import METHODS, Found, How, Matching
 from sdcorr.app.refusal import Refusal
@@ -38,13 +37,6 @@ MOST_POINTS = 32
 MOST_QUESTION_BYTES = 64 * 2**10  # of a request that is no picture
 MOST_DECODERS = 2  # pictures that are decoded at the same time
 INTERVAL = 0.15  # seconds between two reports of a job's progress
-MEDIA = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
-HERE = Path(__file__).parent
-FILES = {"/": HERE / "page.html"} | {
-    f"/{name}": folder / name
-    for folder, names in ((HERE, ("app.js", "app.css", "talk.js", "show.js")), (web.FOLDER, ("pair.js", "style.css")))
-    for name in names
-}
 
 
 class Server:
@@ -54,6 +46,7 @@ class Server:
         matching: the model and its methods.
         host: the address that the server listens on.
         sessions: where pages are remembered.
+        instant: the student whose matches follow the cursor; None: there is none.
 
     Attributes:
         app: what an ASGI server runs.
@@ -61,16 +54,23 @@ class Server:
         sessions: what is remembered of each page.
     """
 
-    def __init__(self, matching: Matching, host: str = "127.0.0.1", sessions: Sessions | None = None) -> None:
+    def __init__(
+        self,
+        matching: Matching,
+        host: str = "127.0.0.1",
+        sessions: Sessions | None = None,
+        instant: Instant | None = None,
+    ) -> None:
         self.jobs = Jobs()
         self.sessions = sessions or Sessions()
-        self._matching = matching
+        self._matching, self._instant = matching, instant
         self._decoders = anyio.CapacityLimiter(MOST_DECODERS)
         self.app = Starlette(
             routes=[
-                *(Route(path, partial(_file, file)) for path, file in FILES.items()),
+                *static.routes(),
                 Route("/examples/{name}/{side}", _example_picture),
                 Route("/pictures/{name}", self._shown),
+                *([instant.route(self.sessions)] if instant else []),
                 Route("/api/session", self._open, methods=["POST"]),
                 Route("/api/pictures", self._upload, methods=["POST"]),
                 Route("/api/examples/{name}", self._example, methods=["POST"]),
@@ -98,6 +98,7 @@ class Server:
                 "consensus": matching.consensus,
                 "layers": matching.layers,
                 "cells": matching.cells,
+                "student": self._instant.about if self._instant else None,
                 "examples": list(examples.EXAMPLES),
                 "most": {"points": MOST_POINTS, "bytes": uploads.MOST_BYTES},
             }
@@ -243,10 +244,6 @@ def _match_of(key: FoundKey, found: Found) -> dict:
         "weighed": weighed(found.ballot) if found.ballot else None,
         "maps": {side: base64.b64encode(each.tobytes()).decode() for side, each in maps.items()},
     }
-
-
-def _file(path: Path, request: Request) -> Response:
-    return Response(path.read_bytes(), media_type=MEDIA[path.suffix])
 
 
 @cache

@@ -20,6 +20,7 @@ function refresh() {
   if (both) drawPair();
   drawRows();
   showStatus();
+  tellAtOnce();
   const own = state.source?.own || state.target?.own;
   $("#notice").textContent =
     own && about.only_drawings ? "This model knows only drawings; start with model=sd14 for photographs." : "";
@@ -34,8 +35,8 @@ function refresh() {
 function drawPair() {
   const points = state.points.map((point) => {
     const match = found.get(keyOf(point));
-    return { source: point, target: match?.target ?? null, truth: null, right: null, confidence: match?.confidence,
-      probability: probabilityOf(match), doubt: match?.doubt ?? null };
+    return { source: point, target: match?.target ?? atOnce(point)?.target ?? null, truth: null, right: null,
+      confidence: match?.confidence, probability: probabilityOf(match), doubt: match?.doubt ?? null };
   });
   const narrow = matchMedia("(max-width: 600px)").matches;
   const options = { source: state.source, target: state.target, points, stacked: narrow, ballot: ballotOf() };
@@ -49,8 +50,10 @@ function drawPair() {
     });
   }
   points.forEach((point, index) => {
-    view.groups[index].classList.toggle("pending", !point.target);
-    if (!point.target) return;
+    const known = found.has(keyOf(point.source));
+    view.groups[index].classList.toggle("pending", !known);
+    view.groups[index].classList.toggle("at-once", !known && Boolean(point.target));
+    if (!known) return;
     const [x, y] = view.at("target", point.target);
     const size = 4.2 * view.unit;
     const atEdge = point.target[0] > 0.85 * state.target.width;
@@ -61,6 +64,7 @@ function drawPair() {
       point.probability === null ? point.confidence.toFixed(2) : percent(point.probability);
   });
   armKeyboard();
+  drawFollowing();
   if (onPad && byKeyboard) view.svg.querySelector(".pad").focus();
   else if (onGroup >= 0) view.groups[Math.min(onGroup, view.groups.length - 1)]?.focus();
 }
@@ -114,7 +118,10 @@ function armKeyboard() {
     else return;
     event.preventDefault();
   });
-  pad.addEventListener("blur", () => view.svg.querySelectorAll(".aim").forEach((part) => part.remove()));
+  pad.addEventListener("blur", () => {
+    follow(null);
+    view.svg.querySelectorAll(".aim").forEach((part) => part.remove());
+  });
   pad.addEventListener("focus", () => {
     if (!pad.matches(":focus-visible")) return;
     aim = aim || [state.source.width / 2, state.source.height / 2];
@@ -123,6 +130,7 @@ function armKeyboard() {
 }
 
 function drawAim() {
+  follow(aim);
   view.svg.querySelectorAll(".aim").forEach((part) => part.remove());
   const [x, y] = view.at("source", aim);
   const r = 4 * view.unit;
@@ -154,7 +162,9 @@ function drawRows() {
     const match = found.get(keyOf(point));
     const written = ([x, y]) => `(${x.toFixed(1)}, ${y.toFixed(1)})`;
     row.querySelector(".from").textContent = written(point);
-    row.querySelector(".to").textContent = match ? written(match.target) : "…";
+    const guess = match ? null : atOnce(point);
+    const place = match ?? guess;
+    row.querySelector(".to").textContent = place ? written(place.target) : "…";
     const probability = probabilityOf(match);
     const meter = probability ?? match?.confidence ?? 0;
     row.querySelector(".meter span").style.width = `${100 * meter}%`; // beside it in words
@@ -162,7 +172,9 @@ function drawRows() {
     const bare = match && `confidence ${match.confidence.toFixed(2)}${joint}, uncalibrated`;
     const sure = probability === null ? bare : `${percent(probability)} likely${joint}`;
     const doubt = match?.doubt ? `; ${match.doubt}` : "";
-    row.querySelector(".sure-words").textContent = match ? `${sure}${doubt}` : "not found yet";
+    row.querySelector(".sure-words").textContent = match
+      ? `${sure}${doubt}${confirmed(point, match)}`
+      : guess ? "at once, not confirmed yet" : "not found yet";
   });
   markRows();
 }

@@ -31,6 +31,7 @@ from sdcorr.report.markdown import markdown
 from sdcorr.report.page import write_report
 from sdcorr.report.pairs import best_and_worst
 from sdcorr.report.results import gather
+from sdcorr.report.survey import survey
 from sdcorr.report.terminal import show
 from sdcorr.run import missing
 from sdcorr.run.predict import finish, predict
@@ -140,11 +141,11 @@ def report(
     left_out = store.left_out()
     given = folder(cfg.calibration) if cfg.calibration else None
     results = gather(store, subject, protocol, cfg.alphas, samples=cfg.bootstrap, methods=methods, calibration=given)
-    survey = tables.survey(results.scores, results.costs, results.variants) if cfg.survey and results.scores else None
+    whole = survey(results.scores, results.costs, results.variants) if cfg.survey and results.scores else None
     if results.scores is not None:
         write_summary(store.run_dir, results.scores, calibrated=results.calibrated)
-    if survey:
-        write_whole(store.run_dir / TABLE, markdown(survey))
+    if whole:
+        write_whole(store.run_dir / TABLE, markdown(whole))
     page = write_report(results, image=benchmark.image, pairs=cfg.report.pairs, console=console)
     figures = best_and_worst(results.pairs, benchmark, store.run_dir, cfg.pictures) if results.scores else {}
     if logger:
@@ -160,7 +161,7 @@ def report(
     if results.scores is None:
         say(results.unscored)
     else:
-        show([survey] if survey else tables.overview(results.scores, results.variants, results.unlike), console)
+        show([whole] if whole else tables.overview(results.scores, results.variants, results.unlike), console)
         say(results.trust)
     missing.tell(console, store, gaps)
     say(f"report: {page}")

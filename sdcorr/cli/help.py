@@ -85,6 +85,27 @@ examples:
 """
 APP_GROUPS = ("method", "model")
 APP_SETTINGS = {setting: what for setting, what in MATCH_SETTINGS.items() if setting.startswith(APP_GROUPS)}
+INDEX = """\
+Reads a folder of pictures once, and keeps on disk what points are found by. Give the same command again to bring the
+index up to date or to go on after a stop: what was read is not read again, a picture that has changed is, and one that
+is gone is forgotten. Needs pip install 'sdcorr[search]'.
+
+examples:
+  sdcorr index pictures                                   by the toybox's student, which knows only drawings
+  sdcorr index pictures method.student=outputs/mine       by a student of your own
+  sdcorr index pictures method=dinov2                     by any method that compares features
+"""
+INDEX_SETTINGS = {
+    "method=dinov2": "what reads the pictures; the same reads those that are searched for",
+    "method.student=FOLDER": "a student, as `train.py task=student` writes one",
+}
+SEARCH = """\
+Finds a point of a picture in the pictures of an index: prints the likeliest ones with the place in each, and writes
+hits.json and hits.png, a sheet to look at.
+
+example:
+  sdcorr search pictures mine.jpg --point 120,80 --most 20 --out outputs/ear
+"""
 _LABELING = """\
 usage: sdcorr label dataset=NAME [group=choice ...] [key=value ...]
 

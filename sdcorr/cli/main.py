@@ -31,6 +31,7 @@ COMMANDS = {
         "sdcorr.cli.help:evaluation",
     ),
     "score": Command("sdcorr.cli.score:main", "score a finished run under other protocols"),
+    "table": Command("sdcorr.cli.table:main", "one table of finished runs, to read or to paste: LaTeX, Markdown, CSV"),
     "compare": Command("sdcorr.cli.compare:main", "is one run better than another, on the pairs that both have?"),
     "report": Command("sdcorr.cli.report:main", "make a run's report.html again, or a page that compares runs"),
     "calibrate": Command("sdcorr.cli.calibrate:main", "learn from a run how likely a match is right"),
@@ -42,6 +43,10 @@ COMMANDS = {
         "sdcorr.cli.help:labeling",
     ),
     "export-student": Command("sdcorr.cli.export_student:main", "write a trained student as ONNX or torch.export"),
+    "index": Command(
+        "sdcorr.cli.index:main", "read a folder of pictures, so that points are found in all of them at once"
+    ),
+    "search": Command("sdcorr.cli.search:main", "find a point of a picture in the pictures of an index"),
     "redo": Command("sdcorr.cli.redo:main", "forget some of a run's predictions, so that they are made again"),
     "prepare": Command("sdcorr.cli.prepare:main", "download a benchmark, check it and unpack it"),
     "inspect": Command(

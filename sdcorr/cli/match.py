@@ -24,8 +24,8 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         UserError: if they are not what `--help` says.
     """
-    settings = [word for word in argv if _is_setting(word)]
-    chosen = _parser().parse_args([word for word in argv if not _is_setting(word)])
+    settings = [word for word in argv if is_setting(word)]
+    chosen = _parser().parse_args([word for word in argv if not is_setting(word)])
     words = [
         override("source", chosen.source),
         override_list("target", chosen.targets),
@@ -60,7 +60,7 @@ def _parser() -> Arguments:
     return parser
 
 
-def _is_setting(word: str) -> bool:
+def is_setting(word: str) -> bool:
     """Whether a word sets something; the name of a picture may have a `=` too."""
     return bool(_SETTING.match(word)) and not os.path.exists(word)
 

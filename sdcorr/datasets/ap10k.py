@@ -251,6 +251,7 @@ def _pair(ask: str, item: tuple[str, Animal, Animal]) -> Pair:
             f"{side}_{rank}": both[i] for rank, both in kinds.items() for i, side in enumerate(("source", "target"))
         },
         hidden=hidden_points(ask, source.seen > 0, target.seen > 0),
+        target_alone=tuple(np.array(POINTS)[(target.seen > 0) & (source.seen == 0)].tolist()),
     )
 
 

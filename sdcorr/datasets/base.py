@@ -53,6 +53,7 @@ class Pair:
     ambiguous: np.ndarray | None = None  # (N,) bool: the part has a look-alike on the same object
     flags: Mapping[str, str | int | float] = field(default_factory=dict)  # what the data set says about difficulty
     hidden: np.ndarray | None = None  # (N,) bool: the source alone shows the point, and it is asked for; None: none is
+    target_alone: tuple[str, ...] | None = None  # names of key-points that the target alone shows; None: nobody knows
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the usual way to tidy the fields of a frozen dataclass
@@ -60,6 +61,8 @@ class Pair:
         set_field(self, "target_points", _constant(self.target_points, np.float64))
         set_field(self, "visible", _constant(self.visible, bool))
         set_field(self, "names", tuple(self.names))
+        if self.target_alone is not None:
+            set_field(self, "target_alone", tuple(self.target_alone))
         if self.hidden is not None:
             set_field(self, "hidden", _constant(self.hidden, bool))
         if self.ambiguous is not None:

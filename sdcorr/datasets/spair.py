@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sdcorr.datasets.asking import ALL, VISIBLE, check_ask
+from sdcorr.datasets.asking import VISIBLE, check_ask
 from sdcorr.datasets.base import Pair
 from sdcorr.datasets.cache import recall, remember, stamps
 from sdcorr.datasets.pictures import PictureFiles
@@ -122,10 +122,10 @@ class SPair(PictureFiles):
 
     def _read(self, lines: Sequence[str]) -> None:
         """Makes the pairs of these lines, as those of a layout are written, and lists the broken ones."""
-        alone = ImagePoints(self.folder, self.title, self.name) if self._ask == ALL else None
+        images = ImagePoints(self.folder, self.title, self.name, self._ask)
         with many_small_objects():
             notes = self._notes(lines)
-            self.pairs, self.broken = gather(lines, lambda line: _pair(line, notes[line], alone), str, self.title)
+            self.pairs, self.broken = gather(lines, lambda line: _pair(line, notes[line], images), str, self.title)
 
     def _notes(self, lines: Sequence[str]) -> dict[str, Any]:
         """What is needed of the annotation of each line, or the UserError why it cannot be had.
@@ -273,15 +273,13 @@ def _word(words: Sequence[str], code: int) -> str | int:
     return words[code] if code in range(len(words)) else code
 
 
-def _pair(line: str, note: dict[str, Any] | UserError, alone: ImagePoints | None) -> Pair:
-    """The pair of a line; with `alone`, also of the points that its source alone shows, after the others."""
+def _pair(line: str, note: dict[str, Any] | UserError, images: ImagePoints) -> Pair:
+    """The pair of a line; if all is asked for, also of the points that its source alone shows, after the others."""
     if isinstance(note, UserError):
         raise note
     entry = _entry(line)
     points = [np.array(each, dtype=np.float64).reshape(-1, 2) for each in note["points"]]
-    names, visible = tuple(note["names"]), np.ones(len(points[0]), dtype=bool)
-    if alone:
-        names, points, visible = alone.added(entry.category, entry.source, entry.target, names, points)
+    told = images.told(entry.category, entry.source, entry.target, note["names"], points)
     return Pair(
         id=line,
         category=entry.category,
@@ -289,12 +287,13 @@ def _pair(line: str, note: dict[str, Any] | UserError, alone: ImagePoints | None
         target=f"{entry.category}/{entry.target}",
         source_size=note["sizes"][0],
         target_size=note["sizes"][1],
-        source_points=points[0],
-        target_points=points[1],
-        visible=visible,
-        names=names,
+        source_points=told.points[0],
+        target_points=told.points[1],
+        visible=told.visible,
+        names=told.names,
         source_box=note["boxes"][0],
         target_box=note["boxes"][1],
         flags=note["flags"],
-        hidden=~visible if alone else None,
+        hidden=told.hidden,
+        target_alone=told.target_alone,
     )

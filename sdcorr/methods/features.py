@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
@@ -65,6 +66,14 @@ class FeatureMethod(MapMethod):
     @abstractmethod
     def read(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of the picture of that key, in a pair of that category; its random draws belong to the key."""
+
+    def read_pictures(self, pictures: Sequence[Image.Image]) -> list[Features]:
+        """The features of RGB pictures of no data set; random draws are the same for all, and nothing is kept.
+
+        Raises:
+            UserError: if there is NaN or infinity in them.
+        """
+        return [self._read_finite("picture", lambda key, each=each: each, "") for each in pictures]
 
     def _read_finite(self, key: str, image: ImageReader, category: str) -> Features:
         """As `read`; raises UserError if there is NaN or infinity in them, so that these are not kept."""

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from sdcorr.images import GivenPicture, check_points, read_picture, to_tensor
-from sdcorr.methods.layout import Layout, lay_out
+from sdcorr.methods.layout import lay_out
 from sdcorr.methods.maps import Features
 from sdcorr.methods.peaks import Peaks
 from sdcorr.student.files import Student, load_student
@@ -70,7 +70,7 @@ class Finder:
         """
         return self.read_rgb([read_picture(each) for each in pictures])
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode, in which the cost of convolutions is not counted (`sdcorr.run.meter`)
     def read_rgb(self, pictures: Sequence[Image.Image]) -> list[Features]:
         """The same for pictures that are RGB already."""
         found: list[Features] = []
@@ -81,9 +81,9 @@ class Finder:
             found += [Features(each, layout) for each, (_, layout) in zip(values, laid, strict=True)]
         return found
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode, in which the cost of convolutions is not counted (`sdcorr.run.meter`)
     def find(self, source: Features, points: Points, targets: Sequence[Features]) -> Found:
-        """Where points of the source are in every target, by one matrix product.
+        """Where points of the source are in every target, by one matrix product a target.
 
         Args:
             source: features of the picture with the points.
@@ -97,13 +97,9 @@ class Finder:
         check_points(places, source.layout.size)
         cells = source.layout.to_grid(places, source.values.shape) / source.values.shape[:0:-1]  # shares of the canvas
         queries = at_points(source.values[None, None], torch.from_numpy(cells).to(source.values)[None, :, None])[0, 0]
-        together = torch.stack([each.values for each in targets])  # (N, C, h, w)
-        maps = torch.einsum("pc,nchw->nphw", queries, together)
+        # target by target, for to stack the features of 1,000 pictures takes longer than all products
+        maps = torch.stack([(queries @ each.values.flatten(1)).unflatten(1, each.values.shape[1:]) for each in targets])
         found, cosines = self.peaks.find(maps.flatten(0, 1))
         found = found.reshape(len(targets), -1, 2)
-        on_targets = [_of(each.layout, row, maps.shape) for each, row in zip(targets, found, strict=True)]
+        on_targets = [each.layout.from_grid(row, maps.shape) for each, row in zip(targets, found, strict=True)]
         return Found(np.stack(on_targets), cosines.reshape(found.shape[:2]).clip(0, 1))
-
-
-def _of(layout: Layout, cells: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    return layout.from_grid(cells, shape)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
+
+from PIL import Image
 
 from sdcorr.datasets import ImageReader
 from sdcorr.errors import UserError
@@ -79,3 +81,7 @@ class StudentMethod(FeatureMethod):
     def read(self, key: str, image: ImageReader, category: str) -> Features:
         """The features of a picture."""
         return self.finder.read_rgb([image(key)])[0]
+
+    def read_pictures(self, pictures: Sequence[Image.Image]) -> list[Features]:
+        """The features of several pictures at once."""
+        return self.finder.read_rgb(pictures)

@@ -15,7 +15,8 @@ from sdcorr.report.gallery import gallery
 from sdcorr.report.html import write_page
 from sdcorr.report.pairs import ALPHA, chosen
 from sdcorr.report.results import Results
-from sdcorr.report.table import MEBIBYTES, MILLISECONDS, SECONDS, Column, Number, Table, measure_title, number
+from sdcorr.report.survey import survey
+from sdcorr.report.table import MEBIBYTES, SECONDS, SECONDS_EACH, Column, Number, Table, measure_title, number
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.bootstrap import Estimate
 from sdcorr.scoring.calibration import Calibrated
@@ -119,7 +120,7 @@ def sections(results: Results, scores: Scores) -> dict[str, Any]:
         "methods": tables.methods(scores, results.variants),
         "further": tables.further(scores, results.variants),
         "hidden": scores.ours.hidden,
-        "survey": tables.survey(scores, results.costs, results.variants) if scores.others else None,
+        "survey": survey(scores, results.costs, results.variants) if scores.others else None,
         "published": comparable,
         "lacks": " and ".join(lacks(scores)),
         "apart": apart,
@@ -193,7 +194,7 @@ def cost(store: PredictionStore, subject: str) -> Table:
             name,
             Number(points),
             Number(seconds or None, SECONDS),  # nobody knows what was imported has taken
-            Number(seconds / points if points and seconds else None, MILLISECONDS),
+            Number(seconds / points if points and seconds else None, SECONDS_EACH),
             Number(max(peaks, default=None), MEBIBYTES),
             bold=name == subject,
         )

@@ -95,14 +95,17 @@ def gather(
         protocol: what correct means.
         alphas: thresholds.
         samples: bootstrap resamples; 0 for no intervals.
-        methods: what the subject is compared with, and it; by default all that have records in the folder.
+        methods: what the subject is compared with, and it, in the order in which they are shown; by default all that
+            have records in the folder, those of the last evaluation first.
         calibration: a file that judges the subject's matches; by default what comes with the program, if it fits.
 
     Raises:
         UserError: if there are no records of the subject, a record is torn, the protocol does not suit the data, or
             the calibration does not fit.
     """
-    names = [name for name in store.methods() if methods is None or name in methods]
+    there = store.methods()
+    order = [*store.noted_methods(), *there] if methods is None else methods
+    names = [name for name in dict.fromkeys(order) if name in there]
     names = [name for name in names if name == subject or any(record.predictions for record in store.records(name))]
     claims = {name: store.claim_of(name) for name in names}
     found = Results(store, subject, protocol, judged(store.records(subject), protocol), claims)

@@ -12,8 +12,8 @@ from sdcorr.scoring.scores import Score
 
 COUNT = Unit("", digits=0)
 SECONDS = Unit("s", digits=1)
-MILLISECONDS = Unit("s", digits=3)
-TERAFLOP = Unit("TFLOP", 1e-12, digits=3)
+SECONDS_EACH = Unit("s", digits=3, significant=3)
+TERAFLOP = Unit("TFLOP", 1e-12, digits=5, significant=3)
 MEBIBYTES = Unit("MiB", 2.0**-20, digits=0)
 NOTHING = "-"  # stands where there is no number
 
@@ -47,7 +47,8 @@ class Number:
         return value, low, high
 
     def _written(self, value: float) -> str:
-        return f"{self.unit.factor * value:{'+' if self.signed else ''},.{self.unit.digits}f}"
+        value *= self.unit.factor
+        return f"{value:{'+' if self.signed else ''},.{self.unit.digits_of(value)}f}"
 
 
 Cell = Number | str  # a number, or words
@@ -60,6 +61,7 @@ class Column:
     title: str
     kind: Literal["label", "number", "words"] = "number"
     needed: bool = True  # else a terminal that is too narrow leaves it out
+    about: str = ""  # what it has in common with the columns beside it, which a paper writes above them once
     merged: bool = False  # a terminal writes a label that the row above has too only once
 
 

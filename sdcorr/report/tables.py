@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from sdcorr.report.table import (
-    MEBIBYTES,
-    MILLISECONDS,
-    TERAFLOP,
-    Cell,
-    Column,
-    Number,
-    Table,
-    measure_title,
-    number,
-)
-from sdcorr.run.costs import MethodCost
+from sdcorr.report.table import Cell, Column, Number, Table, measure_title, number
 from sdcorr.scoring.averages import USUAL, average_name
 from sdcorr.scoring.metrics import PERCENT, Measure
-from sdcorr.scoring.parts import ALL, AMBIGUOUS, DISTINCT
 from sdcorr.scoring.pck import alpha_text
 from sdcorr.scoring.published import Published, lacks, side_by_side
 from sdcorr.scoring.scores import Comparison, Measured, Scores
 
-COSTS = ("s a pair", "s a target more", "TFLOP a pair", "TFLOP a target more", "peak memory, MiB")
-LOOK_ALIKES = {AMBIGUOUS: "with a look-alike", DISTINCT: "others"}
 SUPERVISION = {"none": "no labels", "weak": "weak labels", "strong": "keypoints"}  # that a published method has seen
 
 
@@ -59,10 +45,10 @@ def methods(scores: Scores, variants: Collection[str] = ()) -> list[Table]:
     for average in scores.averages:
         columns = [Column("method", "label"), *_columns(measures), *lead]
         table = Table(f"{average_name(average)}, {about}", columns)
-        for name in (scores.subject, *_ordered(scores, variants)):
+        for name in (scores.subject, *ordered(scores, variants)):
             cells: list[Cell] = [number(scores.methods[name].find(measure, average)) for measure in measures]
             if lead:
-                cells.append("" if name == scores.subject else _difference(scores, name, main, average))
+                cells.append("" if name == scores.subject else difference(scores, name, main, average))
             table.add(name, *cells, bold=name == scores.subject and bool(scores.others))
         made.append(table)
     return made
@@ -76,7 +62,7 @@ def further(scores: Scores, variants: Collection[str] = ()) -> Table | None:
     places = [(measure, average) for measure in measures for average in USUAL if scores.ours.find(measure, average)]
     titles = (measure_title(measure, average) for measure, average in places)
     table = Table(f"further scores, protocol {scores.protocol}", [Column("method", "label"), *map(Column, titles)])
-    for name in (scores.subject, *_ordered(scores, variants)):
+    for name in (scores.subject, *ordered(scores, variants)):
         cells = [number(scores.methods[name].find(*place)) for place in places]
         table.add(name, *cells, bold=name == scores.subject and bool(scores.others))
     return table
@@ -88,36 +74,8 @@ def differences(scores: Scores, variants: Collection[str] = ()) -> Table:
     places = [(measure, average) for measure in measures for average in USUAL if scores.ours.find(measure, average)]
     titles = (measure_title(measure, average) for measure, average in places)
     table = Table(f"{scores.subject}, paired difference", [Column(scores.subject, "label"), *map(Column, titles)])
-    for name in _ordered(scores, variants):
-        table.add(f"less {name}", *(_difference(scores, name, *place) for place in places))
-    return table
-
-
-def survey(scores: Scores, costs_of: Mapping[str, MethodCost], variants: Collection[str] = ()) -> Table:
-    """One table of everything: a row of each method, the subject first.
-
-    Args:
-        scores: of the run.
-        costs_of: of each of its methods.
-        variants: the methods that are the subject with other settings.
-    """
-    main, alike = scores.ours.main, (AMBIGUOUS, DISTINCT) if AMBIGUOUS in scores.ours.parts else ()
-    every = ((measure, average, ALL) for average in USUAL for measure in scores.ours.measures)
-    places = [place for place in every if scores.ours.find(*place)]
-    places += [(main, USUAL[0], part) for part in alike]
-    titles = [
-        f"{measure_title(measure, average)}{f', {LOOK_ALIKES[part]}' if part != ALL else ''}"
-        for measure, average, part in places
-    ]
-    lead = f"{measure_title(main, USUAL[0])}, {scores.subject} is better by"
-    columns = [Column("method", "label"), *map(Column, titles), Column(lead), *map(Column, COSTS)]
-    names = (scores.subject, *_ordered(scores, variants))
-    title = f"{scores.dataset} {scores.split}, protocol {scores.protocol}: {scores.ours.in_words}"
-    table = Table(title, columns, notes=_unknown_costs(names, costs_of), sortable=True)
-    for name in names:
-        found = [number(scores.methods[name].find(*place)) for place in places]
-        ahead: Cell = "" if name == scores.subject else _difference(scores, name, main, USUAL[0])
-        table.add(name, *found, ahead, *_costs(costs_of[name]), bold=name == scores.subject)
+    for name in ordered(scores, variants):
+        table.add(f"less {name}", *(difference(scores, name, *place) for place in places))
     return table
 
 
@@ -129,7 +87,7 @@ def variants(scores: Scores, names: Collection[str]) -> Table:
     table = Table(average_name(average), columns, sortable=True)
     for name in (scores.subject, *names):
         cells: list[Cell] = [number(scores.methods[name].find(measure, average)) for measure in measures]
-        lead = "" if name == scores.subject else _difference(scores, name, main, average)
+        lead = "" if name == scores.subject else difference(scores, name, main, average)
         table.add(name, *cells, lead, bold=name == scores.subject)
     return table
 
@@ -258,28 +216,12 @@ def _apart(scores: Scores, rows: Sequence[tuple[Published, str]]) -> Table:
     return table
 
 
-def _costs(cost: MethodCost) -> list[Number]:
-    """The cells below COSTS."""
-    seconds = (Number(cost.pair_seconds, MILLISECONDS), Number(cost.target_seconds, MILLISECONDS))
-    flops = (Number(cost.pair_flops, TERAFLOP), Number(cost.target_flops, TERAFLOP))
-    return [*seconds, *flops, Number(cost.peak_bytes, MEBIBYTES)]
-
-
-def _unknown_costs(names: Sequence[str], costs_of: Mapping[str, MethodCost]) -> list[str]:
-    """A sentence for each method of which nobody knows what a pair costs."""
-    return [
-        f"{name} found {costs_of[name].found:,} optimized embeddings on disk, so that the cost of a pair is not known."
-        for name in names
-        if costs_of[name].found
-    ]
-
-
-def _ordered(scores: Scores, variants: Collection[str]) -> list[str]:
+def ordered(scores: Scores, variants: Collection[str] = ()) -> list[str]:
     """The other methods, first what is closest to the subject."""
     return sorted(scores.others, key=lambda name: name not in variants)
 
 
-def _difference(scores: Scores, name: str, measure: Measure, average: str) -> Number:
+def difference(scores: Scores, name: str, measure: Measure, average: str) -> Number:
     found = scores.differences.get(name)
     return number(found.find(measure, average) if found else None, signed=True)
 

@@ -23,16 +23,19 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def progress(console: Console | None, name: str, costs: Sequence[float]) -> Iterator[Callable[[float, str], None]]:
-    """Shows how far a loop over source images is, and the time that is left.
+def progress(
+    console: Console | None, name: str, costs: Sequence[float], of: str = "source images"
+) -> Iterator[Callable[[float, str], None]]:
+    """Shows how far a loop over pictures is, and the time that is left.
 
     Args:
         console: where it is shown; None to be silent.
         name: of the loop.
-        costs: the expected work of each source image, in any unit.
+        costs: the expected work of each picture, in any unit.
+        of: what the pictures are called.
 
     Yields:
-        What to call with a source image's cost when it is done, and a few words about what was found so far.
+        What to call with a picture's cost when it is done, and a few words about what was found so far.
     """
     if console is None or not costs:
         yield lambda cost, words: None
@@ -45,7 +48,7 @@ def progress(console: Console | None, name: str, costs: Sequence[float]) -> Iter
     def advance(cost: float, words: str) -> None:
         nonlocal spoken, count, work
         count, work, now = count + 1, work + cost, time.monotonic()
-        units = f"{count}/{len(costs)} source images" + (f", {words}" if words else "")
+        units = f"{count}/{len(costs)} {of}" + (f", {words}" if words else "")
         bar.update(task, advance=cost, units=units)
         if not console.is_terminal and (now - spoken > LINE_EVERY or count == len(costs)):
             spoken, left = now, (now - start) * (sum(costs) - work) / max(work, 1)
@@ -56,5 +59,5 @@ def progress(console: Console | None, name: str, costs: Sequence[float]) -> Iter
     with Progress(
         *columns, console=console, speed_estimate_period=float("inf"), disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task(name, total=sum(costs), units=f"0/{len(costs)} source images")
+        task = bar.add_task(name, total=sum(costs), units=f"0/{len(costs)} {of}")
         yield advance

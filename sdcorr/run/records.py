@@ -71,8 +71,11 @@ def pair_to_json(pair: Pair) -> dict[str, Any]:
 
 
 def annotation_digest(pair: Pair) -> str:
-    """16 hexadecimal digits that name all that is known of a pair, and so all of `pair_to_json`."""
-    return value_digest(_plain(pair))
+    """16 hexadecimal digits that name all of `pair_to_json` by which a match could change.
+
+    What the target alone shows is asked of nobody: runs from before it was known stay as true as they were.
+    """
+    return value_digest({name: value for name, value in _plain(pair).items() if name != "target_alone"})
 
 
 def record_to_json(record: UnitRecord) -> dict[str, Any]:
@@ -136,6 +139,8 @@ def _plain(pair: Pair) -> dict[str, Any]:
     plain["ambiguous"] = None if pair.ambiguous is None else pair.ambiguous.tolist()
     if pair.hidden is not None:  # else it is written, and named by its digest, as before anybody asked for such points
         plain["hidden"] = pair.hidden.tolist()
+    if pair.target_alone is not None:
+        plain["target_alone"] = pair.target_alone
     return plain
 
 
@@ -149,7 +154,7 @@ def _match_to_json(match: Match) -> dict[str, Any]:
 def _prediction_from_json(plain: dict[str, Any]) -> tuple[Pair, Match]:
     fields = {name: plain[name] for name in (*PLAIN_FIELDS, "visible", "ambiguous")}
     fields |= {name: np.array(plain[name], dtype=np.float64).reshape(-1, 2) for name in POINT_FIELDS}
-    pair = Pair(**fields, hidden=plain.get("hidden"))
+    pair = Pair(**fields, hidden=plain.get("hidden"), target_alone=plain.get("target_alone"))
     match = Match(plain["predicted"], plain["confidence"], evidence=plain.get("evidence", {}))  # older ones have none
     if len(match.points) != pair.asked.sum():
         raise ValueError(f"pair {pair.id} has {len(match.points)} predictions for {pair.asked.sum()} points")

@@ -105,17 +105,22 @@ class Arrays:
 
     @cached_property
     def _alike(self) -> tuple[np.ndarray, np.ndarray]:
-        """The counterpart of each point, (m,), and whether another point of its group is asked for, (m,) bool."""
+        """The counterpart of each point, (m,), and whether its target shows another point of its group, (m,) bool.
+
+        The second is known only if it is of all pairs what their targets show (`Pair.target_alone`); else it is False.
+        """
         counterparts, grouped = np.full(len(self.rows), -1), np.zeros(len(self.rows), dtype=bool)
         for pair, start in zip(self.pairs, self.starts, strict=False):
             known = sides(self.dataset, pair)
             asked = [pair.names[place] for place in np.flatnonzero(pair.visible)]
             place = {name: start + slot for slot, name in enumerate(asked)}
-            members = Counter(known.group[name] for name in asked if name in known.group)
+            shown = [*asked, *(pair.target_alone or ())]
+            members = Counter(known.group[name] for name in shown if name in known.group)
             for slot, name in enumerate(asked, start):
                 counterparts[slot] = place.get(known.counterpart(name) or "", -1)
                 grouped[slot] = members[known.group.get(name, -1)] > 1
-        return counterparts, grouped
+        everything = all(pair.target_alone is not None for pair in self.pairs)
+        return counterparts, grouped if everything else np.zeros_like(grouped)
 
     @cached_property
     def flags(self) -> Mapping[str, np.ndarray]:

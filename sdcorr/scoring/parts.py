@@ -28,7 +28,7 @@ class Part:
 ALL = Part()
 AMBIGUOUS = Part("look-alikes", "ambiguous")  # points of a part that has a look-alike on the same object
 DISTINCT = Part("look-alikes", "distinct")
-GEOMETRY_AWARE = Part("look-alikes", "geometry_aware")  # another point of its group is asked for (GeoAware-SC)
+GEOMETRY_AWARE = Part("look-alikes", "geometry_aware")  # the target shows another point of its group (GeoAware-SC)
 BOTH_SIDES = Part("look-alikes", "both_sides")  # its counterpart on the other side of the object is asked for too
 GROUPS = (
     ALL,

@@ -3,15 +3,18 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
+from sdcorr.app.instant import Instant
 from sdcorr.app.matching import Matching
 from sdcorr.app.server import Server
 from sdcorr.app.serving import listen
+from sdcorr.toybox.anatomy import STUDENT_FOLDER
 from tests.browser import browser  # noqa: F401
 
 
@@ -42,7 +45,12 @@ def new_page(server: Server) -> TestClient:
 @pytest.fixture(scope="module")
 def live(matching: Matching) -> Iterator[SimpleNamespace]:
     """The server behind a real port: `url` and `server`."""
-    server = Server(matching)
+    with behind_a_port(Server(matching, instant=Instant(STUDENT_FOLDER))) as found:
+        yield found
+
+
+@contextmanager
+def behind_a_port(server: Server) -> Iterator[SimpleNamespace]:
     with listen("127.0.0.1", 0) as listener:
         settings = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 1}
         runner = uvicorn.Server(uvicorn.Config(server.app, **settings))

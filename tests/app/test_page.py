@@ -207,10 +207,11 @@ def test_own_pictures_survive_a_reload(page: Page, tmp_path) -> None:
     expect(page.locator("#hint")).to_have_text("Click a point on the source.")
     click(page, 30, 30)
     expect(page.locator("text.sure")).to_have_count(1)
-    text = page.locator("#points").inner_text()
+    expect(page.locator(".sure-words")).to_contain_text("at once")
+    text = page.locator("#points").text_content()
     page.reload()
     expect(page.locator("text.sure")).to_have_count(1)
-    assert page.locator("#points").inner_text() == text
+    expect(page.locator("#points")).to_have_text(text)
 
 
 def test_bad_files_are_answered_with_a_sentence(page: Page, tmp_path) -> None:

@@ -68,17 +68,20 @@ class TestSPair:
         assert alone(pair) == {"3": [3, 9], "12": [12, 9]}  # 5 is in the target alone
         assert visible(pair) == visible(before) and pair.names == (*before.names, "3", "12")
         assert before.hidden is None and pair.visible.tolist() == [True] * 3 + [False] * 2
+        assert before.target_alone == pair.target_alone == ("5",)
 
     def test_without_the_annotations(self, root):
         (root / "ImageAnnotation/aeroplane/2008_004100.json").unlink()
         with pytest.raises(UserError, match="no annotation .*2008_004100.json"):
             SPair(str(root), ask="all")
+        assert SPair(str(root)).pairs[0].target_alone is None  # which nobody knows then, and nothing else changes
         (root / "ImageAnnotation/aeroplane/2008_004100.json").write_text('{"kps": [1]}')
         with pytest.raises(UserError, match="2008_004100.json is damaged"):
             SPair(str(root), ask="all")
         (root / "ImageAnnotation").rename(root / "else")
         with pytest.raises(UserError, match="ask=all needs .*ImageAnnotation"):
             SPair(str(root), ask="all")
+        assert SPair(str(root)).pairs[0].target_alone is None
 
     def test_spair_u_has_its_own(self, tmp_path):
         root = spair_tree(tmp_path / "SPair-U", [PLANE])
@@ -93,6 +96,13 @@ def test_ap10k_a_labeled_hidden_point_has_a_place_and_is_scored(tmp_path):
     (before,), (pair,) = AP10K(root).pairs, AP10K(root, ask="all").pairs
     assert list(alone(pair)) == ["left eye"]
     assert visible(pair) == visible(before) and pair.visible.sum() == 16
+    assert pair.target_alone == ()
+
+
+def test_ap10k_what_the_target_alone_shows(tmp_path):
+    animals = [ap10k_animal(1, 1, seen=(0, 2, *[2] * 15)), ap10k_animal(2, 1, seen=(1, 0, *[2] * 15))]
+    (pair,) = AP10K(ap10k_tree(tmp_path / "ap-10k", animals)).pairs
+    assert pair.target_alone == ("left eye",)
 
 
 def test_cub(tmp_path):

@@ -1,8 +1,10 @@
 """Which key-points look alike."""
 
+import numpy as np
 import pytest
 import yaml
 
+from sdcorr.datasets import Match, scorable
 from sdcorr.datasets.ap10k import POINTS
 from sdcorr.datasets.sides import FILE, sides
 from sdcorr.datasets.spair import CATEGORIES
@@ -48,11 +50,42 @@ def test_groups_of_ap10k_are_of_its_own_names():
     assert "left eye" not in of("ap10k").group and not of("cub").group
 
 
-def test_geometry_aware_and_both_sides_are_told_by_what_is_asked_for():
-    names = ["2", "3", "9", "11", "13"]  # a cow's ears, two hooves that are no pair, and another point
-    pair = make_pair(names=names, points=5, category="cow")
-    groups = Arrays.of("spair", [(pair, pair.true_points)]).groups
-    assert groups[:, GROUPS.index(GEOMETRY_AWARE)].tolist() == [1, 1, 1, 1, 0]
-    assert groups[:, GROUPS.index(BOTH_SIDES)].tolist() == [1, 1, 0, 0, 0]
-    alone = make_pair(names=names, points=5, category="cow", visible=[True, False, True, False, True])
-    assert not Arrays.of("spair", [(alone, alone.true_points)]).groups[:, 3:].any()
+COW = ["2", "3", "9", "11", "13"]  # a cow's ears, two hooves that are no pair, and another point
+
+
+def told(dataset="spair", **changes):
+    """Which points of a cow are geometry-aware, and which have both sides."""
+    pair = make_pair(**({"names": COW, "points": 5, "category": "cow", "target_alone": ()} | changes))
+    groups = Arrays.of(dataset, [(pair, pair.true_points)]).groups
+    return [groups[:, GROUPS.index(part)].tolist() for part in (GEOMETRY_AWARE, BOTH_SIDES)]
+
+
+def test_geometry_aware_and_both_sides_are_told_by_what_both_show():
+    assert told() == [[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]]
+    assert told(visible=[True, False, True, False, True]) == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_geometry_aware_is_what_has_a_like_in_the_target_whether_or_not_the_source_shows_it():
+    """By hand, after GeoAware-SC's released code: two of the group seen in the target, and one of them in both."""
+    ear_and_hoof = {"visible": [True, False, True, False, True]}
+    assert told(**ear_and_hoof, target_alone=["3"]) == [[1, 0, 0], [0, 0, 0]]  # the other ear is there
+    assert told(**ear_and_hoof, target_alone=["10", "12"]) == [[0, 1, 0], [0, 0, 0]]  # two more hooves are
+    assert told(**ear_and_hoof, target_alone=["19", "20"]) == [
+        [0, 0, 0],
+        [0, 0, 0],
+    ]  # no horn is asked for
+
+
+def test_points_that_are_asked_for_and_hidden_change_nothing():
+    hidden = {"visible": [True, False, True, False, True], "hidden": [False, True, False, True, False]}
+    pair = make_pair(names=COW, points=5, category="cow", target_alone=["3"], **hidden)
+    known, _ = scorable(pair, Match(np.zeros((5, 2)), np.zeros(5)))
+    assert Arrays.of("spair", [(known, known.true_points)]).groups[:, GROUPS.index(GEOMETRY_AWARE)].tolist() == [
+        1,
+        0,
+        0,
+    ]
+
+
+def test_there_is_no_such_subset_where_nobody_knows_what_targets_show():
+    assert told(target_alone=None) == [[0, 0, 0, 0, 0], [1, 1, 0, 0, 0]]

@@ -14,7 +14,9 @@ from sdcorr.errors import UserError
 from sdcorr.methods.finder import Finder
 from sdcorr.methods.resources import Resources
 from sdcorr.methods.student import StudentMethod
+from sdcorr.run.meter import Meter
 from sdcorr.student.files import load_student, make_network, save_student
+from sdcorr.toybox.anatomy import STUDENT_FOLDER
 from tests.run.fakes import make_pair
 
 SIDE = 32
@@ -66,6 +68,14 @@ def test_the_method_and_the_finder_agree_and_a_picture_is_read_once(
     found = finder.find(source, unit.points, targets)
     for key, points in zip("bc", found.points, strict=True):
         assert np.allclose(matches[key].points, points, atol=1e-3)
+
+
+def test_what_reading_costs_is_counted(folder: Path) -> None:
+    """Convolutions of the toybox's student, which torch's inference mode would hide."""
+    with Meter(count=True) as meter:
+        Finder.load(STUDENT_FOLDER).read([picture(1)])
+    flops = meter.cost(1, 0).flops
+    assert flops is not None and flops > 1e8
 
 
 def test_the_claim_is_of_the_weights_not_of_the_folder(folder: Path, tmp_path: Path) -> None:

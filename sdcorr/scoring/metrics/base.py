@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,11 +15,25 @@ from sdcorr.scoring.protocols import Protocol
 
 @dataclass(frozen=True)
 class Unit:
-    """How a number is written: `factor` times it, with so many digits after the point."""
+    """How a number is written: `factor` times it, with so many digits after the point.
+
+    With `significant` they are the most, and a number has as many as it takes to show so many that count.
+    """
 
     symbol: str
     factor: float = 1.0
     digits: int = 1
+    significant: int | None = None
+
+    def digits_of(self, value: float) -> int:
+        """How many digits that number, in this unit, has after the point.
+
+        >>> [Unit("s", digits=3, significant=3).digits_of(value) for value in (0.0, 0.04, 4.83, 124.4)]
+        [3, 3, 2, 0]
+        """
+        if self.significant is None or not value:
+            return self.digits
+        return min(self.digits, max(0, self.significant - 1 - math.floor(math.log10(abs(value)))))
 
 
 PERCENT = Unit("%", 100.0)
