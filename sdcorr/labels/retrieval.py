@@ -127,7 +127,7 @@ def linked(keys: Sequence[str], described: Tensor, neighbors: int) -> Links:
     """
     cosines = (described @ described.T).nan_to_num(-torch.inf)
     cosines.fill_diagonal_(-torch.inf)
-    order = cosines.argsort(dim=1, descending=True, stable=True)[:, :neighbors].tolist()
+    order: list[list[int]] = cosines.argsort(dim=1, descending=True, stable=True)[:, :neighbors].tolist()
     near = [{j for j in row if cosines[i, j] > -torch.inf} for i, row in enumerate(order)]
     return {key: [keys[j] for j in order[i] if j in near[i] and i in near[j]] for i, key in enumerate(keys)}
 
