@@ -22,8 +22,8 @@ env-dev: .venv/ready-dev
 demo: env
 	$(BIN)/python eval.py
 
-# In as many processes as there are processors; files stay whole, for their fixtures.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+# In as many processes as there are processors; files stay whole, for their fixtures, in the order of tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test: env-dev
 	$(PYTEST)

@@ -2,10 +2,10 @@
 
 Measures the rate of a large bf16 matrix product; then the optimization loop as a user runs it, in every combination of
 precision, memory layout and compilation; then, with the fastest one, `run` (what an evaluation uses) with the method's
-own number of steps, and the transfer; and for a few steps, beside the network alone, `run` and `fit` under a Lightning
-Trainer with its loader and a logger. Prints the best flags, points per hour, the fraction of the matrix rate that the
-counted FLOPs reach (bar: 40 %), the fraction of `fit` that is not the network (bar: under 3 %), and hours for PF-Willow
-and SPair-71k. Results are saved after every measurement.
+own number of steps, and the transfer; and what a few steps more take in `run` and in `fit`, under a Lightning Trainer
+with its loader and a logger, beside the network alone. Prints the best flags, points per hour, the fraction of the
+matrix rate that the counted FLOPs reach (bar: 40 %), the fraction of `fit` that is not the network (bar: under 3 %),
+and hours for PF-Willow and SPair-71k. Results are saved after every measurement.
 
 `--overhead` measures only what happens besides the network, with a stand-in for it; that works on a CPU.
 """
@@ -101,13 +101,10 @@ def measure_best(model: Model, flags: Flags, args: argparse.Namespace, parts: Pa
     """Measure everything for one combination of flags: a source with all steps once, and what is compared with few."""
     backbone = load(model, args.device, **asdict(flags))
     few = replace(model.settings, steps=min(args.sweep_steps, model.settings.steps))
+    more = replace(few, steps=2 * few.steps)
     with watchers(args.logger) as ways:
         whole = optimizer(backbone, model.settings, args.points, parts, ways["run"])()
-        run, fit = (optimizer(backbone, few, args.points, parts, ways[name]) for name in ("run", "fit"))
-        run()  # whose latents stay in the cache
-        again = run()
-        fit()
-        fitted = fit()
+        taken = {name: _added(backbone, few, more, args.points, parts, way) for name, way in ways.items()}
     matcher = FastMatcher(backbone, few, DATASET)
     unit = make_unit(args.points, 1)
     module, crops = matcher.problem(picture(SOURCE), unit.points, SOURCE)
@@ -121,16 +118,32 @@ def measure_best(model: Model, flags: Flags, args: argparse.Namespace, parts: Pa
     return {
         "steps": few.steps,  # of all but `run`
         "run": whole,
-        "run, latents there": again,
-        "fit, latents there": fitted,
+        "run, added steps": taken["run"],
+        "fit, added steps": taken["fit"],
         "network_seconds": network,
-        "overhead": {"run": 1 - network / again["seconds"], "fit": 1 - network / fitted["seconds"]},
+        "overhead": {name: 1 - network / added["seconds"] for name, added in taken.items()},
         "transfer_seconds": transfer,
         "points_an_hour": 3600 * args.points / whole["seconds"],
         "hours": {
             case.name: case.total * (whole["seconds"] / case.targets + transfer) / args.points / 3600 for case in CASES
         },
     }
+
+
+def _added(
+    backbone: FrozenDiffusion,
+    few: PromptSettings,
+    more: PromptSettings,
+    points: int,
+    parts: PartFlops,
+    callbacks: Sequence[Callback],
+) -> dict[str, float]:
+    """What an optimization of `more` steps takes beyond one of `few`, with all latents there: no start, no VAE."""
+    longer, shorter = (optimizer(backbone, settings, points, parts, callbacks) for settings in (more, few))
+    longer(), shorter()  # whose latents stay in the cache
+    long, short = longer(), shorter()
+    seconds, flops = (float(long[key]) - float(short[key]) for key in ("seconds", "flops"))
+    return {"seconds": seconds, "flops": flops, "rate": flops / seconds}
 
 
 def _tidy() -> None:
@@ -167,7 +180,7 @@ def best_page(best: Mapping[str, Any], flags: Flags, rate: float) -> str:
             f"(bar {SHARE:.0%}: {_verdict(reached >= SHARE)}); {best['points_an_hour']:,.0f} points per hour."
         ),
         (
-            f"- fit under a Trainer with a logger: {best['fit, latents there']['rate'] / 1e12:.2f} TFLOP/s; "
+            f"- fit under a Trainer with a logger: {best['fit, added steps']['rate'] / 1e12:.2f} TFLOP/s; "
             f"{beside:.1%} of it is not the network (bar {OVERHEAD_BAR:.0%}: {_verdict(beside < OVERHEAD_BAR)}); "
             f"of run, {best['overhead']['run']:.1%}."
         ),

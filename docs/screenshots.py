@@ -35,8 +35,10 @@ def served() -> Iterator[str]:
 
 
 def click_through(page: Page, address: str) -> None:
-    """Click keypoints of an example, wait for their matches, and hover over one."""
+    """Click keypoints of an example, ask the whole pictures for their matches, and hover over one."""
     page.goto(address)
+    page.locator("#consensus").check()
+    page.locator("#refine").check()
     page.locator(f'.example[data-name="{EXAMPLE}"]').click()
     source = drawing(EXAMPLES[EXAMPLE][0])
     for number, part in enumerate(PARTS, start=1):
@@ -52,7 +54,7 @@ def click_through(page: Page, address: str) -> None:
 def main(run: str) -> None:
     """Make docs/figures/page.png and report.png."""
     with open_browser() as browser, served() as address:
-        page = browser.new_page(viewport={"width": 1000, "height": 860}, device_scale_factor=1.25)
+        page = browser.new_page(viewport={"width": 1000, "height": 1130}, device_scale_factor=1.25)
         click_through(page, address)
         page.screenshot(path=FIGURES / "page.png")
 

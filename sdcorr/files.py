@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees them whole or not at all."""
+"""Writing files so that a reader sees them whole or not at all; names for them."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sdcorr.errors import UserError
 
+LONGEST = 40  # letters of a name that is part of another
 _STALE = 3600.0  # seconds after which a temporary file is taken for one that a killed process left
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
@@ -47,6 +48,15 @@ def write_whole(path: Path, content: str | bytes | Callable[[Path], None]) -> No
         ) from error
     _sync_folder(path.parent)
     _sweep(path.parent)
+
+
+def readable(words: str) -> str:
+    """What can be part of a file's name, of words that can be anything: at most 40 letters.
+
+    >>> readable("my cats (1)")
+    'my_cats_1'
+    """
+    return re.sub(r"[^\w.-]+", "_", words)[:LONGEST].strip("._-")
 
 
 def _sync_folder(folder: Path) -> None:

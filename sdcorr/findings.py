@@ -19,6 +19,8 @@ from sdcorr.methods.doubts import doubts
 from sdcorr.pictures import MatchRequest, MatchResult
 from sdcorr.prompt.settings import PromptSettings
 
+FOUND = "found, not annotated"  # counterparts, by the source and its mirror image
+SAME_PLACE = 0.05  # longer sides of the target, within which two counterparts cannot both be
 JOINT = "joint: a point's match also depends on the other points that were asked for"
 
 
@@ -48,7 +50,7 @@ def matches_picture(request: MatchRequest, result: MatchResult) -> bytes:
         [match.points for match in result.matches],
         result.maps,
         [match.confidence for match in result.matches],
-        doubtful=[[why is not None for why in doubts(match.evidence)] for match in result.matches],
+        doubtful=[[why is not None for why in reasons(request, result, row)] for row in range(len(request.targets))],
         grids=[each.grid for each in result.ballots],
     )
     file = io.BytesIO()
@@ -66,6 +68,7 @@ def points_record(request: MatchRequest, result: MatchResult, *, model: str) -> 
             "image": str(request.source.path),
             "size": request.source.image.size,
             "points": request.points.tolist(),
+            **({"counterparts": {"origin": FOUND, "pairs": result.counterparts}} if result.counterparts else {}),
         },
         "targets": [
             {
@@ -73,7 +76,7 @@ def points_record(request: MatchRequest, result: MatchResult, *, model: str) -> 
                 "size": target.image.size,
                 "points": match.points.round(3).tolist(),
                 "confidence": match.confidence.round(4).tolist(),
-                "doubt": doubts(match.evidence),
+                "doubt": reasons(request, result, number),
                 **(weighed(result.ballots[number]) if result.ballots else {}),
             }
             for number, (target, match) in enumerate(zip(request.targets, result.matches, strict=True))
@@ -85,6 +88,24 @@ def points_record(request: MatchRequest, result: MatchResult, *, model: str) -> 
         "units": "pixels, x to the right, y down; the center of the top-left pixel is (0.5, 0.5)",
     }
     return json.dumps(record, indent=1) + "\n"
+
+
+def reasons(request: MatchRequest, result: MatchResult, number: int) -> list[str | None]:
+    """Why each of the P matches in a target is to be doubted; None for most.
+
+    Args:
+        request: what was asked for.
+        result: what was found.
+        number: of the target.
+    """
+    match = result.matches[number]
+    told = doubts(match.evidence)
+    for both in result.counterparts:
+        apart = np.linalg.norm(match.points[both[0]] - match.points[both[1]])
+        if apart < SAME_PLACE * max(request.targets[number].image.size):
+            for one, other in (both, both[::-1]):
+                told[one] = told[one] or f"point {other + 1}, its counterpart, is found in the same place"
+    return told
 
 
 def weighed(of: Ballot) -> dict[str, Any]:
@@ -119,9 +140,9 @@ def alone(of: Ballot) -> np.ndarray:
 def lines(request: MatchRequest, result: MatchResult) -> Iterator[str]:
     """What the terminal shows: one line per point and target."""
     joint = " (joint)" if result.consensus == "joint" else ""
-    for target, match in zip(request.targets, result.matches, strict=True):
-        reasons = doubts(match.evidence)
-        for start, end, sure, why in zip(request.points, match.points, match.confidence, reasons, strict=True):
+    for number, (target, match) in enumerate(zip(request.targets, result.matches, strict=True)):
+        whys = reasons(request, result, number)
+        for start, end, sure, why in zip(request.points, match.points, match.confidence, whys, strict=True):
             found = f"{target.path.name} ({end[0]:.1f}, {end[1]:.1f})"
             doubtful = f", doubtful: {why}" if why else ""
             yield f"({start[0]:g}, {start[1]:g}) -> {found}, confidence {sure:.2f}{joint}{doubtful}"

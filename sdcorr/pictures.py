@@ -21,6 +21,7 @@ from sdcorr.errors import UserError
 from sdcorr.images import GivenPicture, read_picture
 from sdcorr.methods.ballot import ballot
 from sdcorr.methods.consensus import Consensus
+from sdcorr.methods.counterparts import counterparts
 from sdcorr.methods.prompt import Prompt
 from sdcorr.methods.prompt_units import transferred
 from sdcorr.methods.refine import Refine
@@ -55,6 +56,7 @@ class MatchResult:
     ballots: tuple[Ballot, ...] = ()  # for each target, what its consensus has weighed; none where there is none
     consensus: Consensus = "none"
     refine: Refine = "none"
+    counterparts: tuple[tuple[int, int], ...] = ()  # points that are the two sides of one part; found under dense_flip
 
 
 def read_request(source: GivenPicture, points: Any, targets: Sequence[GivenPicture]) -> MatchRequest:
@@ -107,7 +109,12 @@ def match_pictures(method: Prompt, request: MatchRequest, callbacks: Sequence[Ca
         maps.append(combine_layers(seen.maps, matcher.settings.combination).cpu().numpy())
         ballots += [ballot(agreed, target.pair.source_size, target.pair.target_size)] if agreed else []
         embeddings = optimized[list(target.points)]
-    return MatchResult(embeddings, tuple(matches), tuple(maps), tuple(ballots), method.consensus, method.refine)
+    sides: list[tuple[int, int]] = []
+    if method.consensus == "dense_flip":  # which has read the source's mirror image
+        picture = method.features(unit.source, read, "all")
+        sides = counterparts(picture, method.mirrored_features(unit.source, read, "all"), request.points)
+    how = method.consensus, method.refine
+    return MatchResult(embeddings, tuple(matches), tuple(maps), tuple(ballots), *how, tuple(sides))
 
 
 def unit_of(request: MatchRequest) -> SourceUnit:

@@ -48,11 +48,16 @@ SLOW = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what is slow."""
-    here = Path(__file__).parent
+    """Marks what is slow and puts it first, lest one of several processes be left alone with it in the end."""
+    items.sort(key=lambda item: not _is_slow(item))  # stable: files stay whole
     for item in items:
-        if item.path.is_relative_to(here) and item.path.relative_to(here).as_posix().startswith(SLOW):
+        if _is_slow(item):
             item.add_marker(pytest.mark.slow)
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    here = Path(__file__).parent
+    return item.path.is_relative_to(here) and item.path.relative_to(here).as_posix().startswith(SLOW)
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,15 @@
 import struct
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 
 GRAY, RGB, PALETTE, GRAY_ALPHA = 0, 2, 3, 4  # PNG's types of color
+GRAYS = np.array([[0, 1, 100, 200], [254, 255, 17, 128]], dtype=np.uint8)  # (2, 4) an 8-bit picture
+COLORS = np.stack([GRAYS, GRAYS[::-1], GRAYS[:, ::-1]], axis=-1)  # (2, 4, 3)
+FULL, BYTES = 257, 256  # what 8 bits are multiplied with to make them 16: all of the range, or a shift
+WHITE = (255, 255, 255)
 
 
 def png(size: tuple[int, int], depth: int, color: int, rows: Sequence[bytes], **chunks: bytes) -> bytes:
@@ -72,3 +79,9 @@ def tiff(
     mark = b"II" if order == "<" else b"MM"
     header = mark + struct.pack(f"{order}HI", 42, 8) + struct.pack(f"{order}H", len(tags))
     return header + entries + struct.pack(f"{order}I", 0) + extra + pixels
+
+
+def written(path: Path, content: bytes) -> Path:
+    """A file of that content."""
+    path.write_bytes(content)
+    return path

@@ -92,6 +92,8 @@ def of_sdcorr(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
     name, *rest = words
     if name in ("eval", "inspect", "label"):
         assert main([name, *rest, "--cfg"]) == 0
+    elif name == "train":
+        assert main([*words, "--cfg"]) == 0
     elif name == "match":
         asked = []
         monkeypatch.setattr(transfer, "main", lambda words: asked.extend(words) or 0)

@@ -24,3 +24,20 @@ def test_a_doubtful_match_says_why() -> None:
     ]
     (found,) = json.loads(points_record(request, result, model="toybox"))["targets"]
     assert found["doubt"] == ["a second peak is 90 % as high", None]
+
+
+def test_counterparts_in_one_place_are_doubted() -> None:
+    """The second and the third are the two sides of one part, by what was found; the first is there as well."""
+    request = MatchRequest(
+        name_picture(IMAGE, "a.png"), np.array([[1, 2], [3, 4], [5, 6]]), (name_picture(IMAGE, "b.png"),)
+    )
+    match = Match([[5, 6], [5, 6], [6.5, 6]], [0.5, 0.5, 0.5], evidence={"margin": np.array([1, 1, 1])})
+    result = MatchResult(torch.zeros(3, 1, 1, 1), (match,), (), counterparts=((1, 2),))
+    record = json.loads(points_record(request, result, model="toybox"))
+    assert record["source"]["counterparts"] == {"origin": "found, not annotated", "pairs": [[1, 2]]}
+    assert record["targets"][0]["doubt"] == [
+        None,
+        "point 3, its counterpart, is found in the same place",
+        "point 2, its counterpart, is found in the same place",
+    ]
+    assert "doubtful: point 3, its counterpart" in list(lines(request, result))[1]

@@ -12,8 +12,7 @@ import torch
 
 from sdcorr.app.matching import Found, How
 from sdcorr.datasets import Ballot
-from sdcorr.findings import alone, embeddings_file, matches_picture, points_record
-from sdcorr.methods.doubts import doubts
+from sdcorr.findings import alone, embeddings_file, matches_picture, points_record, reasons
 from sdcorr.pictures import MatchRequest, MatchResult
 from sdcorr.prompt.settings import PromptSettings
 
@@ -48,7 +47,7 @@ def points_table(request: MatchRequest, result: MatchResult) -> str:
     writer.writerow(titles + (["consensus", "alone_x", "alone_y"] if result.ballots else []))
     match = result.matches[0]
     places = alone(result.ballots[0]).round(1).tolist() if result.ballots else []
-    told = zip(request.points, match.points, match.confidence, doubts(match.evidence), strict=True)
+    told = zip(request.points, match.points, match.confidence, reasons(request, result, 0), strict=True)
     for number, (start, end, sure, why) in enumerate(told):
         weighed = [result.consensus, *places[number]] if places else []
         writer.writerow([*start.tolist(), *end.round(3).tolist(), round(float(sure), 4), why, *weighed])

@@ -20,7 +20,7 @@ function refresh() {
   if (both) drawPair();
   drawRows();
   showStatus();
-  tellAtOnce();
+  if (!both) tellAtOnce(); // else it was told with the pair
   const own = state.source?.own || state.target?.own;
   $("#notice").textContent =
     own && about.only_drawings ? "This model knows only drawings; start with model=sd14 for photographs." : "";

@@ -63,7 +63,7 @@ class StudentMatchLogger(Callback):
                 title=f"held labels, epoch {trainer.current_epoch + 1}",
             )
             drawn[f"matches/{number}"] = wandb.Image(visualize.to_array(figure))
-        trainer.logger.experiment.log(drawn)
+        trainer.logger.experiment.log(drawn | {"trainer/global_step": trainer.global_step})  # beside the curves
 
 
 def _find(features: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,13 +10,16 @@ from omegaconf import DictConfig
 
 from sdcorr.cli.build import Entry
 from sdcorr.datasets import Benchmark, SourceUnit, group_by_source
-from sdcorr.diffusion.flops import rate
+from sdcorr.diffusion.precision import Precision
 from sdcorr.run.progress import duration
 from sdcorr.run.store import PredictionStore
 from sdcorr.run.units import done
 
 HOUR = 3600.0
 FEW = 10  # pairs, for a first look
+_LESS_PRECISE = (  # benchmarks/results/gpu-sd14-cuda.md, by `python benchmarks/gpu.py`
+    "model.precision=bf16 was 7.5 times faster on an H100, and tf32 3 times; docs/speed.md says what bf16 costs in PCK."
+)
 _QUICK = ("read_once", "unet_features")  # methods that read a picture once
 
 
@@ -30,9 +33,10 @@ class Ahead:
     seconds: float  # of all processes together
     device: torch.device
     processes: int = 1
+    precision: Precision | None = None  # in which the subject reads the model; None: it does not
 
     def __str__(self) -> str:
-        """One line, and one more sentence if it takes hours on a CPU."""
+        """One line, and one more sentence if it takes hours where something is quicker."""
         shares = "; ".join(f"{name} {_tera(flops)}" for name, flops in self.flops.items())
         of = f" ({shares})" if len(self.flops) > 1 else ""
         place = "this CPU" if self.device.type == "cpu" else "this GPU"
@@ -42,9 +46,12 @@ class Ahead:
             f"{duration(self.seconds / self.processes)} on {place}{processes}, by a trial of its speed; the first "
             "source image will tell better."
         )
-        return f"{line} {self._advice()}" if self.device.type == "cpu" and self.seconds > HOUR else line
+        return f"{line} {self._advice()}".rstrip() if self.seconds > HOUR else line
 
     def _advice(self) -> str:
+        """What is quicker; nothing where nothing is."""
+        if self.device.type != "cpu":
+            return _LESS_PRECISE if self.precision == "fp32" else ""
         subject = next(iter(self.flops))
         quicker = [f"limit={FEW}"] if self.pairs > FEW else []
         quicker += [f"methods=[{name}]" for name in _QUICK if name != subject]
@@ -71,13 +78,13 @@ def ahead(benchmark: Benchmark, store: PredictionStore, entries: Sequence[Entry]
         if not units or not (cost := entry.method.flops(units)):
             continue
         flops[entry.name] = cost
-        precision = entry.resources.precision if entry.kind.reads_model else "fp32"
-        seconds += cost / rate(entry.resources.device, precision)
+        seconds += entry.method.seconds(units)
         lacking |= {pair.id: int(pair.asked.sum()) for unit in units for pair in unit.pairs}
     if not flops:
         return None
     where = entries[0].resources.device
-    return Ahead(len(lacking), sum(lacking.values()), flops, seconds, where, processes)
+    precision = entries[0].resources.precision if entries[0].kind.reads_model else None
+    return Ahead(len(lacking), sum(lacking.values()), flops, seconds, where, processes, precision)
 
 
 def notice(

@@ -267,9 +267,8 @@ def run_folder(cfg: DictConfig, of: Benchmark, subject: Entry) -> Path:
     if subject.kind.reads_model:
         claim["model"] = subject.resources.model_settings()
     digest = hashlib.sha256(json.dumps(identity | claim, sort_keys=True).encode()).hexdigest()[:8]
-    split = str(identity["dataset"].get("split", "all"))
     made_with = cfg.model.name if subject.kind.reads_model else subject.name
-    return Path("outputs") / "-".join([of.name, split, made_with, digest])
+    return Path("outputs") / "-".join([of.called, made_with, digest])
 
 
 def logged(cfg: DictConfig, of: Benchmark, entries: Sequence[Entry], processes: int) -> dict[str, Any]:
@@ -291,4 +290,4 @@ def logged(cfg: DictConfig, of: Benchmark, entries: Sequence[Entry], processes: 
     }
     several = len({entry.kind for entry in entries}) < len(entries)
     tags = [of.name, of.split, cfg.model.name, entries[0].name, "ablation" if several else ""]
-    return {"group": f"{of.name}-{of.split}", "job_type": "evaluation", "tags": tags, "facts": facts}
+    return {"group": of.called, "job_type": "evaluation", "tags": tags, "facts": facts}

@@ -34,7 +34,7 @@ from sdcorr.cli import overrides as overrides_of
 from sdcorr.cli.checks import check
 from sdcorr.cli.configs import CONFIGS, choices, groups
 from sdcorr.cli.entries import published_with, read_config, spelled_out, suiting
-from sdcorr.cli.model_settings import implied_by_path  # its module registers what configs/model refers to
+from sdcorr.cli.model_settings import called, implied_by_path  # its module registers what configs/model refers to
 from sdcorr.cli.paths import expand, spelled
 from sdcorr.errors import UserError
 
@@ -122,7 +122,9 @@ def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
         if added:
             kept = [str(each.input_line) for each in said if each not in added]
             overrides_of.check_additions(added, hydra.compose(config_name, [*kept, *implied]))
-        cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
+        cfg = first
+        if implied or len(chosen) < len(said):
+            cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
         groups = dict(cfg.hydra.runtime.choices)
         with open_dict(cfg):
             del cfg["hydra"]
@@ -130,6 +132,8 @@ def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
             _apply_model(cfg, groups["method"], _said_of_the_method(said, groups))
             if "methods" in cfg:
                 cfg.methods = spelled_out(cfg, groups["method"])
+            if "model.name" not in place:  # after the methods, whose entries name models as configs/model does
+                cfg.model.name = called(cfg.model.name, place)
     expand(cfg)
     check(cfg)
     return cfg

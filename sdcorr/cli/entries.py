@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -194,6 +196,12 @@ def _own(method: str) -> DictConfig:
 
 
 def read_config(group: str, name: str) -> DictConfig:
-    read = OmegaConf.load(configs.CONFIGS / group / f"{name}.yaml")
+    """What a file of configs/ says; not to be changed, for it is read once."""
+    return _read(configs.CONFIGS / group / f"{name}.yaml")
+
+
+@cache
+def _read(path: Path) -> DictConfig:
+    read = OmegaConf.load(path)
     assert isinstance(read, DictConfig)  # Hydra has composed of it
     return read

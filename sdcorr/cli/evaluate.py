@@ -34,6 +34,7 @@ from sdcorr.report.results import gather
 from sdcorr.report.survey import survey
 from sdcorr.report.terminal import show
 from sdcorr.run import missing
+from sdcorr.run.counterparts import find_sides, write_sides
 from sdcorr.run.predict import finish, predict
 from sdcorr.run.processes import launch
 from sdcorr.run.store import PredictionStore
@@ -107,6 +108,9 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str]) -> int:
         store.note_methods(compared)
         if ranks.world_size > 1:
             finish(benchmark, methods, store, alone=ranks.alone, console=console)
+        if cfg.counterparts:
+            subject.method.prepare()
+            write_sides(store.run_dir, find_sides(benchmark, subject.method), subject.name)
     return report(cfg, benchmark, protocol, store, subject.name, compared, logger, console)
 
 
@@ -163,6 +167,8 @@ def report(
     else:
         show([whole] if whole else tables.overview(results.scores, results.variants, results.unlike), console)
         say(results.trust)
+        if results.scores.found:
+            say(results.scores.found_said)
     missing.tell(console, store, gaps)
     say(f"report: {page}")
     print(store.run_dir)

@@ -30,26 +30,26 @@ _EVALUATION_SETTINGS = {
     "logger=none": "no run of Weights & Biases",
 }
 _TRANSFER = """\
-usage: python train.py source=PICTURE points=[[X,Y],...] target=PICTURE [group=choice ...] [key=value ...]
+usage: sdcorr train source=PICTURE points=[[X,Y],...] target=PICTURE [group=choice ...] [key=value ...]
 
 Find points of one picture in others. `sdcorr match` does the same and takes file names as they are; here, names with
 spaces, commas, brackets and the like need quotes within quotes.
 
 examples:
-  python train.py source=a.jpg points='[[120,80],[40,200]]' target=b.jpg model=sd14
-  python train.py source='"a (1).jpg"' points='[[120,80]]' target='["b.jpg","c, too.jpg"]' run_dir=outputs/cats
-  python train.py task=student --help                         the other task: train a network from pseudo-labels
+  sdcorr train source=a.jpg points='[[120,80],[40,200]]' target=b.jpg model=sd14
+  sdcorr train source='"a (1).jpg"' points='[[120,80]]' target='["b.jpg","c, too.jpg"]' run_dir=outputs/cats
+  sdcorr train task=student --help                            the other task: train a network from pseudo-labels
 """
 _STUDENT = """\
-usage: python train.py task=student data=FOLDER [group=choice ...] [key=value ...]
+usage: sdcorr train task=student data=FOLDER [group=choice ...] [key=value ...]
 
 Train a small network from pseudo-labels, so that points are found at once: one pass a picture, no optimization. A run
 that was stopped goes on where it was: give the same command again.
 
 examples:
-  python train.py task=student data=labels                             a small network of its own, for drawings
-  python train.py task=student data=labels run_dir=outputs/mine student.learning.epochs=100
-  python eval.py methods=[student] method.student=outputs/mine         what it has learned
+  sdcorr train task=student data=labels                                a small network of its own, for drawings
+  sdcorr train task=student data=labels run_dir=outputs/mine student.learning.epochs=100
+  sdcorr eval methods=[student] method.student=outputs/mine            what it has learned
 """
 _STUDENT_SETTINGS = {
     "data=FOLDER": "labels, as `sdcorr label` writes them",
@@ -70,6 +70,8 @@ examples:
 MATCH_SETTINGS = {
     "model=sd14": "Stable Diffusion 1.4, which photographs need; the default knows nothing but drawings",
     "method=read_once": "much faster, a little less accurate",
+    "method.consensus=NAME": "left or right, by the whole pictures: dense, or with their mirror images dense_flip",
+    "method.refine=pixels": "where exactly, by the pictures' own pixels",
     "model.path=PATH": "a folder in the diffusers layout, a single file or a hub id, of any family that model= names",
     "method.restarts=N": "embeddings for each point; fewer are faster, more are better",
     "embeddings=null": "keep no embeddings, by which the same points need no optimization for other targets",
@@ -147,12 +149,12 @@ def evaluation() -> str:
 
 
 def transfer() -> str:
-    """Of `python train.py`."""
+    """Of `sdcorr train` and `python train.py`."""
     return f"{_TRANSFER}\n{settings('train', MATCH_SETTINGS)}"
 
 
 def student() -> str:
-    """Of `python train.py task=student`."""
+    """Of `sdcorr train task=student`."""
     return f"{_STUDENT}\n{settings('student', _STUDENT_SETTINGS)}"
 
 

@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
     )
     cfg = compose_dataset(chosen.dataset, *settings)
     of = benchmark(cfg)
-    run = folder(chosen.run) if chosen.run else Path("outputs") / f"{of.name}-{of.split}-imported"
+    run = folder(chosen.run) if chosen.run else Path("outputs") / f"{of.called}-imported"
     found = import_predictions(
         folder(chosen.file), of, PredictionStore(run), chosen.method, run_identity(cfg, of), reading
     )

@@ -120,5 +120,5 @@ def label_folder(cfg: DictConfig, of: Benchmark, settings: Mapping[str, Any]) ->
     """`cfg.out`, or a folder named by data set, model and all that makes the labels."""
     if cfg.out:
         return Path(cfg.out)
-    name = "-".join(["labels", of.name, of.split, cfg.model.name, value_digest(settings)[:8]])
+    name = "-".join(["labels", of.called, cfg.model.name, value_digest(settings)[:8]])
     return Path("outputs") / name

@@ -37,6 +37,11 @@ COMMANDS = {
     "calibrate": Command("sdcorr.cli.calibrate:main", "learn from a run how likely a match is right"),
     "import": Command("sdcorr.cli.imports:main", "make a run of predictions from elsewhere, a CSV or JSON file"),
     "export": Command("sdcorr.cli.exports:main", "write a run's predictions as a CSV or JSON file"),
+    "train": Command(
+        "sdcorr.cli.transfer:main",
+        "match, with everything as key=value; with task=student: train a network from labels",
+        "sdcorr.cli.help:transfer",
+    ),
     "label": Command(
         "sdcorr.cli.label:main",
         "find correspondences in pictures alone, and write them as a data set",
@@ -55,8 +60,7 @@ COMMANDS = {
         "sdcorr.cli.help:inspection",
     ),
 }
-UNLISTED = {  # what has a script of its own
-    "train": Command("sdcorr.cli.transfer:main", "match, with everything as key=value", "sdcorr.cli.help:transfer"),
+UNLISTED = {
     "train task=student": Command("sdcorr.cli.student:main", "train a student", "sdcorr.cli.help:student"),
 }
 _LIST = "\n".join(f"  {name:<14} {command.summary}" for name, command in COMMANDS.items())

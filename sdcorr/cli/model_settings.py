@@ -3,12 +3,15 @@
 Files in configs/model say `${family:sdxl,layers}` and `${family_settings:sdxl,1024}`.
 """
 
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sdcorr.errors import UserError
+from sdcorr.files import readable
 
 
 def _family(name: str, what: str) -> Any:
@@ -53,6 +56,30 @@ def implied_by_path(place: Mapping[str, Any], named: str | None) -> Iterator[str
         yield f"model.layers=[{','.join(layer.name for layer in what.layers)}]"
     if size is None and what.side != FAMILIES[what.family].side:
         yield f"model.image_size={what.side}"
+
+
+def called(name: str, place: Mapping[str, Any]) -> str:
+    """What runs are named after: the model that was chosen, or the folder, file or hub id that takes its place.
+
+    >>> called("sd14", {"model.path": "Lykon/dreamshaper-8"}), called("sd21", {"model.unet": "~/cleandift.safetensors"})
+    ('dreamshaper-8', 'sd21-cleandift')
+
+    Args:
+        name: of the model in configs/model.
+        place: what the user says of the model, by its key.
+    """
+    path, unet = (place.get(f"model.{key}") for key in ("path", "unet"))
+    parts = [_of_path(str(path)) if path else name, _of_path(str(unet)) if unet else ""]
+    return "-".join(filter(None, parts)) or name
+
+
+def _of_path(path: str) -> str:
+    from sdcorr.diffusion.tensors import WEIGHTS  # whose package imports torch
+
+    place = Path(os.path.abspath(os.path.expanduser(path)))
+    if place.parent.name == "snapshots":  # of the hub's cache: models--OWNER--NAME/snapshots/COMMIT
+        place = Path(place.parents[1].name.rpartition("--")[2])
+    return readable(place.stem if place.suffix in WEIGHTS else place.name)
 
 
 OmegaConf.register_new_resolver("family", _family, replace=True)

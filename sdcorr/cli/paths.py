@@ -30,6 +30,9 @@ PATHS = (
     "dataset.pairs",
     "model.path",
     "model.unet",
+    "method.student",
+    "method.network",
+    "calibration",
     "data",
     "start",
 )

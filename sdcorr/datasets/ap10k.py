@@ -116,6 +116,11 @@ class AP10K(PictureFiles):
         make = partial(_pair, ask)
         self.pairs, self.broken = gather(chosen, make, lambda item: f"{item[1].number}-{item[2].number}", self.title)
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """By what images with several animals were told: it changes which images, and so which pairs there are."""
+        return {"crowds": CROWDS if _crowds(self.folder) else "images with several annotations"}
+
     def path(self, key: str) -> Path:
         """The file of that picture."""
         return self.folder / "data" / key

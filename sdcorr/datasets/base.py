@@ -189,14 +189,13 @@ class Benchmark(Protocol):
     left away by a data set that has nothing to say of it.
 
     Attributes:
-        name: how commands and protocols call it; `dataset=<name>`.
-        title: how people call it.
+        name, title: how commands and protocols call it, `dataset=<name>`; how people do.
         split: which part of it this is.
         pairs: in the order of its list, every id once.
         broken: the listed pairs that cannot be read, and why; the rest of the data set is used.
         expected: what is known of the published split: `pairs`, `images`, `points`, `category/<name>` for the pairs of
             a category. The dataset card shows them beside what is there.
-        identity: what beside the configuration tells runs on it from runs on other data.
+        identity: what beside the configuration tells runs on it from runs on other data; `called` is for people.
     """
 
     name: str
@@ -210,6 +209,11 @@ class Benchmark(Protocol):
     def identity(self) -> Mapping[str, str]:
         """Nothing, if the configuration says it all."""
         return {}
+
+    @property
+    def called(self) -> str:
+        """What runs on it are named after."""
+        return f"{self.name}-{self.split}"
 
     @property
     def groups(self) -> Mapping[str, Sequence[str]]:
@@ -274,10 +278,7 @@ def unit_name(source: str) -> str:
 
 
 def group_by_source(pairs: Iterable[Pair]) -> list[SourceUnit]:
-    """Groups pairs into units of work, in the order in which their source images first appear.
-
-    A pair without an asked point stays in its unit, as a target that asks for nothing.
-    """
+    """Units of work in the order in which their sources first appear; a pair without an asked point stays in its."""
     by_source: dict[str, list[Pair]] = {}
     for pair in pairs:
         by_source.setdefault(pair.source, []).append(pair)

@@ -52,9 +52,11 @@ from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.datasets.reading import Broken, Once, gather
 from sdcorr.datasets.tables import BOXES, MASKS, NEEDED, Point, csv_points, json_points, read_text
 from sdcorr.errors import UserError
+from sdcorr.files import readable
 from sdcorr.images import as_seen, read_image
 from sdcorr.strict_json import loads
 
+TABLE = "pairs"  # .csv or .json, where no other is named
 SHOWN = 5  # mistakes that are told at once
 
 
@@ -87,7 +89,7 @@ class Folder(PictureFiles):
     ) -> None:
         check_ask(ask)
         self.folder = Path(root)
-        path = _table(self.folder, pairs)
+        self._table = path = _table(self.folder, pairs)
         self._pictures = Pictures(self.folder)
         text = read_text(path)
         plain: Any = _plain(path, text) if path.suffix.lower() == ".json" else None
@@ -104,6 +106,12 @@ class Folder(PictureFiles):
     def identity(self) -> dict[str, str]:
         """What tells runs on this folder from runs on another one, whose pictures may have the same names."""
         return {"folder": str(self.folder.resolve())}
+
+    @property
+    def called(self) -> str:
+        """By the folder's name, and by the table's if that is not the usual one."""
+        names = [self.folder.resolve().name, *([] if self._table.stem == TABLE else [self._table.stem])]
+        return "-".join([self.name, *(filter(None, map(readable, names)))])
 
     def path(self, key: str) -> Path:
         """The file of that picture."""
@@ -134,7 +142,7 @@ def _table(folder: Path, name: str | None) -> Path:
             if path.is_file() and path.suffix.lower() in (".csv", ".json"):
                 return path
         raise UserError(f"dataset.pairs={name} is no .csv or .json file in {folder} or here: check the path.")
-    found = [path for path in (folder / "pairs.csv", folder / "pairs.json") if path.is_file()]
+    found = [path for path in (folder / f"{TABLE}.csv", folder / f"{TABLE}.json") if path.is_file()]
     if len(found) != 1:
         there = "neither pairs.csv nor pairs.json" if not found else "both pairs.csv and pairs.json"
         raise UserError(f"There is {there} in {folder}: say which table to use with dataset.pairs=FILE.")

@@ -37,6 +37,10 @@ class Sides:
         side, _, part = name.partition(" ")
         return f"{OTHER[side]} {part}" if side in OTHER and part else None
 
+    def any_of(self, names: Sequence[str]) -> bool:
+        """Whether any of these key-points has a counterpart."""
+        return any(self.counterpart(name) is not None for name in names)
+
 
 def sides(dataset: str, pair: Pair) -> Sides:
     """What is alike among the key-points of a pair of that data set."""

@@ -63,6 +63,11 @@ class Part(Benchmark):
         """That of the whole; which part it is, the pairs say."""
         return self.whole.identity
 
+    @property
+    def called(self) -> str:
+        """As the whole: another part is another run of it."""
+        return self.whole.called
+
     def image(self, key: str) -> Image.Image:
         """The image of the whole."""
         return self.whole.image(key)

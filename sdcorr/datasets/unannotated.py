@@ -10,6 +10,7 @@ from PIL import Image
 from sdcorr.datasets.base import Pair
 from sdcorr.datasets.pictures import PictureFiles
 from sdcorr.errors import UserError
+from sdcorr.files import readable
 from sdcorr.images import as_seen, read_image
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -41,6 +42,11 @@ class Unannotated(PictureFiles):
     def pairs(self) -> tuple[Pair, ...]:  # pyright: ignore[reportIncompatibleVariableOverride] - it is read as one
         """None: raises UserError."""
         raise UserError("dataset=pictures has pictures and no pairs: it is there for `sdcorr label`.")
+
+    @property
+    def called(self) -> str:
+        """By the folder's name."""
+        return f"{self.name}-{readable(self.folder.resolve().name) or self.split}"
 
     @property
     def groups(self) -> Mapping[str, Sequence[str]]:

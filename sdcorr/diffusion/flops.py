@@ -9,18 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import torch
-from diffusers.models.unets.unet_2d_blocks import CrossAttnDownBlock2D
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from sdcorr.diffusion.model import FrozenModel
-from sdcorr.diffusion.precision import Float32Mode, Precision, weights_dtype
 
-_GPU_BATCH = 16  # pictures that go through the trial block together; a CPU is busy with one
-_CHANNELS, _SIDE, _TIME, _TOKENS, _WIDTH = 640, 32, 1280, 77, 768  # of the trial: Stable Diffusion's second level
+_GPU_BATCH = 8  # queries that are tried together; a CPU is busy with one
+_TRIAL = 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -65,43 +63,62 @@ def feature_flops(blueprint: FrozenModel, block: str) -> int:
     return _count(lambda: blueprint.features(noisy, 0, embedding.detach(), [block]))
 
 
-@cache
-def rate(device: torch.device, precision: Precision) -> float:
-    """FLOPs per second that a device reaches just now, by a trial of about a second.
+def step_rate(model: FrozenModel, blueprint: FrozenModel) -> float:
+    """FLOPs per second that a loaded model reaches just now in the optimization's loop.
 
-    What is tried is one block of a UNet, as they all are: convolutions, attention and norms of common sizes. A whole
-    network may be faster or slower by half.
+    On a CPU by steps of one query; on a GPU by forward passes of several without gradients, which fit where such a step
+    does.
 
     Args:
-        device: to be tried.
-        precision: in which the network computes there.
+        model: to be tried.
+        blueprint: of the same.
     """
-    options = {"dtype": weights_dtype(precision), "device": device}
-    with torch.random.fork_rng([]):  # its weights are drawn on the CPU
-        block = CrossAttnDownBlock2D(
-            *(_CHANNELS, _CHANNELS, _TIME),
-            num_layers=1,
-            num_attention_heads=8,
-            cross_attention_dim=_WIDTH,
-            add_downsample=False,
-        )
-    block.to(**options).requires_grad_(False).eval()
-    batch = 1 if device.type == "cpu" else _GPU_BATCH
-    x = torch.ones(batch, _CHANNELS, _SIDE, _SIDE, **options)
-    told = {"temb": torch.ones(batch, _TIME, **options)}
-    told |= {"encoder_hidden_states": torch.ones(batch, _TOKENS, _WIDTH, **options)}
-    with torch.no_grad(), Float32Mode(precision):
-        flops = _count(lambda: block(x, **told))  # which warms it up
+    on_cpu = model.device.type == "cpu"
+    batch = 1 if on_cpu else _GPU_BATCH
+    noisy, embeddings = (each.expand(batch, *each.shape[1:]) for each in _inputs(model))
+
+    def work() -> None:
+        maps = torch.stack([each.sum() for each in model.attention_maps(noisy, 0, embeddings, heads="all")]).sum()
+        if on_cpu:
+            maps.backward()
+
+    cost = map_flops(blueprint)
+    with torch.set_grad_enabled(on_cpu):
+        return rate(work, cost.step if on_cpu else batch * cost.forward, model.device)
+
+
+def feature_rate(model: FrozenModel, blueprint: FrozenModel, block: str) -> float:
+    """FLOPs per second that a loaded model reaches just now in `features`; for the arguments see `step_rate`."""
+    noisy, embedding = _inputs(model)
+    work = partial(model.features, noisy, 0, embedding.detach(), [block])
+    return rate(work, feature_flops(blueprint, block), model.device)
+
+
+def rate(work: Callable[[], object], flops: float, device: torch.device) -> float:
+    """FLOPs per second that a device reaches just now, by a trial of half a second.
+
+    Only the network itself can tell: a narrow one is kept busy by its memory traffic, not by what is counted here.
+
+    Args:
+        work: what is tried, at least twice, for at first everything is slow.
+        flops: that it costs.
+        device: that does it.
+    """
+    taken: list[float] = []
+    while len(taken) < 2 or sum(taken) < _TRIAL:
         start = time.perf_counter()
-        block(x, **told)[0].sum().item()  # which waits for a GPU
-        return flops / (time.perf_counter() - start)
+        work()
+        if device.type == "cuda":  # which works on after it was told what to do
+            torch.cuda.synchronize(device)
+        taken.append(time.perf_counter() - start)
+    return flops / min(taken)
 
 
-def _inputs(blueprint: FrozenModel) -> tuple[Tensor, Tensor]:
+def _inputs(model: FrozenModel) -> tuple[Tensor, Tensor]:
     """Latents of one crop and one embedding, of the right shapes."""
-    side = blueprint.latent_size
-    noisy = torch.zeros(1, blueprint.latent_channels, side, side, device="meta")
-    return noisy, torch.zeros(1, blueprint.tokens, blueprint.width, device="meta", requires_grad=True)
+    side, device = model.latent_size, model.device
+    noisy = torch.zeros(1, model.latent_channels, side, side, device=device)
+    return noisy, torch.zeros(1, model.tokens, model.width, device=device, requires_grad=True)
 
 
 def _pass(read: Callable[[], list[Tensor]]) -> Pass:

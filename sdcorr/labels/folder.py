@@ -79,7 +79,14 @@ class LabelFolder:
 
     def has(self, unit: LabelUnit) -> bool:
         """Whether the unit's labels are there, and true."""
-        return (found := _metadata(self.path(unit))) is not None and found[_DECIDED].decode() == self._decided(unit)
+        return self.seconds(unit) is not None
+
+    def seconds(self, unit: LabelUnit) -> float | None:
+        """What the unit took; None if its labels are not there, or not true any more."""
+        about = _metadata(self.path(unit))
+        if about is None or about[_DECIDED].decode() != self._decided(unit):
+            return None
+        return _cost(about).seconds
 
     def save(self, unit: LabelUnit, columns: Columns, cost: UnitCost) -> tuple[int, int]:
         """Writes the labels of a source picture in one piece.
@@ -213,7 +220,7 @@ def read_labels(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
 def costs(folder: Path) -> list[UnitCost]:
     """What each source picture of a folder took."""
     found = (_metadata(path) for path in parts(folder))
-    return [UnitCost(**json.loads(each[_COST])) for each in found if each is not None]
+    return [_cost(each) for each in found if each is not None]
 
 
 def judged(table: pa.Table) -> Columns:
@@ -229,6 +236,10 @@ def kept_rows(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _write(table: pa.Table, path: Path) -> None:
     write_whole(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+
+
+def _cost(about: Mapping[bytes, bytes]) -> UnitCost:
+    return UnitCost(**json.loads(about[_COST]))
 
 
 def _metadata(path: Path) -> dict[bytes, bytes] | None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 from rich.console import Console
 
@@ -18,8 +19,8 @@ from sdcorr.errors import UserError
 from sdcorr.labels.folder import LabelFolder, UnitCost
 from sdcorr.labels.labeler import Labeler, LabelUnit
 from sdcorr.labels.retrieval import Links
+from sdcorr.run.ending import until_all_are_there
 from sdcorr.run.pairs import READERS, picture_digest
-from sdcorr.run.predict import LEAST_PATIENCE, PATIENCE, POLL
 from sdcorr.run.progress import progress
 from sdcorr.run.units import share
 
@@ -149,12 +150,8 @@ def finish(
     *,
     alone: Callable[[], bool],
     console: Console,
-    poll: float = POLL,
 ) -> None:
-    """The end of the work of several ranks: returns when the folder has all units.
-
-    Nothing is heard of the other ranks but their parts. If none has come for a long time, or all others are known to
-    have ended, one that is missing is made here, and so on.
+    """The end of the work of several ranks: returns when the folder has all units; see `until_all_are_there`.
 
     Args:
         units: as of `label`.
@@ -162,27 +159,13 @@ def finish(
         folder: likewise.
         alone: whether no other rank works any more.
         console: where it is said what is waited for.
-        poll: seconds between two looks at the folder.
     """
-    labeler: Labeler | None = None
-    left, heard, longest, said = list(units), time.monotonic(), 0.0, False
-    while True:
-        nobody_else = alone()  # before looking, or a last part would be missed
-        lacking = [unit for unit in left if not folder.has(unit)]
-        if not lacking:
-            return
-        now = time.monotonic()
-        if len(lacking) < len(left):
-            longest, heard = max(longest, now - heard), now
-        left = lacking
-        if not said:
-            console.print(f"{len(lacking)} source images are still with the other ranks", highlight=False)
-            said = True
-        if nobody_else or now - heard > max(LEAST_PATIENCE, PATIENCE * longest):
-            labeler = labeler or make()
-            label_unit(lacking[-1], labeler, folder)
-        else:
-            time.sleep(poll)
+    labeler = cache(make)
+
+    def make_it(unit: LabelUnit) -> None:
+        label_unit(unit, labeler(), folder)
+
+    until_all_are_there(units, folder.seconds, make_it, alone=alone, console=console)
 
 
 def _some(keys: Sequence[str], count: int, source: str) -> tuple[str, ...]:

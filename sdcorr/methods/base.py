@@ -94,6 +94,14 @@ class Method(ABC):
         """
         return 0.0
 
+    def seconds(self, units: Sequence[SourceUnit]) -> float:
+        """How long that is likely to take here, by a trial of its networks, which are loaded for that.
+
+        Raises:
+            UserError: as `flops` and `prepare`.
+        """
+        return 0.0
+
     @abstractmethod
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match, in any order.

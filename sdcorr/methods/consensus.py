@@ -176,18 +176,21 @@ def votes_for(matches: Matches, points: Tensor, places: Tensor, mirrored: Mirror
     votes = points.new_ones(*places.shape[:2], len(linear))
     for point, candidates, row in zip(points, places, votes, strict=True):
         if mirrored is None:
-            found = _votes(matches, linear, point, candidates)
+            found = votes_under(matches, linear, point, candidates)
         else:
             straight, turned = linear.chunk(2)
             odds = torch.tensor([-mirrored.log_odds, mirrored.log_odds]).sigmoid().tolist()
-            sides = (_votes(matches, straight, point, candidates), _votes(mirrored.matches, turned, point, candidates))
+            sides = (
+                votes_under(matches, straight, point, candidates),
+                votes_under(mirrored.matches, turned, point, candidates),
+            )
             found = torch.cat([odd * _share(side) for odd, side in zip(odds, sides, strict=True)], -1)
         if found.max() > 0:
             row[:] = _share(found)
     return votes
 
 
-def _votes(matches: Matches, linear: Tensor, point: Tensor, places: Tensor) -> Tensor:
+def votes_under(matches: Matches, linear: Tensor, point: Tensor, places: Tensor) -> Tensor:
     """What matches near a point (2,) say of its places (K, 2), times what all say of linear parts (O, 2, 2): (K, O)."""
     away = matches.source - point  # (M, 2)
     sent = matches.target - torch.einsum("oab,mb->oma", linear, away)  # (O, M, 2): where a match sends the point

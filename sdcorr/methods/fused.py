@@ -94,6 +94,10 @@ class Fused(MapMethod):
         """Of both."""
         return sum(part.flops(units) for part in self.parts)
 
+    def seconds(self, units: Sequence[SourceUnit]) -> float:
+        """Of both."""
+        return sum(part.seconds(units) for part in self.parts)
+
     @property
     def found(self) -> int:
         """How many results of earlier runs both have used."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sdcorr.configuration import settings_of
 from sdcorr.datasets import ImageReader, Match, Pair, SourceUnit, Target
-from sdcorr.diffusion.flops import encode_flops, map_flops
+from sdcorr.diffusion.flops import encode_flops, map_flops, step_rate
 from sdcorr.errors import UserError
 from sdcorr.finite import check_finite
 from sdcorr.methods.consensus import Consensus, check_consensus
@@ -127,6 +127,10 @@ class Prompt(MapMethod):
         share = 1 - self._stored(units)
         steps, crops = share * work.steps * map_flops(backbone).step, work.crops * map_flops(reader).forward
         return steps + crops + work.encodes * encode_flops(backbone)
+
+    def seconds(self, units: Sequence[SourceUnit]) -> float:
+        """As for every method: by the loop's own steps."""
+        return self.flops(units) / step_rate(self.resources.backbone(), self.resources.blueprint())
 
     def _stored(self, units: Sequence[SourceUnit]) -> float:
         """The share of some units' embeddings that are stored."""

@@ -115,6 +115,10 @@ class SDDino(MapMethod):
         """Of both networks, to the last of the blocks."""
         return self.unet.flops(units) + self.dino.flops(units)
 
+    def seconds(self, units: Sequence[SourceUnit]) -> float:
+        """Of both networks."""
+        return self.unet.seconds(units) + self.dino.seconds(units)
+
     def match(self, unit: SourceUnit, image: ImageReader) -> Iterator[tuple[Pair, Match]]:
         """Yields every pair of the unit with its match; the confidence is the cosine, 0 if negative."""
         for target, maps in self.maps(unit, image):

@@ -26,7 +26,7 @@ class StudentMethod(FeatureMethod):
 
     Args:
         resources: where the device is had from.
-        student: folder of a student, as `train.py task=student` writes it; `toybox`: the one that ships.
+        student: folder of a student, as `sdcorr train task=student` writes it; `toybox`: the one that ships.
         localization, window, temperature: see `Peaks`; cells of the student's grid.
         consensus: none, dense, dense_flip or joint; see `sdcorr.methods.consensus`.
         refine: none or pixels; see `sdcorr.methods.refine`.
@@ -46,7 +46,7 @@ class StudentMethod(FeatureMethod):
         refine: Refine = "none",
     ) -> None:
         if not student or not isinstance(student, str):
-            raise UserError("student needs method.student=FOLDER, as `train.py task=student` writes one.")
+            raise UserError("student needs method.student=FOLDER, as `sdcorr train task=student` writes one.")
         super().__init__("student", Peaks(localization, window, temperature), consensus, refine)
         self.device = resources.device
         self.folder = STUDENT_FOLDER if student == "toybox" else student

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from sdcorr.datasets import ImageReader, SourceUnit
 from sdcorr.diffusion import FrozenModel
-from sdcorr.diffusion.flops import encode_flops, feature_flops
+from sdcorr.diffusion.flops import encode_flops, feature_flops, feature_rate
 from sdcorr.diffusion.precision import Precision
 from sdcorr.diffusion.text import TextEncoder, load_text_encoder, text_identity
 from sdcorr.errors import UserError
@@ -109,6 +109,11 @@ class UNetFeatures(FeatureMethod):
         backbone = self.resources.blueprint(truncate=False)
         pictures = {unit.source for unit in units} | {pair.target for unit in units for pair in unit.pairs}
         return len(pictures) * (encode_flops(backbone) + max(1, self.draws) * feature_flops(backbone, self.block))
+
+    def seconds(self, units: Sequence[SourceUnit]) -> float:
+        """As for every method: by the reading of features."""
+        blueprint = self.resources.blueprint(truncate=False)
+        return self.flops(units) / feature_rate(self.backbone, blueprint, self.block)
 
     @cached_property
     def prompts(self) -> TextEncoder:

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from sdcorr.datasets import ImageReader, SourceUnit
+from sdcorr.diffusion.flops import rate
 from sdcorr.errors import UserError
 from sdcorr.images import to_tensor
 from sdcorr.methods.consensus import Consensus
@@ -97,8 +98,14 @@ class Vision(FeatureMethod):
     def flops(self, units: Sequence[SourceUnit]) -> float:
         """As for every method: a picture is read once, and all are taken for as large as the first."""
         pictures = {unit.source for unit in units} | {pair.target for unit in units for pair in unit.pairs}
-        first = Image.new("RGB", units[0].pairs[0].source_size)
-        return len(pictures) * self.network.flops(lay_out(first, self.side, self.fit, self.network.stride)[1].canvas)
+        return len(pictures) * self.network.flops(self._canvas(units))
+
+    def seconds(self, units: Sequence[SourceUnit]) -> float:
+        """As for every method: by the reading of a black picture."""
+        network, (width, height) = self.network, self._canvas(units)
+        pixels = torch.zeros(1, 3, height, width, device=self.device)
+        pace = rate(lambda: network(pixels, self.layers), network.flops((width, height)), self.device)
+        return self.flops(units) / pace
 
     def model_identity(self) -> Mapping[str, Any]:
         """What the network is."""
@@ -110,6 +117,11 @@ class Vision(FeatureMethod):
         pixels = to_tensor(canvas)[None].to(self.device)
         maps = self.network(pixels, self.layers)
         return Features(join(maps, self._shape(maps, layout.canvas))[0], layout)
+
+    def _canvas(self, units: Sequence[SourceUnit]) -> tuple[int, int]:
+        """(width, height) in pixels in which the network sees the first of the pictures."""
+        first = Image.new("RGB", units[0].pairs[0].source_size)
+        return lay_out(first, self.side, self.fit, self.network.stride)[1].canvas
 
     def _shape(self, maps: Sequence[Tensor], canvas: tuple[int, int]) -> tuple[int, int]:
         """(h, w) of the grid."""

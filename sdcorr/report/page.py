@@ -120,6 +120,7 @@ def sections(results: Results, scores: Scores) -> dict[str, Any]:
         "methods": tables.methods(scores, results.variants),
         "further": tables.further(scores, results.variants),
         "hidden": scores.ours.hidden,
+        "found": scores.found_said,
         "survey": survey(scores, results.costs, results.variants) if scores.others else None,
         "published": comparable,
         "lacks": " and ".join(lacks(scores)),

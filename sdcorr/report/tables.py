@@ -60,8 +60,8 @@ def further(scores: Scores, variants: Collection[str] = ()) -> Table | None:
     if not measures:
         return None
     places = [(measure, average) for measure in measures for average in USUAL if scores.ours.find(measure, average)]
-    titles = (measure_title(measure, average) for measure, average in places)
-    table = Table(f"further scores, protocol {scores.protocol}", [Column("method", "label"), *map(Column, titles)])
+    columns = [Column(measure_title(measure, average)) for measure, average in places]
+    table = Table(f"further scores, {scores.by}", [Column("method", "label"), *columns])
     for name in (scores.subject, *ordered(scores, variants)):
         cells = [number(scores.methods[name].find(*place)) for place in places]
         table.add(name, *cells, bold=name == scores.subject and bool(scores.others))

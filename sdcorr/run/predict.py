@@ -7,9 +7,9 @@ other: a rank may be slow, die or be started later, and nothing waits for it but
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -19,16 +19,14 @@ from sdcorr.datasets import Benchmark, Match, Pair, SourceUnit, group_by_source
 from sdcorr.errors import UserError
 from sdcorr.finite import NotFinite
 from sdcorr.methods.base import Method
+from sdcorr.run.ending import until_all_are_there
 from sdcorr.run.meter import Meter
 from sdcorr.run.pairs import RunPairs, picture_digest
-from sdcorr.run.progress import LINE_EVERY, progress
+from sdcorr.run.progress import progress
 from sdcorr.run.records import Failure, UnitRecord
 from sdcorr.run.store import PredictionStore
 from sdcorr.run.units import done, is_whole, share, unreadable
 
-POLL = 2.0  # seconds between two looks at the folder
-LEAST_PATIENCE = 60.0  # seconds; a network disk may show a new file as late as that
-PATIENCE = 10.0  # times the longest source image so far
 HOPELESS = 3  # source images that break before any other is matched: the network gives NaN of all
 
 
@@ -109,13 +107,9 @@ def finish(
     *,
     alone: Callable[[], bool],
     console: Console,
-    poll: float = POLL,
-    least_patience: float = LEAST_PATIENCE,
+    **waiting: float,
 ) -> None:
     """The end of a run of several ranks: returns when the store has all records of all methods.
-
-    Nothing is heard of the other ranks but their records. If none has come for a long time, or all others are known to
-    have ended, one that is missing is made here, and so on. Should its rank be alive after all, both make the same.
 
     Args:
         benchmark: the pairs and their images.
@@ -123,40 +117,23 @@ def finish(
         store: where the records are.
         alone: whether no other rank works any more.
         console: where it is said what is waited for.
-        poll: seconds between two looks at the store.
-        least_patience: seconds without a new record after which one is made here, whatever they took so far.
+        waiting: `poll` and `least_patience` of `until_all_are_there`, which says what is done and when.
 
     Raises:
         UserError: if a record cannot be written, a picture is replaced meanwhile, or from a method.
     """
-    work = [(name, unit) for name in methods for unit in share(group_by_source(benchmark.pairs), 0, 1)]
-    made: dict[str, Method] = {}
-    longest, heard, spoken = 0.0, time.monotonic(), 0.0
-    while True:
-        nobody_else = alone()  # before looking, or a last record would be missed
-        records = [done(benchmark, store, name, unit)[0] for name, unit in work]
-        lacking = [(*each, record) for each, record in zip(work, records, strict=True) if not is_whole(each[1], record)]
-        if not lacking:
-            return
-        longest = max([longest, *(record.seconds for record in records)])
-        now = time.monotonic()
-        if len(lacking) < len(work):
-            heard = now
-        work = [(name, unit) for name, unit, _ in lacking]
-        late = now - heard > max(least_patience, PATIENCE * longest)
-        if now - spoken > LINE_EVERY:
-            spoken = now
-            done_by = "made here, for no other rank does" if nobody_else or late else "with the other ranks"
-            number = "1 record is" if len(work) == 1 else f"{len(work)} records are"
-            console.print(f"{number} still to come, {done_by}", highlight=False)
-        if nobody_else or late:
-            name, unit, record = lacking[-1]  # the lightest: a rank that is slow but alive works from the other end
-            if name not in made:
-                made[name] = _ready(methods[name])
-            store.save(complete(benchmark, made[name], unit, record, store.pairs))
-            work.pop()
-        else:
-            time.sleep(poll)
+    ready = cache(lambda name: _ready(methods[name]))
+
+    def taken(work: tuple[str, SourceUnit]) -> float | None:
+        record, _ = done(benchmark, store, *work)
+        return record.seconds if is_whole(work[1], record) else None
+
+    def make(work: tuple[str, SourceUnit]) -> None:
+        record, _ = done(benchmark, store, *work)
+        store.save(complete(benchmark, ready(work[0]), work[1], record, store.pairs))
+
+    work = [(name, unit) for name in methods for unit in group_by_source(benchmark.pairs)]
+    until_all_are_there(work, taken, make, alone=alone, console=console, **waiting)
 
 
 def complete(

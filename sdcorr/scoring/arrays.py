@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from sdcorr.datasets import Match, Pair, scorable
 from sdcorr.datasets.sides import sides
 from sdcorr.errors import UserError
+from sdcorr.run.counterparts import FoundSides, read_sides
 from sdcorr.run.records import UnitRecord
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.parts import BOTH_SIDES, GEOMETRY_AWARE, GROUPS
@@ -56,6 +58,7 @@ class Arrays:
     split: str = ""
     seconds: float = 0.0  # time that the method took, over all ranks
     failures: int = 0  # pairs without a prediction
+    found: tuple[FoundSides, ...] = ()  # counterparts that were found; heeded where none is annotated
 
     @classmethod
     def of(cls, dataset: str, predictions: Sequence[tuple[Pair, np.ndarray]], **about: Any) -> Arrays:
@@ -86,9 +89,15 @@ class Arrays:
     def counterparts(self) -> np.ndarray:
         """Of each point the place of the same part on the object's other side among all m, -1 if it is not asked for.
 
-        A part without a counterpart has -1 too; see `sdcorr.datasets.sides`.
+        A part without a counterpart has -1 too; see `sdcorr.datasets.sides`, and `heeded` for those that were found.
         """
         return self._alike[0]
+
+    @cached_property
+    def heeded(self) -> tuple[FoundSides, ...]:
+        """Of the counterparts that were found those of the categories in which none is annotated."""
+        annotated = {pair.category for pair in self.pairs if sides(self.dataset, pair).any_of(pair.names)}
+        return tuple(each for each in self.found if each.category not in annotated)
 
     @cached_property
     def groups(self) -> np.ndarray:
@@ -109,6 +118,7 @@ class Arrays:
 
         The second is known only if it is of all pairs what their targets show (`Pair.target_alone`); else it is False.
         """
+        found = {(each.category, name): other for each in self.heeded for name, other in permutations(each.names)}
         counterparts, grouped = np.full(len(self.rows), -1), np.zeros(len(self.rows), dtype=bool)
         for pair, start in zip(self.pairs, self.starts, strict=False):
             known = sides(self.dataset, pair)
@@ -117,7 +127,8 @@ class Arrays:
             shown = [*asked, *(pair.target_alone or ())]
             members = Counter(known.group[name] for name in shown if name in known.group)
             for slot, name in enumerate(asked, start):
-                counterparts[slot] = place.get(known.counterpart(name) or "", -1)
+                other = known.counterpart(name) or found.get((pair.category, name), "")
+                counterparts[slot] = place.get(other, -1)
                 grouped[slot] = members[known.group.get(name, -1)] > 1
         everything = all(pair.target_alone is not None for pair in self.pairs)
         return counterparts, grouped if everything else np.zeros_like(grouped)
@@ -138,8 +149,12 @@ class Arrays:
         return found
 
 
-def collect(records: Iterable[UnitRecord]) -> Arrays:
+def collect(records: Iterable[UnitRecord], found_sides: Iterable[FoundSides] = ()) -> Arrays:
     """The predictions in the records of one method, without what has no truth to be scored by, sorted by the pair's id.
+
+    Args:
+        records: of one method.
+        found_sides: counterparts that were found among the points of the run.
 
     Raises:
         UserError: if no pair has a visible point with a truth, or the records are of several data sets.
@@ -166,6 +181,7 @@ def collect(records: Iterable[UnitRecord]) -> Arrays:
         split=split,
         seconds=sum(record.seconds for record in records),
         failures=sum(len(record.failures) for record in records),
+        found=tuple(found_sides),
     )
 
 
@@ -187,4 +203,5 @@ def read(store: PredictionStore, method: str, methods: Iterable[str] | None = No
         UserError: if there are no records of the method, or a record is torn.
     """
     names = [method, *(name for name in (store.methods() if methods is None else methods) if name != method)]
-    return {name: collect(store.records(name)) for name in names}
+    found = read_sides(store.run_dir)
+    return {name: collect(store.records(name), found) for name in names}

@@ -69,6 +69,7 @@ def score(
         differences,
         {name: arrays[name].seconds for name in names},
         ours.failures,
+        ours.heeded,
     )
 
 

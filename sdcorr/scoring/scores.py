@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from sdcorr.run.counterparts import FoundSides
 from sdcorr.scoring.averages import USUAL
 from sdcorr.scoring.bootstrap import Estimate
 from sdcorr.scoring.metrics import Measure
@@ -102,11 +103,26 @@ class Scores:
     differences: Mapping[str, Measured]  # the subject less another method, on the pairs that both have; without parts
     seconds: Mapping[str, float]  # that each method took, over all ranks
     failures: int  # pairs that the subject has no prediction for
+    found: tuple[FoundSides, ...] = ()  # counterparts that were found and not annotated, by which mirror hits are told
 
     @property
     def ours(self) -> Measured:
         """The scores of the subject."""
         return self.methods[self.subject]
+
+    @property
+    def by(self) -> str:
+        """The protocol, and whether mirror hits are told by counterparts that were found, for a title."""
+        return f"protocol {self.protocol}{', counterparts found, not annotated' if self.found else ''}"
+
+    @property
+    def found_said(self) -> str:
+        """The counterparts that were found, as a line; nothing if there are none."""
+        told = [
+            f"{each.category}: {each.names[0]} and {each.names[1]} ({each.found} of {each.pictures} pictures)"
+            for each in self.found
+        ]
+        return f"counterparts found, not annotated: {'; '.join(told)}" if told else ""
 
     @property
     def averages(self) -> tuple[str, ...]:

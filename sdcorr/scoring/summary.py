@@ -3,6 +3,7 @@
     protocol, headline, dataset, split, failures, seconds, pairs, points
     note                                        only where the subject's consensus is joint: another task
     hidden                                      points that the targets do not show, if they were asked for too
+    counterparts                                where mirror hits are told by counterparts that were found: which
     pck@0.10/per_point                          with /low and /high, the ends of its 95 % interval
     pck@0.10/per_point/ambiguous, .../distinct  where the data set tells look-alikes apart
     pck@0.10/per_point/category/<name>          and .../difficulty/<flag>=<value>
@@ -38,6 +39,8 @@ def flatten(scores: Scores, calibrated: Calibrated | None = None) -> Summary:
         summary["note"] = "joint: a point's match also depends on the pair's other query points"
     summary |= {"failures": scores.failures, "seconds": scores.seconds[scores.subject]}
     summary |= {"pairs": ours.pairs, "points": ours.points}
+    if scores.found:
+        summary["counterparts"] = scores.found_said
     if ours.hidden:
         summary["hidden"] = ours.hidden
     summary |= _values(ours.scores)

@@ -57,7 +57,9 @@ def load_student(folder: str | Path) -> Student:
     """
     folder = Path(folder).expanduser()
     if not (folder / CONFIG).is_file():
-        raise UserError(f"{folder} has no student: give a folder with {CONFIG}, as `train.py task=student` writes one.")
+        raise UserError(
+            f"{folder} has no student: give a folder with {CONFIG}, as `sdcorr train task=student` writes one."
+        )
     try:
         told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         state = load_file(folder / WEIGHTS)

@@ -131,6 +131,24 @@ def test_heat_is_shown_under_the_cursor(page: Page) -> None:
     assert heat.nth(1).get_attribute("href") not in (None, *shown[0])
 
 
+def test_the_whole_pictures_are_asked(page: Page) -> None:
+    """A switch finds the points again; a point that is chosen shows its peaks, their prices and the grid."""
+    start(page, "crab")
+    click(page, 25.6, 19.9)
+    [alone] = matched(page, 1)
+    expect(page.locator("#pair-said")).to_be_empty()
+    page.get_by_label("Ask the whole pictures, and their mirror images").check()
+    expect(page.locator("#pair-said")).to_contain_text(re.compile(r"(the same|the other) side: \d+ % likely"))
+    page.locator("#points .row").click()
+    expect(page.locator(".prices tr").nth(1)).to_contain_text(re.compile(r"1\d+ %.*taken"))
+    expect(page.locator(".warp.upper")).to_have_count(2)
+    expect(page.locator(".peak.taken")).to_have_count(1)
+    page.get_by_label("Ask the whole pictures").uncheck()
+    expect(page.locator(".warp")).to_have_count(0)  # what is known is shown at once
+    [again] = matched(page, 1)
+    assert np.allclose(again, alone, atol=0.1)
+
+
 def test_points_come_and_go(page: Page) -> None:
     rows = page.locator("#points li")
     start(page, "crab")

@@ -39,7 +39,7 @@ def test_everything_is_measured_with_the_best_flags(tmp_path):
     fastest = max(result["trials"], key=lambda trial: trial["rate"])
     best = result["best"]
     assert best["precision"] == fastest["precision"]
-    assert best["run, latents there"]["flops"] == best["fit, latents there"]["flops"] == 10e9  # one step of the sweep
+    assert best["run, added steps"]["flops"] == best["fit, added steps"]["flops"] == 10e9  # two steps less one
     # Two steps, the one query by which the memory is told, and one crop or two, which are encoded.
     assert best["run"]["flops"] - 3 * 10e9 in (11e9, 2 * 11e9)
     assert best["run"]["rate"] == pytest.approx(best["run"]["flops"] / best["run"]["seconds"])
@@ -51,16 +51,20 @@ def test_everything_is_measured_with_the_best_flags(tmp_path):
 
 def test_hours_count_a_source_once_and_a_transfer_for_every_pair(monkeypatch):
     """PF-Willow: 9,000 pair-points, 9 targets a source."""
-    took = {"seconds": 36.0, "rate": 1.0, "flops": 1.0, "peak_bytes": None}
-    monkeypatch.setattr(gpu, "optimizer", lambda *args: lambda: dict(took))
+
+    def optimizer(backbone, settings, *others):
+        seconds = 36.0 if settings.steps == 30 else 20.0 * settings.steps
+        return lambda: {"seconds": seconds, "rate": 1.0, "flops": 1.0 * settings.steps, "peak_bytes": None}
+
+    monkeypatch.setattr(gpu, "optimizer", optimizer)
     monkeypatch.setattr(gpu, "network_seconds", lambda *args, **options: 15.0)
     monkeypatch.setattr(gpu, "seconds_of", lambda work, device: 5.0)
-    args = gpu.parse([*SMALL, "--points", "10"])
+    args = gpu.parse([*SMALL, "--points", "10"])  # and one step of the sweep
     model = gpu.model_named("toybox")
     best = gpu.measure_best(model, gpu.Flags("fp32", False, False), args, PartFlops(1, 1, 1, 1, 1))
     assert best["hours"]["PF-Willow"] == pytest.approx(9000 * (36 / 9 + 5) / 10 / 3600)
     assert best["points_an_hour"] == 1000
-    assert best["overhead"]["fit"] == pytest.approx(1 - 15 / 36)  # one step of the sweep
+    assert best["overhead"]["fit"] == pytest.approx(1 - 15 / 20)
 
 
 def test_flags_that_do_not_work_are_reported_and_the_others_measured(tmp_path, monkeypatch):

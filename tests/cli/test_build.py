@@ -1,6 +1,7 @@
 """A configuration becomes the parts of a run: its methods, what they claim, its folder."""
 
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ def entries(*overrides: str) -> list[build.Entry]:
     return build.methods(compose("eval", *overrides), DEMO)
 
 
+@cache
 def folder(*overrides: str) -> Path:
     cfg = compose("eval", *overrides)
     benchmark = origin.benchmark(cfg)
@@ -129,6 +131,19 @@ class TestFolder:
             for root in (tmp_path / name, tmp_path / "a" / ".." / name):
                 names.add(folder("dataset=folder", f"dataset.root={root}"))
         assert len(names) == 2
+
+    def test_is_called_as_what_the_run_is_of(self, tmp_path: Path) -> None:
+        root = own_folder(tmp_path / "my cats")
+        for name in ("pairs.csv", "val.csv"):
+            write_csv(root, "source,target,x,y\na.png,sub/b.png,1,2\n", name)
+        own = ["dataset=folder", f"dataset.root={root}", "methods=[prompt,same_pixel]"]
+        model = ["model=sd14", f"model.path={tmp_path / 'my-model'}"]
+        assert folder(*own, "dataset.pairs=pairs.csv", *model).name.startswith("folder-my_cats-my-model-")
+        assert folder(*own, "dataset.pairs=val.csv").name.startswith("folder-my_cats-val-toybox-")
+        assert folder("limit=3").name.startswith("toybox-demo-toybox-")
+        cfg = compose("eval", "dataset=folder", f"dataset.root={root}", "dataset.pairs=val.csv", "methods=[same_pixel]")
+        of = origin.benchmark(cfg)
+        assert build.logged(cfg, of, build.methods(cfg, of), 1)["group"] == "folder-my_cats-val"
 
     @pytest.mark.parametrize("override", ["method.seed=1", "model.precision=bf16", "dataset.split=test"])
     def test_is_another_for_what_the_subject_is(self, override: str) -> None:

@@ -248,9 +248,8 @@ def test_a_name_that_is_not_in_the_system_s_encoding(call: Call) -> None:
 @pytest.mark.parametrize(
     ("environment", "pipe", "code"),
     [
-        ({"PYTHONIOENCODING": "cp1252"}, "| cat", 0),
         ({"LC_ALL": "C", "PYTHONUTF8": "0"}, "| cat", 0),
-        ({}, "| head -n 1", 141),
+        ({"PYTHONIOENCODING": "cp1252"}, "| head -n 1", 141),
         ({}, ">&-", 0),
     ],
 )

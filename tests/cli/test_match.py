@@ -33,13 +33,16 @@ def test_arguments_become_settings(configured: list[DictConfig]) -> None:
     assert cfg.points == [[120, 80], [40.5, 100]] and cfg.method.steps == 3 and cfg.model.name == "sd14"
 
 
-@pytest.mark.parametrize("name", [*PLAIN, *ODD, *SILENT])
-def test_any_name_is_taken_as_it_is(name: str, configured: list[DictConfig]) -> None:
-    Path(name).parent.mkdir(exist_ok=True)
-    Path(name).touch()
-    match.main([name, "b.jpg", name, "--points", "1,2", "--out", name])
-    (cfg,) = configured
-    assert (cfg.source, list(cfg.target), cfg.run_dir) == (name, ["b.jpg", name], name)
+def test_any_name_is_taken_as_it_is(configured: list[DictConfig]) -> None:
+    names = [*PLAIN, *ODD, *SILENT]
+    for name in names:
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    for first in (0, 12, 24):  # every name as a target, one in each place
+        source, out = names[first], names[-1 - first]
+        match.main([source, "b.jpg", *names, "--points", "1,2", "--out", out])
+        cfg = configured[-1]
+        assert (cfg.source, list(cfg.target), cfg.run_dir) == (source, ["b.jpg", *names], out)
 
 
 def test_a_picture_may_look_like_a_setting_if_it_is_there(configured: list[DictConfig]) -> None:

@@ -22,28 +22,37 @@ TRAIN = ["points=[[1,2]]", "target=b.png"]
 
 
 def test_paths_are_those_that_are_checked_as_paths() -> None:
-    assert set(PATHS) == {key for key, (_, what) in KINDS.items() if "path" in what}
+    of_methods = {"method.student", "method.network"}  # which have them look at what they are given
+    assert set(PATHS) - of_methods == {key for key, (_, what) in KINDS.items() if "path" in what}
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_what_hydra_reads_as_it_is_stays_as_it_is(name: str) -> None:
-    assert spelled([f"source={name}"]) == [f"source={name}"]
-    assert compose("train", f"source={name}", *TRAIN).source == name
+    assert spelled([f"data={name}"]) == [f"data={name}"]
+    assert compose("student", f"data={name}").data == name  # the quickest to compose
 
 
 @pytest.mark.parametrize("name", [*PLAIN, *ODD, *SILENT])
 def test_an_override_gives_exactly_the_name(name: str) -> None:
-    cfg = compose("train", override("source", name), override_list("target", [name, "b.png"]), "points=[[1,2]]")
-    assert cfg.source == name and list(cfg.target) == [name, "b.png"]
+    assert compose("student", override("data", name)).data == name
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_the_advice_works_when_it_is_typed(name: str) -> None:
-    for key, others in (("source", TRAIN), ("target", ["source=a.png", "points=[[1,2]]"])):
-        with pytest.raises(UserError) as complaint:
-            compose("train", f"{key}={name}", *others)
-        (word,) = shlex.split(str(complaint.value).partition(": give ")[2].rpartition(", with both kinds")[0])
-        assert compose("train", word, *others)[key] == name
+def test_an_override_gives_exactly_the_names_of_a_list() -> None:
+    names = [*PLAIN, *ODD, *SILENT]
+    cfg = compose("train", override("source", ODD[-1]), override_list("target", names), "points=[[1,2]]")
+    assert cfg.source == ODD[-1] and list(cfg.target) == names
+
+
+NEEDED = {"data": [], "source": TRAIN, "target": ["source=a.png", "points=[[1,2]]"]}  # beside it
+
+
+@pytest.mark.parametrize(("key", "name"), [*(("data", name) for name in ODD), ("source", ODD[-1]), ("target", ODD[-1])])
+def test_the_advice_works_when_it_is_typed(key: str, name: str) -> None:
+    config, others = "student" if key == "data" else "train", NEEDED[key]
+    with pytest.raises(UserError) as complaint:
+        compose(config, f"{key}={name}", *others)
+    (word,) = shlex.split(str(complaint.value).partition(": give ")[2].rpartition(", with both kinds")[0])
+    assert compose(config, word, *others)[key] == name
 
 
 def test_advice_for_a_list_of_pictures() -> None:
@@ -62,11 +71,12 @@ def test_a_comma_is_for_a_sweep_if_there_is_one() -> None:
         spelled(["dataset.root=a,b"])
 
 
-@pytest.mark.parametrize("key", ["run_dir", "embeddings", "dataset.root", "model.path", "model.unet"])
-def test_home_in_every_path(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_in_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/${me}")
-    cfg = compose("eval", "dataset=spair", "model=sd14", f"{key}=~/here (1)")
-    assert OmegaConf.select(cfg, key) == "/home/${me}/here (1)"
+    keys = ["run_dir", "embeddings", "calibration", "dataset.root", "model.path", "model.unet", "method.student"]
+    said = [f"{key}=~/here (1)" for key in keys]
+    cfg = compose("eval", "dataset=spair", "model=sd14", "methods=[student]", *said)
+    assert {OmegaConf.select(cfg, key) for key in keys} == {"/home/${me}/here (1)"}
 
 
 def test_home_in_the_paths_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

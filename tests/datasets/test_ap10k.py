@@ -50,9 +50,11 @@ class TestWhichImages:
 
     def test_a_list_of_crowds_takes_the_place_of_that_rule_and_the_first_animal_counts(self, tree):
         root = tree(*herd(CAT, [1, 2, 3]), ap10k_animal(2, CAT, id=7, bbox=[0, 0, 1, 1]))
+        assert AP10K(root).identity == {"crowds": "images with several annotations"}
         (root / "ap-10k_is_crowd.txt").write_text("000000000003\n000000000077\n")
         found = AP10K(root)
         assert ids(found) == ["1-2"] and found.pairs[0].target_box == (3, 4, 53, 44.5)
+        assert found.identity == {"crowds": "ap-10k_is_crowd.txt"}  # a run on the other list is another run
 
     def test_images_with_less_than_three_key_points_are_left_out(self, tree):
         few = ap10k_animal(2, CAT, seen=(2, 2) + (0,) * 15)

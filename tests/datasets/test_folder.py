@@ -219,7 +219,7 @@ class TestUnknownTruth:
         assert result.returncode == 0, result.stderr
         summary = json.loads((tmp_path / "run" / "summary.json").read_text())
         assert (summary["pairs"], summary["points"]) == (2, 3)
-        (record,) = (tmp_path / "run/predictions/prompt").glob("*.json")
+        (record,) = (tmp_path / "run/predictions/image_patches").glob("*.json")
         found = json.loads(record.read_text())["predictions"]
         assert [len(prediction["predicted"]) for prediction in found] == [2, 2]
 
@@ -229,7 +229,7 @@ class TestUnknownTruth:
         result = evaluate(monkeypatch, capfd, "dataset=folder", f"dataset.root={root}", "run_dir=run")
         assert result.returncode == 0, result.stderr
         assert "not scored" in result.stdout and result.stdout.splitlines()[-1] == "run"
-        assert list((tmp_path / "run/predictions/prompt").glob("*.json"))
+        assert list((tmp_path / "run/predictions/image_patches").glob("*.json"))
 
 
 @pytest.mark.parametrize("table", ["csv", "json"])

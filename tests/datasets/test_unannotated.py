@@ -12,6 +12,7 @@ def test_pictures_are_grouped_by_their_folder(tmp_path):
         Image.new("RGB", (20, 10)).save(path)
     (tmp_path / "mine" / "cats" / "notes.txt").write_text("none")
     found = Unannotated(tmp_path / "mine")
+    assert found.called == "pictures-mine"
     assert found.groups == {
         "cats": ["cats/a.jpeg", "cats/b.png"],
         "cats/kittens": ["cats/kittens/c.webp"],

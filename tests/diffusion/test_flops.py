@@ -1,5 +1,7 @@
 """Counts on a blueprint are those of the model; how they are made is torch's affair."""
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from sdcorr.diffusion import FrozenDiffusion
-from sdcorr.diffusion.flops import attend_flops, encode_flops, feature_flops, map_flops, rate
+from sdcorr.diffusion.flops import attend_flops, encode_flops, feature_flops, feature_rate, map_flops, rate, step_rate
 from sdcorr.diffusion.joint import JointDiffusion
 from tests.diffusion.joint.models import save_joint
 from tests.models import save_two_level
@@ -64,5 +66,29 @@ def test_joint_attention(family: str, tmp_path: Path) -> None:
     assert encode_flops(blueprint) > 0
 
 
-def test_a_rate_is_that_of_a_computer() -> None:
-    assert 1e8 < rate(torch.device("cpu"), "fp32") < 1e14
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """How long each piece of work takes by the clock, in seconds; the last for all that follow."""
+    taken = [0.25]
+    readings = (reading for number in count() for reading in (0.0, taken[min(number, len(taken) - 1)]))
+    monkeypatch.setattr("sdcorr.diffusion.flops.time.perf_counter", lambda: next(readings))
+    yield taken
+
+
+def test_a_rate_is_that_of_the_quickest_trial(clock: list[float]) -> None:
+    clock[:] = [0.4, 0.05, 0.1, 0.2, 0.3]
+    done: list[int] = []
+    assert rate(lambda: done.append(1), 1e9, torch.device("cpu")) == 1e9 / 0.05
+    assert len(done) == 3  # after half a second, 0.4 + 0.05 + 0.1
+
+
+def test_slow_work_is_tried_twice(clock: list[float]) -> None:
+    clock[:] = [9.0, 8.0]
+    assert rate(lambda: None, 1e9, torch.device("cpu")) == 1e9 / 8.0
+
+
+def test_a_models_rate_is_that_of_its_own_steps(folder: str, blueprint: FrozenDiffusion, clock: list[float]) -> None:
+    model = FrozenDiffusion.load(folder, truncate=False)
+    assert step_rate(model, blueprint) == map_flops(blueprint).step / 0.25
+    assert feature_rate(model, blueprint, "up_blocks.0") == feature_flops(blueprint, "up_blocks.0") / 0.25
+    assert all(each.grad is None for each in model.parameters())

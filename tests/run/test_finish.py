@@ -45,14 +45,14 @@ def test_it_waits_for_the_others_and_does_nothing_twice(run):
     method, text = end(run)
     thread.join()
     assert method.matched == []
-    assert "records are still to come, with the other ranks" in text
+    assert "source images are still to come, with the other ranks" in text
 
 
-def test_what_dead_ranks_leave_is_made_here_the_lightest_first(run):
+def test_what_dead_ranks_leave_is_made_here_the_last_first(run):
     method, text = end(run, alone=lambda: True)
     theirs = [unit for unit in share(group_by_source(run[0].pairs), 0, 1) if unit.source in sources(method)]
     assert [pair.id for unit in theirs[::-1] for pair in unit.pairs] == method.matched
-    assert len(theirs) == 4 and "4 records are still to come, made here" in text
+    assert len(theirs) == 4 and "4 source images are still to come, made here" in text
     assert method.prepared == 1
 
 

@@ -16,7 +16,7 @@ from tests.tracking.conftest import evaluate, runs
 
 def test_name_group_tags(evaluated) -> None:
     about = evaluated.run.about
-    assert (about.project, about.display_name, about.run_group) == ("sdcorr", "a-run", "folder-all")
+    assert (about.project, about.display_name, about.run_group) == ("sdcorr", "a-run", "folder-world")
     assert about.job_type == "evaluation"
     assert list(about.tags) == ["folder", "all", "toybox", "prompt", "ablation", "mine"]
     assert evaluated.run.ended
