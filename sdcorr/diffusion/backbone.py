@@ -187,7 +187,6 @@ class FrozenDiffusion(FrozenModel):
         layers = zip(self._layers, queries, strict=True)
         return [mean_map(list(map(read, layer.paths, query.chunk(len(layer.paths), 1)))) for layer, query in layers]
 
-    @torch.no_grad()
     def features(self, noisy: Tensor, timestep: int, embeddings: Tensor, blocks: Sequence[str]) -> dict[str, Tensor]:
         """See `FrozenModel`."""
         modules = {path: self.block(path) for path in blocks}

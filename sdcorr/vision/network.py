@@ -56,10 +56,10 @@ class Network(nn.Module):
         """
         super().__init__()
         self.run, self.stride, self.identity = run, stride, dict(identity)
+        self.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
 
-    @torch.no_grad()
     def forward(self, pixels: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """Feature maps of some layers.
 
@@ -74,7 +74,8 @@ class Network(nn.Module):
             UserError: if there is no such layer.
         """
         mean = self.get_buffer("mean")
-        found = self.run((pixels.to(mean) - mean) / self.get_buffer("std"))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and isinstance(self.run, nn.Module)):
+            found = self.run((pixels.to(mean) - mean) / self.get_buffer("std"))
         maps = [found] if isinstance(found, Tensor) else list(found)
         if bad := next((layer for layer in layers if not -len(maps) <= layer < len(maps)), None):
             raise UserError(f"The network has no layer {bad}: give numbers from {-len(maps)} to {len(maps) - 1}.")
