@@ -22,6 +22,7 @@ from sdcorr.labels.filters import read_filters
 from sdcorr.labels.folder import LabelFolder, kept_rows, read_labels
 from sdcorr.labels.labeler import Labeler
 from sdcorr.labels.pictures import write_pictures
+from sdcorr.labels.retrieval import links_of, read_grouping
 from sdcorr.labels.sheet import write_sheet
 from sdcorr.labels.work import Extent, finish, label, pictures_of, units_of
 from sdcorr.methods.maps import MapMethod
@@ -52,22 +53,25 @@ def make_labels(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """
     filters = read_filters(plain(cfg.filters))
     extent = Extent(cfg.points, cfg.pictures, cfg.sources, cfg.targets)
+    grouping = read_grouping(cfg.group_by, cfg.neighbors)
     check_formats(cfg.export)
     benchmark = origin.benchmark(cfg)
     with launch(cfg.trainer, overrides, "label") as ranks:
         console = Console(quiet=not ranks.first)
         entry = build.only_method(cfg, benchmark.name)
         method = with_maps(entry)
-        groups, digests, unread = pictures_of(benchmark, extent)
-        units = units_of(groups, extent)
+        groups, digests, unread = pictures_of(benchmark, extent, apart=grouping is None)
         settings = {
             "dataset": origin.run_identity(cfg, benchmark)["dataset"],
             "points": extent.points,
             "pictures": extent.pictures,  # more sources and targets can be added; these decide where points are
+            **({"grouping": vars(grouping)} if grouping else {}),
             "method": to_plain(entry.claim()),
         }
         folder = LabelFolder(label_folder(cfg, benchmark, settings), settings, filters, digests)
         say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+        links = links_of(digests, method, benchmark, folder.folder, settings["method"], grouping) if grouping else None
+        units = units_of(groups, extent, links)
         say(f"{len(units):,} source pictures of {len(groups)} groups, up to {extent.points} points in each")
         if unread:
             number = "1 picture is" if len(unread) == 1 else f"{len(unread)} pictures are"

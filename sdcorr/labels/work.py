@@ -18,6 +18,7 @@ from sdcorr.digests import digest
 from sdcorr.errors import UserError
 from sdcorr.labels.folder import LabelFolder, UnitCost
 from sdcorr.labels.labeler import Labeler, LabelUnit
+from sdcorr.labels.retrieval import Links
 from sdcorr.run.ending import until_all_are_there
 from sdcorr.run.pairs import READERS, picture_digest
 from sdcorr.run.progress import progress
@@ -46,12 +47,16 @@ class Extent:
                 raise UserError(f"{name}={value} is not legal: give a whole number from {least}.")
 
 
-def pictures_of(benchmark: Benchmark, extent: Extent) -> tuple[Groups, dict[str, str], list[str]]:
+def pictures_of(
+    benchmark: Benchmark, extent: Extent, *, apart: bool = True
+) -> tuple[Groups, dict[str, str], list[str]]:
     """The pictures to label.
 
     Args:
         benchmark: has them, in groups; no annotation is looked at.
         extent: how many of them.
+        apart: whether its groups are kept apart; else all pictures are one, and which of them belong together is left
+            to be found out.
 
     Returns:
         The keys by group, without groups of one; the digest of each; the keys that cannot be read and are left out.
@@ -61,6 +66,8 @@ def pictures_of(benchmark: Benchmark, extent: Extent) -> tuple[Groups, dict[str,
     """
     asked = {category: tuple(keys)[: extent.pictures or None] for category, keys in benchmark.groups.items()}
     every = sorted({key for keys in asked.values() for key in keys})
+    if not apart:
+        asked = {benchmark.name: tuple(every)}
     with ThreadPoolExecutor(READERS) as readers:
         found = dict(zip(every, readers.map(lambda key: picture_digest(benchmark, key), every), strict=True))
     digests = {key: made for key, made in found.items() if made is not None}
@@ -71,8 +78,21 @@ def pictures_of(benchmark: Benchmark, extent: Extent) -> tuple[Groups, dict[str,
     return groups, digests, [key for key in every if key not in digests]
 
 
-def units_of(groups: Groups, extent: Extent) -> list[LabelUnit]:
-    """The units of work: each source picture with the targets that its points are followed to."""
+def units_of(groups: Groups, extent: Extent, links: Links | None = None) -> list[LabelUnit]:
+    """The units of work: each source picture with the targets that its points are followed to.
+
+    Args:
+        groups: of the pictures.
+        extent: how many of them.
+        links: those that belong with each picture, its nearest targets first; None: all others of its group.
+    """
+    if links is not None:
+        linked = {category: [key for key in keys if links[key]] for category, keys in groups.items()}
+        return [
+            LabelUnit(category, source, tuple(links[source][: extent.targets or None]))
+            for category, keys in linked.items()
+            for source in keys[: extent.sources or None]
+        ]
     return [
         LabelUnit(category, source, _some([key for key in keys if key != source], extent.targets, source))
         for category, keys in groups.items()
