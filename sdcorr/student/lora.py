@@ -149,13 +149,15 @@ class UNetLora(LoraStudent):
         super().__init__(
             backbone, backbone.identity(), modules=rf"unet\.(?:{modules})", rank=rank, side=side, grid=grid
         )
-        self.model, self.block, self.timestep = backbone, block, timestep
+        self.block, self.timestep = block, timestep
 
     def maps(self, pixels: Tensor) -> Sequence[Tensor]:
         """The block's output."""
-        latents = self.model.encode(pixels)
-        prompt = torch.zeros(len(latents), self.model.tokens, self.model.width, device=latents.device)
-        return [self.model.features(latents, self.timestep, prompt, [self.block])[self.block]]
+        model = self.backbone
+        assert isinstance(model, FrozenDiffusion)
+        latents = model.encode(pixels)
+        prompt = torch.zeros(len(latents), model.tokens, model.width, device=latents.device)
+        return [model.features(latents, self.timestep, prompt, [self.block])[self.block]]
 
 
 def _add(addition: nn.Module, module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> Tensor:

@@ -66,6 +66,8 @@ def test_it_begins_as_the_unets_clean_features() -> None:
     prompt = torch.zeros(1, model.tokens, model.width)
     own = model.features(model.encode(pixels(1, 64)), 100, prompt, ["up_blocks.1"])["up_blocks.1"]
     torch.testing.assert_close(student(pixels(1, 64)), F.normalize(own, dim=1), atol=1e-5, rtol=0)
+    kept = {name.partition(".")[0] for name in student.state_dict()} - {"backbone"}
+    assert kept == {"added"}  # a second name of the backbone would be written to disk
     assert all(path.startswith("unet.") and ".attn1." in path for path in student.paths)
     student(pixels(1, 64))[:, 0].sum().backward()
     reached = {path for path, each in zip(student.paths, student.added, strict=True) if each.up.weight.grad is not None}
