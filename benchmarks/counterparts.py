@@ -20,7 +20,8 @@ from sdcorr.cli import build, origin
 from sdcorr.cli.compose import compose
 from sdcorr.datasets.sides import sides
 from sdcorr.report.table import number
-from sdcorr.run.counterparts import SHARE, Both, FoundSides, pooled, taken
+from sdcorr.run.counterparts import SHARE, Both, pooled, taken
+from sdcorr.run.found_sides import FoundSides
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.arrays import Arrays, collect
 from sdcorr.scoring.parts import ALL, BOTH_SIDES

@@ -34,7 +34,8 @@ from sdcorr.report.results import gather
 from sdcorr.report.survey import survey
 from sdcorr.report.terminal import show
 from sdcorr.run import missing
-from sdcorr.run.counterparts import find_sides, write_sides
+from sdcorr.run.counterparts import find_sides
+from sdcorr.run.found_sides import write_sides
 from sdcorr.run.predict import finish, predict
 from sdcorr.run.processes import launch
 from sdcorr.run.store import PredictionStore

@@ -14,7 +14,7 @@ import numpy as np
 from sdcorr.datasets import Match, Pair, scorable
 from sdcorr.datasets.sides import sides
 from sdcorr.errors import UserError
-from sdcorr.run.counterparts import FoundSides, read_sides
+from sdcorr.run.found_sides import FoundSides, read_sides
 from sdcorr.run.records import UnitRecord
 from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.parts import BOTH_SIDES, GEOMETRY_AWARE, GROUPS

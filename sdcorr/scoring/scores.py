@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from sdcorr.run.counterparts import FoundSides
+from sdcorr.run.found_sides import FoundSides
 from sdcorr.scoring.averages import USUAL
 from sdcorr.scoring.bootstrap import Estimate
 from sdcorr.scoring.metrics import Measure

@@ -10,7 +10,8 @@ from sdcorr.cli import build
 from sdcorr.cli.compose import compose
 from sdcorr.datasets import Match
 from sdcorr.errors import UserError
-from sdcorr.run.counterparts import FILE, FoundSides, find_sides, read_sides, taken, write_sides
+from sdcorr.run.counterparts import find_sides, taken
+from sdcorr.run.found_sides import FILE, FoundSides, read_sides, write_sides
 from sdcorr.run.records import UnitRecord
 from sdcorr.scoring.arrays import collect
 from sdcorr.scoring.metrics.mirror import mirror_hits
