@@ -9,7 +9,6 @@ keypoints of the val split's sources. All is measured in one process, on the sam
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -22,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from measure import save
 
-from sdcorr.files import write_whole
 from sdcorr.methods.finder import Finder
 from sdcorr.methods.maps import Features
 from sdcorr.retrieval import Hit, PictureIndex
@@ -241,8 +240,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         told = measure(args.pictures, args.split, args.threads, args.unrounded, Path(scratch))
     args.out.mkdir(parents=True, exist_ok=True)
-    write_whole(args.out / "search.json", json.dumps(told, indent=2) + "\n")
-    write_whole(args.out / "search.md", page(told))
+    save("search", args.out, told, page(told))
     print(page(told))
 
 

@@ -10,7 +10,6 @@ starts with empty caches, its network loaded and warm.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import time
@@ -20,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from measure import save
 
 from sdcorr.cli import build
 from sdcorr.cli.compose import compose
 from sdcorr.datasets import Pair, SourceUnit, group_by_source
-from sdcorr.files import write_whole
 from sdcorr.methods.finder import Finder
 from sdcorr.toybox.dataset import Toybox
 from sdcorr.toybox.world import SIZE
@@ -160,8 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         },
     }
     args.out.mkdir(parents=True, exist_ok=True)
-    write_whole(args.out / "student.json", json.dumps(told, indent=2) + "\n")
-    write_whole(args.out / "student.md", page(told))
+    save("student", args.out, told, page(told))
     print(page(told))
 
 

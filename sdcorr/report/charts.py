@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -96,13 +97,12 @@ def over_setting(setting: str, points: Mapping[float, Estimate], label: str, not
 
 def reliability(found: Reliability) -> list[Chart]:
     """Whether the confidence knows: correct points by confidence, and PCK of the points that are kept."""
-    bins, name = found.bins, pck_name(ALPHA).upper()
-    shares = [each.right.times(PERCENT.factor) for each in bins]
+    name = pck_name(ALPHA).upper()
     kept = {"the surest": [each.times(PERCENT.factor) for each in found.kept]}
     return [
         Chart(
             "Points right, by confidence",
-            visualize.reliability([each.confidence for each in bins], shares, [each.points for each in bins]),
+            _reliability(found),
             f"Right: within {ALPHA:g}. Beside each mean the number of its points.",
         ),
         Chart(
@@ -115,19 +115,13 @@ def reliability(found: Reliability) -> list[Chart]:
 
 def calibrated(found: Calibrated) -> list[Chart]:
     """How far a probability is one, and what is wrong among the points that are kept, beside the bare confidence."""
-    bins, right = found.reliability.bins, f"Right: within {found.by.alpha:g} under {found.by.protocol}"
+    right = f"Right: within {found.by.alpha:g} under {found.by.protocol}"
     kept = {"by probability": found.reliability.kept, "by confidence": found.of_confidence.kept}
     risks = {name: [_risk(each) for each in lines] for name, lines in kept.items()}
     return [
         Chart(
             "Points right, by probability",
-            visualize.reliability(
-                [each.confidence for each in bins],
-                [each.right.times(PERCENT.factor) for each in bins],
-                [each.points for each in bins],
-                x_label="probability of being right",
-                diagonal=True,
-            ),
+            _reliability(found.reliability, x_label="probability of being right", diagonal=True),
             f"{right}. On the dashed line the probability is what it says.",
         ),
         Chart(
@@ -141,19 +135,18 @@ def calibrated(found: Calibrated) -> list[Chart]:
 
 def _there(found: Reliability) -> Chart:
     """How many points the targets show, of those with like probabilities of being there."""
-    bins = found.bins
     return Chart(
         "Points there, by probability",
-        visualize.reliability(
-            [each.confidence for each in bins],
-            [each.right.times(PERCENT.factor) for each in bins],
-            [each.points for each in bins],
-            x_label="probability of being there",
-            y_label="points there, %",
-            diagonal=True,
-        ),
+        _reliability(found, x_label="probability of being there", y_label="points there, %", diagonal=True),
         "There: the target shows the point, whether or not it was found.",
     )
+
+
+def _reliability(found: Reliability, **labels: Any) -> Figure:
+    """What happened among the points of each bin, in percent; labels as of `visualize.reliability`."""
+    shares = [each.right.times(PERCENT.factor) for each in found.bins]
+    confidences, points = [each.confidence for each in found.bins], [each.points for each in found.bins]
+    return visualize.reliability(confidences, shares, points, **labels)
 
 
 def _risk(kept: Estimate) -> Estimate:
