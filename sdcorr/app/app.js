@@ -171,7 +171,8 @@ function question(points) {
 function introduce() {
   $("#model").textContent = about.only_drawings
     ? "Model: toybox, a small diffusion model that knows only drawings."
-    : `Model: ${about.model}`;
+    : `Model: ${about.model}.`;
+  if (about.calibration) $("#model").textContent += ` Calibration: ${about.calibration}.`;
   $("#examples").replaceChildren(
     ...about.examples.map((name) => {
       const button = document.createElement("button");

@@ -97,6 +97,7 @@ class Server:
                 "consensus": matching.consensus,
                 "layers": matching.layers,
                 "cells": matching.cells,
+                "calibration": matching.calibration.origin if matching.calibration else None,
                 "student": self._instant.about if self._instant else None,
                 "examples": list(examples.EXAMPLES),
                 "most": {"points": MOST_POINTS, "bytes": uploads.MOST_BYTES},

@@ -50,13 +50,17 @@ function drawPair() {
       ...options, layers: about.layers, hover: true, map: mapOf, onSource: addPoint, onChoose: markRows,
     });
   }
+  const labels = []; // where there is one, so that those of matches in one place stand below each other
   points.forEach((point, index) => {
     const known = found.has(keyOf(point.source));
     view.groups[index].classList.toggle("pending", !known);
     view.groups[index].classList.toggle("at-once", !known && Boolean(point.target));
     if (!known) return;
-    const [x, y] = view.at("target", point.target);
+    const [x, top] = view.at("target", point.target);
     const size = 4.2 * view.unit;
+    let y = top;
+    while (labels.some(([right, down]) => Math.abs(right - x) < 11 * view.unit && Math.abs(down - y) < size)) y += size;
+    labels.push([x, y]);
     const atEdge = point.target[0] > 0.85 * state.target.width;
     const away = (atEdge ? -3 : 3) * view.unit;
     const place = { x: x + away, y: y - 1.6 * view.unit, "text-anchor": atEdge ? "end" : "start" };
@@ -140,16 +144,19 @@ function drawAim() {
   node("path", { d, class: "aim", "stroke-width": 0.5 * view.unit }, view.svg);
 }
 
-/* That a match is right; null where nobody knows: the calibration is one of the toybox's drawings. */
-function probabilityOf(match) {
-  const own = state.source?.own || state.target?.own;
-  return own ? null : (match?.probability ?? null);
+/* Whether the calibration is one of these pictures: the toybox's own is of its drawings, one that was given of all. */
+function calibrated() {
+  return Boolean(about.calibration) || !(state.source?.own || state.target?.own);
 }
 
-/* Why a match is drawn hollow; that it is not there is known of the toybox's drawings alone, too. */
+/* That a match is right; null where nobody knows. */
+function probabilityOf(match) {
+  return calibrated() ? (match?.probability ?? null) : null;
+}
+
+/* Why a match is drawn hollow; that it is not there, a calibration knows. */
 function doubtOf(match, index) {
-  const own = state.source?.own || state.target?.own;
-  return (!own && match?.missing) || (match && sides()?.doubts[index]) || (match?.doubt ?? null);
+  return (calibrated() && match?.missing) || (match && sides()?.doubts[index]) || (match?.doubt ?? null);
 }
 
 const percent = (share) => `${Math.round(100 * share)} %`;
@@ -182,12 +189,13 @@ function drawRows() {
     row.querySelector(".meter span").style.width = `${100 * meter}%`; // beside it in words
     const joint = how.consensus === "joint" ? " (joint)" : "";
     const bare = match && `confidence ${match.confidence.toFixed(2)}${joint}, uncalibrated`;
-    const sure = probability === null ? bare : `${percent(probability)} likely${joint}`;
+    const sure = probability === null ? bare : `${percent(probability)} likely right${joint}`;
     const why = doubtOf(match, index);
     const doubt = why ? `; ${why}` : "";
-    row.querySelector(".sure-words").textContent = match
+    const words = match
       ? `${sure}${doubt}${confirmed(point, match)}`
       : guess ? "at once, not confirmed yet" : "not found yet";
+    row.querySelector(".sure-words").textContent = words.replaceAll(/ (%|px)/g, "\u00a0$1");
   });
   $("#twins-said").hidden = !sides()?.pairs.length;
   markRows();

@@ -246,7 +246,7 @@ class PairView {
     }
     if (point.doubt) parts.push(point.doubt);
     if (typeof point.counterpart === "number") parts.push(`its counterpart seems to be point ${point.counterpart + 1}`);
-    if (typeof point.probability === "number") parts.push(`${Math.round(100 * point.probability)} % likely`);
+    if (typeof point.probability === "number") parts.push(`${Math.round(100 * point.probability)} % likely right`);
     else if (typeof point.confidence === "number") parts.push(`confidence ${point.confidence.toFixed(2)}`);
     return parts.join(", ");
   }

@@ -105,7 +105,7 @@ def test_a_click_finds_its_match(page: Page, example: str) -> None:
     x0, y0, x1, y1 = target.box
     assert np.hypot(*(found - target.points[point])) <= 0.1 * max(x1 - x0, y1 - y0)
     expect(page.locator("#progress")).to_be_hidden()
-    expect(page.locator("#points li")).to_contain_text(re.compile(r"\d+ % likely"))
+    expect(page.locator("#points li")).to_contain_text(re.compile(r"\d+\s% likely right"))
 
 
 def test_heat_is_shown_under_the_cursor(page: Page) -> None:

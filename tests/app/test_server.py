@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from safetensors.torch import load
 from starlette.testclient import TestClient
@@ -16,7 +17,9 @@ from sdcorr.app.matching import Matching
 from sdcorr.app.server import MOST_POINTS, Server
 from sdcorr.cli import build
 from sdcorr.cli.compose import compose
+from sdcorr.errors import UserError
 from sdcorr.findings import FOUND, reasons, weighed
+from sdcorr.scoring.calibration_file import SHIPPED
 from sdcorr.toybox.dataset import drawing
 from tests.app.conftest import new_page
 
@@ -116,6 +119,25 @@ def test_counterparts_are_those_of_the_command_line(client: TestClient) -> None:
     last(client.post("/api/match", json=plain))
     assert client.post("/api/counterparts", json=plain).json()["pairs"] == []
     assert "counterpart" not in client.post("/api/download/points.csv", json=plain).text.splitlines()[0]
+
+
+def test_a_calibration_that_is_given_holds_for_all_pictures(tmp_path) -> None:
+    """It judges the way that it is of, and is refused where the page has none such."""
+    plain = yaml.safe_load((SHIPPED / "toybox_read_once.yaml").read_text())
+    plain["outcomes"]["there"] = plain["outcomes"]["right"] | {"intercept": -20.0}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(plain))
+    with pytest.raises(UserError, match=r"mine\.yaml fits no way in which the page finds points: it is of .*restarts"):
+        Matching([f"calibration={path}", "method=read_once", "method.restarts=2"])
+    server = Server(Matching([f"calibration={path}", "method=read_once"]))
+    page = new_page(server)
+    assert page.post("/api/session").json()["calibration"] == "toybox val, 84 pairs"
+    question = example(page)
+    (found,) = last(page.post("/api/match", json=question))["matches"]
+    assert 0 < found["probability"] < 1 and found["missing"] == "not there: 100 % likely"
+    (other,) = last(page.post("/api/match", json=question | {"refine": "pixels"}))["matches"]
+    assert other["probability"] is None and other["missing"] is None  # nobody has learned it of that way
+    server.jobs.close(patience=20)
 
 
 def test_a_joint_match_is_found_anew_with_every_point() -> None:
