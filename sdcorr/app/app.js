@@ -29,6 +29,7 @@ async function begin() {
   session = about.session;
   sessionStorage.setItem("session", session);
   found.clear();
+  answered.clear();
   past = [];
   state = { source: null, target: null, points: [], example: null };
   how = how || about.default;
@@ -133,7 +134,8 @@ async function work() {
     if (!wanted || halted) running.abort.abort();
     return;
   }
-  if (!open.length || halted) return;
+  if (halted) return;
+  if (!open.length) return askForSides();
   const mine = { where: where(), keys: open.map(keyOf), abort: new AbortController(), fact: null };
   running = mine;
   try {

@@ -95,7 +95,7 @@ function confirmed(point, match) {
   if (!guess) return "";
   const away = Math.hypot(guess.target[0] - match.target[0], guess.target[1] - match.target[1]);
   const near = away <= NEAR * Math.max(state.target.width, state.target.height);
-  return near ? `; confirms the match at once (${away.toFixed(1)} px)` : `; at once it lay ${away.toFixed(1)} px away`;
+  return near ? `; confirms the match at once (${away.toFixed(1)}\u00a0px)` : `; at once it lay ${away.toFixed(1)}\u00a0px away`;
 }
 
 /* --- the cursor --- */

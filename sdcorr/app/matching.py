@@ -24,7 +24,7 @@ from sdcorr.methods.consensus import Consensus
 from sdcorr.methods.prompt_units import small_maps
 from sdcorr.methods.refine import Refine
 from sdcorr.methods.resources import Models
-from sdcorr.pictures import MatchRequest, Picture, unit_of
+from sdcorr.pictures import Counterparts, MatchRequest, Picture, own_counterparts, unit_of
 from sdcorr.prompt import PromptMatcher, PromptSettings
 from sdcorr.prompt.module import PromptOptimization
 from sdcorr.prompt.speed.fast import Wanted
@@ -200,6 +200,18 @@ class Matching:
                     )
                 )
         return found
+
+    def counterparts(self, how: How, source: Picture, points: np.ndarray) -> Counterparts:
+        """Which points of a source are the two sides of one part, see `own_counterparts`.
+
+        Args:
+            how: the way in which they were found.
+            source: the picture.
+            points: (P, 2) in pixels of it, all that there are: a point's counterpart depends on the others.
+        """
+        self._pictures = {source.key: source.image}
+        method = self._entries[how.method][1].heeding(how.consensus, how.refine)
+        return own_counterparts(method, source, points, self._read)
 
     def _read(self, key: str) -> Image.Image:
         """One of the pictures that are worked on: always this function, so that methods know what they have read."""

@@ -33,10 +33,11 @@ function refresh() {
 }
 
 function drawPair() {
-  const points = state.points.map((point) => {
+  const points = state.points.map((point, index) => {
     const match = found.get(keyOf(point));
     return { source: point, target: match?.target ?? atOnce(point)?.target ?? null, truth: null, right: null,
-      confidence: match?.confidence, probability: probabilityOf(match), doubt: doubtOf(match) };
+      confidence: match?.confidence, probability: probabilityOf(match), doubt: doubtOf(match, index),
+      counterpart: counterpartOf(index) };
   });
   const narrow = matchMedia("(max-width: 600px)").matches;
   const options = { source: state.source, target: state.target, points, stacked: narrow, ballot: ballotOf() };
@@ -146,9 +147,9 @@ function probabilityOf(match) {
 }
 
 /* Why a match is drawn hollow; that it is not there is known of the toybox's drawings alone, too. */
-function doubtOf(match) {
+function doubtOf(match, index) {
   const own = state.source?.own || state.target?.own;
-  return (!own && match?.missing) || (match?.doubt ?? null);
+  return (!own && match?.missing) || (match && sides()?.doubts[index]) || (match?.doubt ?? null);
 }
 
 const percent = (share) => `${Math.round(100 * share)} %`;
@@ -171,25 +172,32 @@ function drawRows() {
     const guess = match ? null : atOnce(point);
     const place = match ?? guess;
     row.querySelector(".to").textContent = place ? written(place.target) : "…";
+    const twin = counterpartOf(index);
+    const mark = row.querySelector(".twin");
+    mark.hidden = twin === null;
+    mark.textContent = twin === null ? "" : `↔ ${twin + 1}`;
+    mark.setAttribute("aria-label", twin === null ? "" : `counterpart: point ${twin + 1}`);
     const probability = probabilityOf(match);
     const meter = probability ?? match?.confidence ?? 0;
     row.querySelector(".meter span").style.width = `${100 * meter}%`; // beside it in words
     const joint = how.consensus === "joint" ? " (joint)" : "";
     const bare = match && `confidence ${match.confidence.toFixed(2)}${joint}, uncalibrated`;
     const sure = probability === null ? bare : `${percent(probability)} likely${joint}`;
-    const doubt = doubtOf(match) ? `; ${doubtOf(match)}` : "";
+    const why = doubtOf(match, index);
+    const doubt = why ? `; ${why}` : "";
     row.querySelector(".sure-words").textContent = match
       ? `${sure}${doubt}${confirmed(point, match)}`
       : guess ? "at once, not confirmed yet" : "not found yet";
   });
+  $("#twins-said").hidden = !sides()?.pairs.length;
   markRows();
 }
 
 function newRow(index) {
   const item = document.createElement("li");
-  item.innerHTML = `<button type="button" class="row"><span class="swatch"></span><span class="from"></span><span
+  item.innerHTML = `<button type="button" class="row"><span class="which">${index + 1}<span class="swatch"></span></span><span class="from"></span><span
     class="to"></span><span class="sureness"><span class="meter"><span></span></span><span
-    class="sure-words"></span></span></button>
+    class="sure-words"></span></span><span class="twin" hidden></span></button>
     <button type="button" class="remove" title="Remove this point">✕</button>`;
   item.querySelector(".swatch").style.background = POINT_COLORS[index % POINT_COLORS.length];
   const row = item.querySelector(".row");
