@@ -15,8 +15,8 @@ from safetensors.torch import save
 from sdcorr import visualize
 from sdcorr.datasets import Ballot
 from sdcorr.files import write_whole
-from sdcorr.methods.doubts import doubts
-from sdcorr.pictures import MatchRequest, MatchResult
+from sdcorr.methods.doubts import absent, doubts
+from sdcorr.pictures import Likely, MatchRequest, MatchResult
 from sdcorr.prompt.settings import PromptSettings
 
 FOUND = "found, not annotated"  # counterparts, by the source and its mirror image
@@ -76,12 +76,14 @@ def points_record(request: MatchRequest, result: MatchResult, *, model: str) -> 
                 "size": target.image.size,
                 "points": match.points.round(3).tolist(),
                 "confidence": match.confidence.round(4).tolist(),
+                **probabilities(result, number),
                 "doubt": reasons(request, result, number),
                 **(weighed(result.ballots[number]) if result.ballots else {}),
             }
             for number, (target, match) in enumerate(zip(request.targets, result.matches, strict=True))
         ],
         "model": model,
+        **({"calibration": origin} if (origin := calibration_of(result)) else {}),
         "consensus": result.consensus,
         "refine": result.refine,
         **({"note": JOINT} if result.consensus == "joint" else {}),
@@ -99,13 +101,35 @@ def reasons(request: MatchRequest, result: MatchResult, number: int) -> list[str
         number: of the target.
     """
     match = result.matches[number]
-    told = doubts(match.evidence)
+    there = likely.there if (likely := _likely(result, number)) else None
+    missing = [None] * len(match.points) if there is None else [absent(each) for each in there.tolist()]
+    told = [why or other for why, other in zip(missing, doubts(match.evidence), strict=True)]
     for both in result.counterparts:
         apart = np.linalg.norm(match.points[both[0]] - match.points[both[1]])
         if apart < SAME_PLACE * max(request.targets[number].image.size):
             for one, other in (both, both[::-1]):
                 told[one] = told[one] or f"point {other + 1}, its counterpart, is found in the same place"
     return told
+
+
+def probabilities(result: MatchResult, number: int) -> dict[str, list[float]]:
+    """Of each of the P matches in a target, as far as a calibration knows.
+
+    Returns:
+        `probability`: that it is right; `there`: that the target shows the point; nothing where nobody knows.
+    """
+    likely = _likely(result, number)
+    known = {"probability": likely.right, "there": likely.there} if likely else {}
+    return {name: values.round(4).tolist() for name, values in known.items() if values is not None}
+
+
+def calibration_of(result: MatchResult) -> str | None:
+    """What the calibration was learned from, by which the matches were judged; None without one."""
+    return next((likely.origin for likely in result.likely if likely), None)
+
+
+def _likely(result: MatchResult, number: int) -> Likely | None:
+    return result.likely[number] if result.likely else None
 
 
 def weighed(of: Ballot) -> dict[str, Any]:
@@ -142,7 +166,11 @@ def lines(request: MatchRequest, result: MatchResult) -> Iterator[str]:
     joint = " (joint)" if result.consensus == "joint" else ""
     for number, (target, match) in enumerate(zip(request.targets, result.matches, strict=True)):
         whys = reasons(request, result, number)
-        for start, end, sure, why in zip(request.points, match.points, match.confidence, whys, strict=True):
+        likely = probabilities(result, number).get("probability", [None] * len(whys))
+        for start, end, sure, right, why in zip(
+            request.points, match.points, match.confidence, likely, whys, strict=True
+        ):
             found = f"{target.path.name} ({end[0]:.1f}, {end[1]:.1f})"
             doubtful = f", doubtful: {why}" if why else ""
-            yield f"({start[0]:g}, {start[1]:g}) -> {found}, confidence {sure:.2f}{joint}{doubtful}"
+            calibrated = "" if right is None else f", {100 * right:.0f} % likely right"
+            yield f"({start[0]:g}, {start[1]:g}) -> {found}, confidence {sure:.2f}{joint}{calibrated}{doubtful}"

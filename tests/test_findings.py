@@ -8,7 +8,7 @@ from PIL import Image
 
 from sdcorr.datasets import Match
 from sdcorr.findings import lines, points_record
-from sdcorr.pictures import MatchRequest, MatchResult, name_picture
+from sdcorr.pictures import Likely, MatchRequest, MatchResult, name_picture
 
 IMAGE = Image.new("RGB", (40, 20), "red")
 
@@ -24,6 +24,23 @@ def test_a_doubtful_match_says_why() -> None:
     ]
     (found,) = json.loads(points_record(request, result, model="toybox"))["targets"]
     assert found["doubt"] == ["a second peak is 90 % as high", None]
+
+
+def test_what_a_calibration_says_is_written_down() -> None:
+    """The second point is rather not there, which doubts it whatever its map looks like."""
+    target = name_picture(IMAGE, "b.png")
+    request = MatchRequest(name_picture(IMAGE, "a.png"), np.array([[1, 2], [3, 4]]), (target,))
+    match = Match([[5, 6], [7, 8]], [0.5, 0.25], evidence={"margin": np.array([1.0, 1.0])})
+    likely = Likely(np.array([0.75, 0.5]), np.array([0.9, 0.25]), "toybox val, 84 pairs")
+    result = MatchResult(torch.zeros(2, 1, 1, 1), (match,), (), likely=(likely,))
+    record = json.loads(points_record(request, result, model="toybox"))
+    (found,) = record["targets"]
+    assert record["calibration"] == "toybox val, 84 pairs"
+    assert (found["probability"], found["there"]) == ([0.75, 0.5], [0.9, 0.25])
+    assert found["doubt"] == [None, "not there: 75 % likely"]
+    assert list(lines(request, result))[1].endswith(
+        "confidence 0.25, 50 % likely right, doubtful: not there: 75 % likely"
+    )
 
 
 def test_counterparts_in_one_place_are_doubted() -> None:

@@ -12,13 +12,20 @@ import torch
 
 from sdcorr.app.matching import Found, How
 from sdcorr.datasets import Ballot
-from sdcorr.findings import alone, embeddings_file, matches_picture, points_record, reasons
-from sdcorr.pictures import Counterparts, MatchRequest, MatchResult
+from sdcorr.findings import alone, embeddings_file, matches_picture, points_record, probabilities, reasons
+from sdcorr.pictures import Counterparts, Likely, MatchRequest, MatchResult
 from sdcorr.prompt.settings import PromptSettings
 
 
-def result(found: Sequence[Found], how: How, counterparts: Counterparts) -> MatchResult:
-    """Convert matches to the form that the command line writes; the only heat map is the combined one, (P, k, k)."""
+def result(found: Sequence[Found], how: How, counterparts: Counterparts, origin: str | None) -> MatchResult:
+    """Convert matches to the form that the command line writes; the only heat map is the combined one, (P, k, k).
+
+    Args:
+        found: of all points of a pair.
+        how: the way in which they were found.
+        counterparts: of the points.
+        origin: what the calibration was learned from; None if it says nothing of these pictures.
+    """
     ballots = [each.ballot for each in found if each.ballot]
     return MatchResult(
         torch.stack([each.embedding for each in found]),
@@ -28,7 +35,15 @@ def result(found: Sequence[Found], how: How, counterparts: Counterparts) -> Matc
         how.consensus,
         how.refine,
         counterparts,
+        (_likely(found, origin),) if origin else (),
     )
+
+
+def _likely(found: Sequence[Found], origin: str) -> Likely | None:
+    """What the calibration has said of several matches, as one; None if it is of another way."""
+    right = [each.probability for each in found if each.probability is not None]
+    there = [each.there for each in found if each.there is not None]
+    return Likely(np.array(right), np.array(there) if there else None, origin) if right else None
 
 
 def _together(ballots: Sequence[Ballot]) -> Ballot:
@@ -40,13 +55,15 @@ def _together(ballots: Sequence[Ballot]) -> Ballot:
 def points_table(request: MatchRequest, result: MatchResult) -> str:
     """Write a CSV with one row per point, in pixels of the pictures as they are seen (turned as their EXIF says).
 
-    Under a consensus a row also has its name, and where the point's map by itself would have it; where the mirror
+    Where a calibration knows, a row has the probability that the match is right, and that the point is there. Under a
+    consensus it also has its name, and where the point's map by itself would have it; where the mirror
     images were asked, the number of the point that is its counterpart, the first being 1.
     """
     file = io.StringIO()
     writer = csv.writer(file)
     titles = ["source_x", "source_y", "target_x", "target_y", "confidence", "doubt"]
-    titles += ["consensus", "alone_x", "alone_y"] if result.ballots else []
+    known = probabilities(result, 0)
+    titles += [*known, *(["consensus", "alone_x", "alone_y"] if result.ballots else [])]
     flipped = result.consensus == "dense_flip"
     writer.writerow(titles + (["counterpart"] if flipped else []))
     match = result.matches[0]
@@ -54,7 +71,8 @@ def points_table(request: MatchRequest, result: MatchResult) -> str:
     others = {one: other for both in result.counterparts for one, other in (both, both[::-1])}
     told = zip(request.points, match.points, match.confidence, reasons(request, result, 0), strict=True)
     for number, (start, end, sure, why) in enumerate(told):
-        weighed = [result.consensus, *places[number]] if places else []
+        weighed = [values[number] for values in known.values()]
+        weighed += [result.consensus, *places[number]] if places else []
         weighed += [others[number] + 1 if number in others else None] if flipped else []
         writer.writerow([*start.tolist(), *end.round(3).tolist(), round(float(sure), 4), why, *weighed])
     return file.getvalue()

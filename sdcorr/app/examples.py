@@ -35,6 +35,12 @@ def pictures(name: str) -> tuple[Picture, Picture]:
     return source, target
 
 
+@cache
+def keys() -> frozenset[str]:
+    """Of all example pictures: whoever uploads the same pixels has an example."""
+    return frozenset(picture.key for name in EXAMPLES for picture in pictures(name))
+
+
 def route() -> Route:
     """Where a page gets the pictures of an example."""
     return Route("/examples/{name}/{side}", _shown)

@@ -16,6 +16,7 @@ from lightning import Callback, LightningModule, Trainer
 from PIL import Image
 from torch import Tensor
 
+from sdcorr.app import examples
 from sdcorr.app.jobs import Job
 from sdcorr.cli import build
 from sdcorr.cli.compose import compose
@@ -219,6 +220,11 @@ class Matching:
         self._pictures = {source.key: source.image}
         method = self._entries[how.method][1].heeding(how.consensus, how.refine)
         return own_counterparts(method, source, points, self._read)
+
+    def calibrated(self, how: How, shown: Sequence[Picture]) -> Calibration | None:
+        """What says how likely matches are right: one that is given, or the toybox's own of its drawings."""
+        ours = self.calibration is not None or {picture.key for picture in shown} <= examples.keys()
+        return self._calibrations.get(how) if ours else None
 
     def _read(self, key: str) -> Image.Image:
         """One of the pictures that are worked on: always this function, so that methods know what they have read."""

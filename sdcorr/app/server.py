@@ -214,7 +214,8 @@ class Server:
         if how.consensus == "dense_flip" and sides not in session.sides:
             job = self.jobs.submit(session.id, lambda job: self._matching.counterparts(how, asked.source, asked.points))
             self.sessions.keep_sides(session, sides, await asyncio.wrap_future(job.future))
-        return downloads.result(found, how, session.sides.get(sides, ()))
+        known = self._matching.calibrated(how, (asked.source, *asked.targets))
+        return downloads.result(found, how, session.sides.get(sides, ()), known.origin if known else None)
 
     def _session(self, request: Request) -> Session:
         return self.sessions.get(request.headers.get("x-session", ""))

@@ -14,8 +14,12 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 
 from sdcorr import findings, pictures
-from sdcorr.cli import build
+from sdcorr.cli import build, paths
+from sdcorr.cli.build import Entry
 from sdcorr.cli.command import command
+from sdcorr.errors import UserError
+from sdcorr.scoring.calibration import Calibration
+from sdcorr.scoring.calibration_file import read_calibration
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +42,20 @@ def request(cfg: DictConfig) -> pictures.MatchRequest:
     return pictures.read_request(cfg.source, points, targets)
 
 
+def calibration_for(entry: Entry, file: str | None) -> Calibration | None:
+    """The calibration of that file, which must be of the method; None without a file.
+
+    Raises:
+        UserError: if it cannot be read, or is of another method or other settings.
+    """
+    if not file:
+        return None
+    found = read_calibration(paths.folder(file))
+    if why := found.unlike(entry.claim()):
+        raise UserError(f"{file} does not fit: {why}.")
+    return found
+
+
 def transfer(cfg: DictConfig, asked: pictures.MatchRequest) -> None:
     """Find points in pictures, and write down what was found; see configs/train.yaml for what can be set.
 
@@ -45,8 +63,9 @@ def transfer(cfg: DictConfig, asked: pictures.MatchRequest) -> None:
         UserError: if a setting does not fit, the weights cannot be had or the folder cannot be written.
     """
     console = Console()
-    _, method = build.prompt_entry(cfg)
+    entry, method = build.prompt_entry(cfg)
     method.prepare()
+    by = calibration_for(entry, cfg.calibration)
     folder = pictures.claim_folder(cfg.run_dir)
     watchers: list[Callback] = [RichProgressBar()]
     logger = None
@@ -56,7 +75,7 @@ def transfer(cfg: DictConfig, asked: pictures.MatchRequest) -> None:
 
         logger = tracking.make_logger(cfg, folder, group="pictures", job_type="transfer", tags=[cfg.model.name])
         watchers.append(AttentionMapLogger(asked.targets[0].image, cfg.logger.every, logger=logger))
-    result = pictures.match_pictures(method, asked, watchers)
+    result = pictures.match_pictures(method, asked, watchers, by)
     findings.write(folder, asked, result, model=cfg.model.path, settings=method.settings)
     if logger:
         logger.experiment.finish()

@@ -137,6 +137,14 @@ def test_a_calibration_that_is_given_holds_for_all_pictures(tmp_path) -> None:
     assert 0 < found["probability"] < 1 and found["missing"] == "not there: 100 % likely"
     (other,) = last(page.post("/api/match", json=question | {"refine": "pixels"}))["matches"]
     assert other["probability"] is None and other["missing"] is None  # nobody has learned it of that way
+    record = page.post("/api/download/points.json", json=question).json()
+    assert record["calibration"] == "toybox val, 84 pairs"
+    target = record["targets"][0]
+    assert target["probability"] == [found["probability"]] and target["there"] == [pytest.approx(0, abs=1e-3)]
+    assert target["doubt"] == ["not there: 100 % likely"]
+    (row,) = csv.DictReader(io.StringIO(page.post("/api/download/points.csv", json=question).text))
+    assert float(row["probability"]) == found["probability"] and row["there"] == "0.0"
+    assert "calibration" not in page.post("/api/download/points.json", json=question | {"refine": "pixels"}).json()
     server.jobs.close(patience=20)
 
 
@@ -183,9 +191,9 @@ def test_downloads_can_be_read(client: TestClient) -> None:
     assert record["source"]["points"] == question["points"] and record["model"] == "toybox"
     assert record["targets"][0]["points"] == [match["target"] for match in matches]
     rows = [line.split(",") for line in got["points.csv"].text.splitlines()]
-    assert rows[0] == ["source_x", "source_y", "target_x", "target_y", "confidence", "doubt"]
+    assert rows[0] == ["source_x", "source_y", "target_x", "target_y", "confidence", "doubt", "probability"]
     assert [float(value) for value in rows[2][:5]] == [30.5, 40, *matches[1]["target"], matches[1]["confidence"]]
-    assert rows[2][5] == (matches[1]["doubt"] or "")
+    assert rows[2][5:] == [matches[1]["doubt"] or "", str(matches[1]["probability"])]
     assert load(got["embeddings.safetensors"].content)["embeddings"].shape[:2] == (2, 5)
     assert Image.open(io.BytesIO(got["matches.png"].content)).size[0] > 300
 

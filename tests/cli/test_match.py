@@ -11,6 +11,7 @@ from sdcorr.cli import match
 from sdcorr.cli.compose import compose
 from sdcorr.cli.main import main
 from sdcorr.errors import UserError
+from sdcorr.scoring.calibration_file import SHIPPED
 from sdcorr.toybox.dataset import drawing
 from tests.cli.test_paths import ODD, PLAIN, SILENT
 
@@ -90,3 +91,19 @@ def test_a_picture_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert main(["match", "no (1).png", "b.png", "--points", "1,2"]) == 2
     assert capsys.readouterr().err.startswith("error: There is no image no (1).png")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_calibration_says_how_likely_matches_are_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of another way is refused before anything is optimized."""
+    for name, key in (("a.png", "2/crab/0"), ("b.png", "2/crab/0/2")):
+        drawing(key).image.save(tmp_path / name)
+    words = ["match", *(str(tmp_path / name) for name in ("a.png", "b.png")), "--points", "20,30", "--out"]
+    words += [str(tmp_path / "out"), "method=read_once", "embeddings=null"]
+    words += [f"calibration={SHIPPED / 'toybox_read_once.yaml'}"]
+    assert main([*words, "method.restarts=2"]) == 2
+    assert "toybox_read_once.yaml does not fit: it is of other settings, settings.restarts is 5" in capsys.readouterr().err
+    assert main(words) == 0
+    record = json.loads((tmp_path / "out" / "points.json").read_text())
+    (likely,) = record["targets"][0]["probability"]
+    assert 0 < likely < 1 and record["calibration"] == "toybox val, 84 pairs"
+    assert f"{100 * likely:.0f} % likely right" in capsys.readouterr().out
