@@ -14,11 +14,11 @@ from playwright.sync_api import Page, expect
 
 from sdcorr.app.examples import EXAMPLES
 from sdcorr.toybox.dataset import drawing
-from sdcorr.toybox.world import SIZE
+from tests.app.test_page import click
 from tests.browser import open_browser
 
 FIGURES = Path(__file__).parent / "figures"
-EXAMPLE, PARTS, HOVERED = "teapot", ("handle", "knob", "base"), 0
+EXAMPLE, PARTS, HOVERED = "crab", ("left eye", "right eye", "left claw"), 0
 CARD = 0  # the pair of the report in which a match is chosen
 expect.set_options(timeout=120_000)  # milliseconds
 
@@ -42,11 +42,10 @@ def click_through(page: Page, address: str) -> None:
     page.locator(f'.example[data-name="{EXAMPLE}"]').click()
     source = drawing(EXAMPLES[EXAMPLE][0])
     for number, part in enumerate(PARTS, start=1):
-        x, y = source.points[source.names.index(part)]
-        pad = page.locator(".pad")
-        box = pad.bounding_box()
-        pad.click(position={"x": x / SIZE * box["width"], "y": y / SIZE * box["height"]})
+        click(page, *source.points[source.names.index(part)])
         expect(page.locator("text.sure")).to_have_count(number)
+    expect(page.locator(".twin:visible")).to_have_count(2)
+    page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
     page.locator(".match").nth(HOVERED).locator(".near").first.hover()
     expect(page.locator("#view")).to_have_attribute("data-shown", re.compile(rf"{HOVERED}/\d"))
 

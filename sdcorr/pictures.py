@@ -16,7 +16,7 @@ from lightning import Callback
 from PIL import Image
 from torch import Tensor
 
-from sdcorr.datasets import Ballot, Match, Pair, SourceUnit, group_by_source
+from sdcorr.datasets import Ballot, ImageReader, Match, Pair, SourceUnit, group_by_source
 from sdcorr.errors import UserError
 from sdcorr.images import GivenPicture, read_picture
 from sdcorr.methods.ballot import ballot
@@ -26,6 +26,8 @@ from sdcorr.methods.prompt import Prompt
 from sdcorr.methods.prompt_units import transferred
 from sdcorr.methods.refine import Refine
 from sdcorr.prompt.localize import combine_layers
+
+Counterparts = tuple[tuple[int, int], ...]  # points that are the two sides of one part, the lower index first
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class MatchResult:
     ballots: tuple[Ballot, ...] = ()  # for each target, what its consensus has weighed; none where there is none
     consensus: Consensus = "none"
     refine: Refine = "none"
-    counterparts: tuple[tuple[int, int], ...] = ()  # points that are the two sides of one part; found under dense_flip
+    counterparts: Counterparts = ()  # found under dense_flip
 
 
 def read_request(source: GivenPicture, points: Any, targets: Sequence[GivenPicture]) -> MatchRequest:
@@ -109,12 +111,24 @@ def match_pictures(method: Prompt, request: MatchRequest, callbacks: Sequence[Ca
         maps.append(combine_layers(seen.maps, matcher.settings.combination).cpu().numpy())
         ballots += [ballot(agreed, target.pair.source_size, target.pair.target_size)] if agreed else []
         embeddings = optimized[list(target.points)]
-    sides: list[tuple[int, int]] = []
-    if method.consensus == "dense_flip":  # which has read the source's mirror image
-        picture = method.features(unit.source, read, "all")
-        sides = counterparts(picture, method.mirrored_features(unit.source, read, "all"), request.points)
     how = method.consensus, method.refine
-    return MatchResult(embeddings, tuple(matches), tuple(maps), tuple(ballots), *how, tuple(sides))
+    sides = own_counterparts(method, request.source, request.points, read)
+    return MatchResult(embeddings, tuple(matches), tuple(maps), tuple(ballots), *how, sides)
+
+
+def own_counterparts(method: Prompt, source: Picture, points: np.ndarray, image: ImageReader) -> Counterparts:
+    """Which of a picture's points are the two sides of one part; told under `dense_flip`, which reads mirror images.
+
+    Args:
+        method: one that has found matches of the picture: what it has read of it is used again.
+        source: the picture.
+        points: (P, 2) pixels of it.
+        image: reads it by its key, as it did for the matches.
+    """
+    if method.consensus != "dense_flip":
+        return ()
+    picture, mirrored = (read(source.key, image, "all") for read in (method.features, method.mirrored_features))
+    return tuple(counterparts(picture, mirrored, points))
 
 
 def unit_of(request: MatchRequest) -> SourceUnit:

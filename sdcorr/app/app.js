@@ -29,6 +29,7 @@ async function begin() {
   session = about.session;
   sessionStorage.setItem("session", session);
   found.clear();
+  answered.clear();
   past = [];
   state = { source: null, target: null, points: [], example: null };
   how = how || about.default;
@@ -133,7 +134,8 @@ async function work() {
     if (!wanted || halted) running.abort.abort();
     return;
   }
-  if (!open.length || halted) return;
+  if (halted) return;
+  if (!open.length) return askForSides();
   const mine = { where: where(), keys: open.map(keyOf), abort: new AbortController(), fact: null };
   running = mine;
   try {
@@ -169,7 +171,8 @@ function question(points) {
 function introduce() {
   $("#model").textContent = about.only_drawings
     ? "Model: toybox, a small diffusion model that knows only drawings."
-    : `Model: ${about.model}`;
+    : `Model: ${about.model}.`;
+  if (about.calibration) $("#model").textContent += ` Calibration: ${about.calibration}.`;
   $("#examples").replaceChildren(
     ...about.examples.map((name) => {
       const button = document.createElement("button");

@@ -13,11 +13,11 @@ import torch
 from sdcorr.app.matching import Found, How
 from sdcorr.datasets import Ballot
 from sdcorr.findings import alone, embeddings_file, matches_picture, points_record, reasons
-from sdcorr.pictures import MatchRequest, MatchResult
+from sdcorr.pictures import Counterparts, MatchRequest, MatchResult
 from sdcorr.prompt.settings import PromptSettings
 
 
-def result(found: Sequence[Found], how: How) -> MatchResult:
+def result(found: Sequence[Found], how: How, counterparts: Counterparts) -> MatchResult:
     """Convert matches to the form that the command line writes; the only heat map is the combined one, (P, k, k)."""
     ballots = [each.ballot for each in found if each.ballot]
     return MatchResult(
@@ -27,6 +27,7 @@ def result(found: Sequence[Found], how: How) -> MatchResult:
         (_together(ballots),) if ballots else (),
         how.consensus,
         how.refine,
+        counterparts,
     )
 
 
@@ -39,17 +40,22 @@ def _together(ballots: Sequence[Ballot]) -> Ballot:
 def points_table(request: MatchRequest, result: MatchResult) -> str:
     """Write a CSV with one row per point, in pixels of the pictures as they are seen (turned as their EXIF says).
 
-    Under a consensus a row also has its name, and where the point's map by itself would have it.
+    Under a consensus a row also has its name, and where the point's map by itself would have it; where the mirror
+    images were asked, the number of the point that is its counterpart, the first being 1.
     """
     file = io.StringIO()
     writer = csv.writer(file)
     titles = ["source_x", "source_y", "target_x", "target_y", "confidence", "doubt"]
-    writer.writerow(titles + (["consensus", "alone_x", "alone_y"] if result.ballots else []))
+    titles += ["consensus", "alone_x", "alone_y"] if result.ballots else []
+    flipped = result.consensus == "dense_flip"
+    writer.writerow(titles + (["counterpart"] if flipped else []))
     match = result.matches[0]
     places = alone(result.ballots[0]).round(1).tolist() if result.ballots else []
+    others = {one: other for both in result.counterparts for one, other in (both, both[::-1])}
     told = zip(request.points, match.points, match.confidence, reasons(request, result, 0), strict=True)
     for number, (start, end, sure, why) in enumerate(told):
         weighed = [result.consensus, *places[number]] if places else []
+        weighed += [others[number] + 1 if number in others else None] if flipped else []
         writer.writerow([*start.tolist(), *end.round(3).tolist(), round(float(sure), 4), why, *weighed])
     return file.getvalue()
 

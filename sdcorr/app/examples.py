@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sdcorr.app import uploads
+from sdcorr.app.refusal import Refusal
 from sdcorr.pictures import Picture, name_picture
 from sdcorr.toybox.dataset import drawing
 
@@ -25,3 +33,21 @@ def pictures(name: str) -> tuple[Picture, Picture]:
     """
     source, target = (name_picture(drawing(key).image, f"toybox/{key}") for key in EXAMPLES[name])
     return source, target
+
+
+def route() -> Route:
+    """Where a page gets the pictures of an example."""
+    return Route("/examples/{name}/{side}", _shown)
+
+
+@cache
+def _small(name: str, side: str) -> tuple[bytes, str]:
+    return uploads.shown(pictures(name)[("source", "target").index(side)].image)
+
+
+def _shown(request: Request) -> Response:
+    try:
+        content, media_type = _small(request.path_params["name"], request.path_params["side"])
+    except (KeyError, ValueError):
+        raise Refusal("There is no such example.", 404) from None
+    return Response(content, media_type=media_type)

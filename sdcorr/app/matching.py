@@ -6,6 +6,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -17,20 +19,23 @@ from torch import Tensor
 from sdcorr.app.jobs import Job
 from sdcorr.cli import build
 from sdcorr.cli.compose import compose
+from sdcorr.cli.paths import folder
 from sdcorr.datasets import Ballot, Match
+from sdcorr.errors import UserError
 from sdcorr.images import image_to_tensor
 from sdcorr.methods.ballot import ballot
+from sdcorr.methods.base import Claim
 from sdcorr.methods.consensus import Consensus
 from sdcorr.methods.prompt_units import small_maps
 from sdcorr.methods.refine import Refine
 from sdcorr.methods.resources import Models
-from sdcorr.pictures import MatchRequest, Picture, unit_of
+from sdcorr.pictures import Counterparts, MatchRequest, Picture, own_counterparts, unit_of
 from sdcorr.prompt import PromptMatcher, PromptSettings
 from sdcorr.prompt.module import PromptOptimization
 from sdcorr.prompt.speed.fast import Wanted
 from sdcorr.run.attention_maps import to_bytes
 from sdcorr.scoring.calibration import RIGHT, THERE, Calibration
-from sdcorr.scoring.calibration_file import of_method
+from sdcorr.scoring.calibration_file import of_method, read_calibration
 
 METHODS = {"prompt": "Prompt embedding", "read_once": "Read once (fast)"}
 MOST_CELLS = 64  # a side of the maps that are kept
@@ -114,6 +119,7 @@ class Matching:
         model: path or hub id of the model.
         knows_only_drawings: whether it is the toybox's.
         layers: names of the maps, the combined one last.
+        calibration: one that is given, which then holds for all pictures; None: the toybox's own, for its drawings.
     """
 
     def __init__(self, overrides: Sequence[str] = ()):
@@ -122,7 +128,7 @@ class Matching:
             overrides: as on the command line of an evaluation, e.g. `model=sd14`; `method=read_once` to start with.
 
         Raises:
-            UserError: if one does not fit, or the weights cannot be had.
+            UserError: if one does not fit, the weights cannot be had, or a calibration is of no way of the page's.
         """
         asked = compose("eval", *overrides)  # complains of what is wrong with them as they are
         others = [each for each in overrides if not each.startswith("method=")]
@@ -138,6 +144,7 @@ class Matching:
             for name in METHODS
         }
         self._calibrations: dict[How, Calibration | None] = {}
+        self.calibration = self._given(folder(asked.calibration)) if asked.calibration else None
         self._pictures: dict[str, Image.Image] = {}
         matcher = self._entries[self.default.method][1].matcher
         self.layers = matcher.map_names
@@ -201,21 +208,43 @@ class Matching:
                 )
         return found
 
+    def counterparts(self, how: How, source: Picture, points: np.ndarray) -> Counterparts:
+        """Which points of a source are the two sides of one part, see `own_counterparts`.
+
+        Args:
+            how: the way in which they were found.
+            source: the picture.
+            points: (P, 2) in pixels of it, all that there are: a point's counterpart depends on the others.
+        """
+        self._pictures = {source.key: source.image}
+        method = self._entries[how.method][1].heeding(how.consensus, how.refine)
+        return own_counterparts(method, source, points, self._read)
+
     def _read(self, key: str) -> Image.Image:
         """One of the pictures that are worked on: always this function, so that methods know what they have read."""
         return self._pictures[key]
 
-    def _calibration(self, how: How) -> Calibration | None:
-        """What knows how likely matches are right, if anything does.
+    def _given(self, path: Path) -> Calibration:
+        """The calibration of that file; raises UserError if it is of no way in which the page finds points."""
+        found = read_calibration(path)
+        ways = [How(*each) for each in product(METHODS, ("none", self.consensus), ("none", "pixels"))]
+        if all(found.unlike(self._claim(each)) for each in ways):
+            why = found.unlike(self._claim(self.default))
+            raise UserError(f"{path} fits no way in which the page finds points: {why} (as it starts).")
+        return found
 
-        None comes with the program for other models than the toybox's, and a claim reads all of their weights.
-        """
-        if not self.knows_only_drawings:
+    def _claim(self, how: How) -> Claim:
+        """What decides the matches of that way; it reads all of the model's weights."""
+        entry = self._entries[how.method][0]
+        return replace(entry, settings={**entry.settings, "consensus": how.consensus, "refine": how.refine}).claim()
+
+    def _calibration(self, how: How) -> Calibration | None:
+        """What knows how likely matches are right, if anything does; what comes with the program is of the toybox."""
+        if not self.knows_only_drawings and self.calibration is None:
             return None
         if how not in self._calibrations:
-            entry = self._entries[how.method][0]
-            settings = {**entry.settings, "consensus": how.consensus, "refine": how.refine}
-            self._calibrations[how] = of_method(replace(entry, settings=settings).claim())
+            claim, given = self._claim(how), self.calibration
+            self._calibrations[how] = of_method(claim) if given is None else None if given.unlike(claim) else given
         return self._calibrations[how]
 
     def _optimize(

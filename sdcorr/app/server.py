@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import sys
-import traceback
 from collections.abc import AsyncIterator, Callable
-from functools import cache
 from urllib.parse import unquote
 
 import anyio
@@ -22,16 +19,17 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from sdcorr.app import downloads, examples, static, uploads
+from sdcorr.app.failures import fail, refuse, sentence
 from sdcorr.app.guard import Guard
 from sdcorr.app.instant import Instant
 from sdcorr.app.jobs import Canceled, Job, Jobs
 from sdcorr.app.matching import METHODS, Found, How, Matching
 from sdcorr.app.refusal import Refusal
-from sdcorr.app.sessions import FoundKey, Held, Session, Sessions
+from sdcorr.app.sessions import FoundKey, Held, Session, Sessions, SidesKey
 from sdcorr.errors import UserError
-from sdcorr.findings import weighed
+from sdcorr.findings import reasons, weighed
 from sdcorr.methods.doubts import absent, doubts
-from sdcorr.pictures import MatchRequest, Picture, check_points
+from sdcorr.pictures import MatchRequest, MatchResult, check_points
 
 MOST_POINTS = 32
 MOST_QUESTION_BYTES = 64 * 2**10  # of a request that is no picture
@@ -68,17 +66,18 @@ class Server:
         self.app = Starlette(
             routes=[
                 *static.routes(),
-                Route("/examples/{name}/{side}", _example_picture),
+                examples.route(),
                 Route("/pictures/{name}", self._shown),
                 *([instant.route(self.sessions)] if instant else []),
                 Route("/api/session", self._open, methods=["POST"]),
                 Route("/api/pictures", self._upload, methods=["POST"]),
                 Route("/api/examples/{name}", self._example, methods=["POST"]),
                 Route("/api/match", self._match, methods=["POST"]),
+                Route("/api/counterparts", self._counterparts, methods=["POST"]),
                 Route("/api/download/{file}", self._download, methods=["POST"]),
             ],
             middleware=[Middleware(Guard, host=host)],
-            exception_handlers={UserError: _refuse, HTTPException: _refuse, Exception: _fail},
+            exception_handlers={UserError: refuse, HTTPException: refuse, Canceled: refuse, Exception: fail},
         )
 
     async def _open(self, request: Request) -> Response:
@@ -98,6 +97,7 @@ class Server:
                 "consensus": matching.consensus,
                 "layers": matching.layers,
                 "cells": matching.cells,
+                "calibration": matching.calibration.origin if matching.calibration else None,
                 "student": self._instant.about if self._instant else None,
                 "examples": list(examples.EXAMPLES),
                 "most": {"points": MOST_POINTS, "bytes": uploads.MOST_BYTES},
@@ -159,7 +159,7 @@ class Server:
                 matches = [_match_of(key, known[key]) for key in keys]
                 yield json.dumps({"state": "done", "matches": matches}) + "\n"
             except Exception as error:
-                yield json.dumps({"state": "failed", "error": _sentence(error)}) + "\n"
+                yield json.dumps({"state": "failed", "error": sentence(error)}) + "\n"
             finally:
                 if job:
                     job.cancel()
@@ -179,22 +179,42 @@ class Server:
                 sent = fact
             await asyncio.wait([ended], timeout=INTERVAL)
 
+    async def _counterparts(self, request: Request) -> Response:
+        """Answer which of the points are counterparts, and why each match is to be doubted now that this is known."""
+        session = self._session(request)
+        how, asked = await self._question(request, session)
+        result = await self._result(session, how, asked)
+        return JSONResponse({"pairs": result.counterparts, "doubts": reasons(asked, result, 0)})
+
     async def _download(self, request: Request) -> Response:
         session = self._session(request)
         file = request.path_params["file"]
         if file not in downloads.DOWNLOADS:
             raise Refusal(f"There is no such file: choose one of {', '.join(downloads.DOWNLOADS)}.", 404)
         how, asked = await self._question(request, session)
-        try:
-            found = [session.found[key] for key in _keys(how, asked)]
-        except KeyError:
-            raise Refusal("Not every point has its match yet: wait until it has, then download.", 409) from None
+        result = await self._result(session, how, asked)
         media_type, write = downloads.DOWNLOADS[file]
         settings = self._matching.settings(how.method)
-        content = await run_in_threadpool(write, asked, downloads.result(found, how), self._matching.model, settings)
+        content = await run_in_threadpool(write, asked, result, self._matching.model, settings)
         return Response(
             content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{file}"'}
         )
+
+    async def _result(self, session: Session, how: How, asked: MatchRequest) -> MatchResult:
+        """What was found of all points that are asked for, as one.
+
+        Raises:
+            Refusal: if a point has no match yet.
+        """
+        try:
+            found = [session.found[key] for key in _keys(how, asked)]
+        except KeyError:
+            raise Refusal("Not every point has its match yet: wait until it has, then ask again.", 409) from None
+        sides: SidesKey = str(how), asked.source.key, tuple((x, y) for x, y in asked.points.tolist())
+        if how.consensus == "dense_flip" and sides not in session.sides:
+            job = self.jobs.submit(session.id, lambda job: self._matching.counterparts(how, asked.source, asked.points))
+            self.sessions.keep_sides(session, sides, await asyncio.wrap_future(job.future))
+        return downloads.result(found, how, session.sides.get(sides, ()))
 
     def _session(self, request: Request) -> Session:
         return self.sessions.get(request.headers.get("x-session", ""))
@@ -247,20 +267,6 @@ def _match_of(key: FoundKey, found: Found) -> dict:
     }
 
 
-@cache
-def _small_example(name: str, side: str) -> tuple[bytes, str]:
-    picture: Picture = examples.pictures(name)[("source", "target").index(side)]
-    return uploads.shown(picture.image)
-
-
-def _example_picture(request: Request) -> Response:
-    try:
-        content, media_type = _small_example(request.path_params["name"], request.path_params["side"])
-    except (KeyError, ValueError):
-        raise Refusal("There is no such example.", 404) from None
-    return Response(content, media_type=media_type)
-
-
 async def _body(request: Request, most: int, complaint: Callable[[], Refusal]) -> bytes:
     """Read the body of a request, and raise the complaint as soon as it has more than `most` bytes."""
     declared = request.headers.get("content-length", "0")
@@ -272,22 +278,3 @@ async def _body(request: Request, most: int, complaint: Callable[[], Refusal]) -
         if len(body) > most:
             raise complaint()
     return bytes(body)
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, Canceled):  # while the page still waits, so the server canceled it
-        return "The server is about to stop."
-    traceback.print_exception(error, file=sys.stderr)
-    return "Something went wrong in the server: its terminal says what."
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException):
-        return JSONResponse({"error": f"The server has nothing there ({error.detail})."}, error.status_code)
-    return JSONResponse({"error": str(error)}, getattr(error, "status", 400))
-
-
-async def _fail(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": "Something went wrong in the server: its terminal says what."}, 500)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sdcorr.app.matching import Found
 from sdcorr.app.refusal import Refusal
-from sdcorr.pictures import Picture
+from sdcorr.pictures import Counterparts, Picture
 
 MOST_SESSIONS = 64
 MOST_PICTURES = 12  # per session
@@ -19,6 +19,7 @@ MOST_FOUND = 512  # matches per session
 MOST_BYTES = 2**30  # all sessions together
 
 FoundKey = tuple[str, str, str, float, float]  # the way it was found, keys of source and target, x, y
+SidesKey = tuple[str, str, tuple[tuple[float, float], ...]]  # the way, the source's key, all its points
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Session:
     id: str
     pictures: OrderedDict[str, Held] = field(default_factory=OrderedDict)
     found: OrderedDict[FoundKey, Found] = field(default_factory=OrderedDict)
+    sides: OrderedDict[SidesKey, Counterparts] = field(default_factory=OrderedDict)
 
     @property
     def nbytes(self) -> int:
@@ -109,6 +111,12 @@ class Sessions:
         while len(session.found) > MOST_FOUND:
             session.found.popitem(last=False)
         self._make_room(session)
+
+    def keep_sides(self, session: Session, key: SidesKey, pairs: Counterparts) -> None:
+        """Keep which of some points are counterparts, dropping the oldest if there are too many."""
+        session.sides[key] = pairs
+        while len(session.sides) > MOST_FOUND:
+            session.sides.popitem(last=False)
 
     def shown(self, name: str) -> Held:
         """Return a picture by its name alone, which only its page knows.

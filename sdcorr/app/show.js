@@ -33,10 +33,11 @@ function refresh() {
 }
 
 function drawPair() {
-  const points = state.points.map((point) => {
+  const points = state.points.map((point, index) => {
     const match = found.get(keyOf(point));
     return { source: point, target: match?.target ?? atOnce(point)?.target ?? null, truth: null, right: null,
-      confidence: match?.confidence, probability: probabilityOf(match), doubt: doubtOf(match) };
+      confidence: match?.confidence, probability: probabilityOf(match), doubt: doubtOf(match, index),
+      counterpart: counterpartOf(index) };
   });
   const narrow = matchMedia("(max-width: 600px)").matches;
   const options = { source: state.source, target: state.target, points, stacked: narrow, ballot: ballotOf() };
@@ -49,13 +50,17 @@ function drawPair() {
       ...options, layers: about.layers, hover: true, map: mapOf, onSource: addPoint, onChoose: markRows,
     });
   }
+  const labels = []; // where there is one, so that those of matches in one place stand below each other
   points.forEach((point, index) => {
     const known = found.has(keyOf(point.source));
     view.groups[index].classList.toggle("pending", !known);
     view.groups[index].classList.toggle("at-once", !known && Boolean(point.target));
     if (!known) return;
-    const [x, y] = view.at("target", point.target);
+    const [x, top] = view.at("target", point.target);
     const size = 4.2 * view.unit;
+    let y = top;
+    while (labels.some(([right, down]) => Math.abs(right - x) < 11 * view.unit && Math.abs(down - y) < size)) y += size;
+    labels.push([x, y]);
     const atEdge = point.target[0] > 0.85 * state.target.width;
     const away = (atEdge ? -3 : 3) * view.unit;
     const place = { x: x + away, y: y - 1.6 * view.unit, "text-anchor": atEdge ? "end" : "start" };
@@ -139,16 +144,19 @@ function drawAim() {
   node("path", { d, class: "aim", "stroke-width": 0.5 * view.unit }, view.svg);
 }
 
-/* That a match is right; null where nobody knows: the calibration is one of the toybox's drawings. */
-function probabilityOf(match) {
-  const own = state.source?.own || state.target?.own;
-  return own ? null : (match?.probability ?? null);
+/* Whether the calibration is one of these pictures: the toybox's own is of its drawings, one that was given of all. */
+function calibrated() {
+  return Boolean(about.calibration) || !(state.source?.own || state.target?.own);
 }
 
-/* Why a match is drawn hollow; that it is not there is known of the toybox's drawings alone, too. */
-function doubtOf(match) {
-  const own = state.source?.own || state.target?.own;
-  return (!own && match?.missing) || (match?.doubt ?? null);
+/* That a match is right; null where nobody knows. */
+function probabilityOf(match) {
+  return calibrated() ? (match?.probability ?? null) : null;
+}
+
+/* Why a match is drawn hollow; that it is not there, a calibration knows. */
+function doubtOf(match, index) {
+  return (calibrated() && match?.missing) || (match && sides()?.doubts[index]) || (match?.doubt ?? null);
 }
 
 const percent = (share) => `${Math.round(100 * share)} %`;
@@ -171,25 +179,33 @@ function drawRows() {
     const guess = match ? null : atOnce(point);
     const place = match ?? guess;
     row.querySelector(".to").textContent = place ? written(place.target) : "…";
+    const twin = counterpartOf(index);
+    const mark = row.querySelector(".twin");
+    mark.hidden = twin === null;
+    mark.textContent = twin === null ? "" : `↔ ${twin + 1}`;
+    mark.setAttribute("aria-label", twin === null ? "" : `counterpart: point ${twin + 1}`);
     const probability = probabilityOf(match);
     const meter = probability ?? match?.confidence ?? 0;
     row.querySelector(".meter span").style.width = `${100 * meter}%`; // beside it in words
     const joint = how.consensus === "joint" ? " (joint)" : "";
     const bare = match && `confidence ${match.confidence.toFixed(2)}${joint}, uncalibrated`;
-    const sure = probability === null ? bare : `${percent(probability)} likely${joint}`;
-    const doubt = doubtOf(match) ? `; ${doubtOf(match)}` : "";
-    row.querySelector(".sure-words").textContent = match
+    const sure = probability === null ? bare : `${percent(probability)} likely right${joint}`;
+    const why = doubtOf(match, index);
+    const doubt = why ? `; ${why}` : "";
+    const words = match
       ? `${sure}${doubt}${confirmed(point, match)}`
       : guess ? "at once, not confirmed yet" : "not found yet";
+    row.querySelector(".sure-words").textContent = words.replaceAll(/ (%|px)/g, "\u00a0$1");
   });
+  $("#twins-said").hidden = !sides()?.pairs.length;
   markRows();
 }
 
 function newRow(index) {
   const item = document.createElement("li");
-  item.innerHTML = `<button type="button" class="row"><span class="swatch"></span><span class="from"></span><span
+  item.innerHTML = `<button type="button" class="row"><span class="which">${index + 1}<span class="swatch"></span></span><span class="from"></span><span
     class="to"></span><span class="sureness"><span class="meter"><span></span></span><span
-    class="sure-words"></span></span></button>
+    class="sure-words"></span></span><span class="twin" hidden></span></button>
     <button type="button" class="remove" title="Remove this point">✕</button>`;
   item.querySelector(".swatch").style.background = POINT_COLORS[index % POINT_COLORS.length];
   const row = item.querySelector(".row");

@@ -13,8 +13,8 @@ from sdcorr import web
 
 HERE = Path(__file__).parent
 MEDIA = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
-OWN = ("app.js", "app.css", "talk.js", "show.js", "follow.js", "drop.js")
-OF_REPORTS = ("pair.js", "style.css")  # which reports have as well
+OWN = ("app.js", "app.css", "talk.js", "show.js", "follow.js", "sides.js", "drop.js")
+OF_REPORTS = ("ballot.js", "pair.js", "style.css")  # which reports have as well
 
 
 def routes() -> list[Route]:

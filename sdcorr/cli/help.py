@@ -86,7 +86,10 @@ examples:
   sdcorr app model=sd14 --port 8000 --open    Stable Diffusion 1.4, for photographs
 """
 APP_GROUPS = ("method", "model")
-APP_SETTINGS = {setting: what for setting, what in MATCH_SETTINGS.items() if setting.startswith(APP_GROUPS)}
+APP_SETTINGS = {
+    **{setting: what for setting, what in MATCH_SETTINGS.items() if setting.startswith(APP_GROUPS)},
+    "calibration=FILE": "of `sdcorr calibrate`: how likely a match is right, and where it knows that, there at all",
+}
 INDEX = """\
 Reads a folder of pictures once, and keeps on disk what points are found by. Give the same command again to bring the
 index up to date or to go on after a stop: what was read is not read again, a picture that has changed is, and one that

@@ -10,6 +10,7 @@ they say. Lengths are in longer sides of a picture, so that they mean the same a
     layers      the same of the layers' own peaks; of several layers only
     back        distance from the query point to the place in the source whose features are most like the match's
     likeness    cosine of the features at the match and at the query point
+    astray      log of the share of the softmax of cosines, from the match to the source, that leads elsewhere than back
     votes       log of the share of the two pictures' votes that speak for the match, see `sdcorr.methods.consensus`
     lead        under a consensus, by how much the price of the peak that was taken is above the next one's
     side        likewise, above that of the best peak that the other reflection of the object would have
@@ -30,12 +31,15 @@ from torch import Tensor
 from sdcorr.datasets import Match
 from sdcorr.methods.consensus import LEAST, Choice, Matches, peaks, votes_for
 from sdcorr.methods.peaks import argmax
+from sdcorr.student.losses import grid_centers
 
 if TYPE_CHECKING:
     from sdcorr.prompt.speed.fast import TargetMaps
 
 APART = 0.1  # longer sides of the target: what is nearer to the match belongs to its own peak
 IDLE = 1e-3  # of the greatest weight: matches of cells below it, 0.3 % of all weight, are left out
+ASTRAY_TEMPERATURE = 0.1  # a cosine that is so much greater is e times as likely, on the way back
+ASTRAY_LEAST = 1e-4  # share that is taken to be lost anyway, so that the log is finite
 FARTHEST = 20.0  # of a lead: where there is no other peak
 
 
@@ -114,7 +118,7 @@ def agreement(seen: TargetMaps, match: Match, size: tuple[int, int]) -> dict[str
 def way_back(
     source: Tensor, queries: Tensor, found: Tensor, points: Tensor, size: tuple[int, int]
 ) -> dict[str, Tensor]:
-    """`back` and `likeness`: where the features at a match come from.
+    """`back`, `likeness` and `astray`: where the features at a match come from.
 
     Args:
         source: (C, h, w) features over the whole source.
@@ -126,13 +130,14 @@ def way_back(
     Returns:
         By name (V,) each.
     """
-    width = source.shape[-1]
-    best = (F.normalize(found, dim=1) @ F.normalize(source.flatten(1), dim=0)).argmax(1)  # (V,)
-    ends = torch.stack((best % width, best // width), -1) + 0.5  # (V, 2)
-    ends = ends / torch.tensor([width, source.shape[-2]]).to(ends)
+    height, width = source.shape[-2:]
+    cosines = F.normalize(found, dim=1) @ F.normalize(source.flatten(1), dim=0)  # (V, h * w)
+    away = _distances(grid_centers(height, width).to(cosines)[None], points, size)  # (V, h * w)
+    share = (cosines / ASTRAY_TEMPERATURE).softmax(1)
     return {
-        "back": _distances(ends[:, None], points, size)[:, 0],
+        "back": away.gather(1, cosines.argmax(1, keepdim=True))[:, 0],
         "likeness": F.cosine_similarity(queries, found, dim=1),
+        "astray": ((share * (away > APART)).sum(1) + ASTRAY_LEAST).log(),
     }
 
 

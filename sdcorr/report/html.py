@@ -17,7 +17,7 @@ from sdcorr.report.table import Cell, Number
 from sdcorr.visualize import to_svg
 from sdcorr.web import FOLDER, asset
 
-SCRIPTS = ("pair.js", "report.js")
+SCRIPTS = ("ballot.js", "pair.js", "report.js")
 STYLES = ("style.css", "report.css")
 
 

@@ -15,9 +15,8 @@ from sdcorr.report.gallery import gallery
 from sdcorr.report.html import write_page
 from sdcorr.report.pairs import ALPHA, chosen
 from sdcorr.report.results import Results
-from sdcorr.report.survey import survey
+from sdcorr.report.survey import prices
 from sdcorr.report.table import MEBIBYTES, SECONDS, SECONDS_EACH, Column, Number, Table, measure_title, number
-from sdcorr.run.store import PredictionStore
 from sdcorr.scoring.bootstrap import Estimate
 from sdcorr.scoring.calibration import THERE, Calibrated, Calibration, Told
 from sdcorr.scoring.confidence import SHARES, Reliability
@@ -45,7 +44,7 @@ def write_report(
     """
     shown = chosen(results.pairs, pairs)
     silent = Console(quiet=True)
-    content = head(results) | {"cost": cost(results.store, results.subject)}
+    content = head(results) | {"cost": cost(results)}
     if results.scores is not None:
         content |= headline(results, results.scores) | sections(results, results.scores)
     content["shown"], content["all"] = len(shown), len(results.pairs)
@@ -122,7 +121,7 @@ def sections(results: Results, scores: Scores) -> dict[str, Any]:
         "further": tables.further(scores, results.variants),
         "hidden": scores.ours.hidden,
         "found": scores.found_said,
-        "survey": survey(scores, results.costs, results.variants) if scores.others else None,
+        "prices": prices(scores, results.costs, results.variants) if scores.others else None,
         "published": comparable,
         "lacks": " and ".join(lacks(scores)),
         "apart": apart,
@@ -192,11 +191,12 @@ def there(found: Told, by: Calibration) -> dict[str, Any]:
     }
 
 
-def cost(store: PredictionStore, subject: str) -> Table:
-    """Seconds and memory of every method in the run folder."""
+def cost(results: Results) -> Table:
+    """Seconds and memory of every method in the run folder, in the order of the run."""
+    store, subject = results.store, results.subject
     titles = ("points", "seconds", "seconds a point", "peak memory, MiB")
     table = Table("time and memory of each method", [Column("method", "label"), *map(Column, titles)])
-    for name in (subject, *(name for name in store.methods() if name != subject)):
+    for name in (subject, *(name for name in results.claims if name != subject)):
         records = store.records(name)
         points = sum(len(match.points) for record in records for _, match in record.predictions)
         seconds = sum(record.seconds for record in records)

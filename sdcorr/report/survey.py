@@ -13,7 +13,8 @@ from sdcorr.scoring.metrics import Measure
 from sdcorr.scoring.parts import ALL, AMBIGUOUS, DISTINCT, Part
 from sdcorr.scoring.scores import Scores
 
-COSTS = ("s a pair", "s a target more", "TFLOP a pair", "TFLOP a target more", "peak memory, MiB")
+OF_A_PAIR = ("s a pair", "s a target more", "TFLOP a pair", "TFLOP a target more")
+COSTS = (*OF_A_PAIR, "peak memory, MiB")
 LOOK_ALIKES = {AMBIGUOUS: "with a look-alike", DISTINCT: "others"}
 COLUMNS = {  # what there is to choose from
     "pck": "at every threshold, per point and per image",
@@ -77,6 +78,23 @@ def survey(
         if lead:
             cells.append("" if name == scores.subject else difference(scores, name, main, USUAL[0]))
         table.add(name, *cells, *(_costs(costs_of[name]) if costs else ()), bold=name == scores.subject)
+    return table
+
+
+def prices(scores: Scores, costs_of: Mapping[str, MethodCost], variants: Collection[str] = ()) -> Table:
+    """What a pair costs each method beside the one score that is spoken of; the rest stands in tables of its own.
+
+    Args:
+        scores, costs_of, variants: as `survey` takes them.
+    """
+    place = Place(scores.ours.main, USUAL[0])
+    names = (scores.subject, *ordered(scores, variants))
+    title = f"what a pair costs: {scores.dataset} {scores.split}, {scores.ours.in_words}"
+    heads = [Column("method", "label"), place.column, *map(Column, OF_A_PAIR)]
+    table = Table(title, heads, notes=_unknown_costs(names, costs_of), sortable=True)
+    for name in names:
+        score = number(scores.methods[name].find(*place))
+        table.add(name, score, *_costs(costs_of[name])[: len(OF_A_PAIR)], bold=name == scores.subject)
     return table
 
 

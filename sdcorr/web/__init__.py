@@ -1,7 +1,8 @@
 """Scripts, styles and templates for the browser.
 
-`pair.js` draws two pictures with their points joined and the attention maps behind each match. The report embeds it and
-`style.css` in its page; the app serves both as files. The other files here are of the report alone.
+`pair.js` draws two pictures with their points joined and the attention maps behind each match, and `ballot.js` into
+that what a consensus has weighed. The report embeds them and `style.css` in its page; the app serves them as files. The
+other files here are of the report alone.
 """
 
 from pathlib import Path

@@ -6,7 +6,8 @@
      target: {url, width, height},
      points: [{source: [x, y], target: [x, y] | null, truth: [x, y] | null,     // pixels of the original pictures
                right: true | false | null, confidence: 0..1 | null, name: "beak",
-               doubt: "not there" | null}],    // why the match is drawn hollow, if it is
+               doubt: "not there" | null,      // why the match is drawn hollow, if it is
+               counterpart: 1 | null}],        // the index of the point that is the other side of the same part
      layers: ["up_blocks.1.attentions.0", ..., "combined"],
      ballot: {                          // between which peaks a consensus has chosen, if there was one
        candidates: [[[x, y, share, votes], ...], ...],  // of each point, the peak that was taken first; target's pixels
@@ -244,7 +245,8 @@ class PairView {
       parts.push(`${away.toFixed(1)} px from the truth`);
     }
     if (point.doubt) parts.push(point.doubt);
-    if (typeof point.probability === "number") parts.push(`${Math.round(100 * point.probability)} % likely`);
+    if (typeof point.counterpart === "number") parts.push(`its counterpart seems to be point ${point.counterpart + 1}`);
+    if (typeof point.probability === "number") parts.push(`${Math.round(100 * point.probability)} % likely right`);
     else if (typeof point.confidence === "number") parts.push(`confidence ${point.confidence.toFixed(2)}`);
     return parts.join(", ");
   }
@@ -262,49 +264,6 @@ class PairView {
     });
   }
 
-  /* The peaks between which a consensus has chosen for a point, with their prices, and the pair's warped grid. */
-  drawBallot(index) {
-    const { ballot } = this.options;
-    this.warps.replaceChildren();
-    this.prices.replaceChildren();
-    this.root.classList.toggle("weighed", Boolean(ballot));
-    if (!ballot || index === null) return;
-    const { width, height } = this.places.source.picture;
-    const last = ballot.grid.length - 1;
-    this.drawGrid("source", ballot.grid.map((row, i) => row.map((_, j) => [(j / last) * width, (i / last) * height])));
-    this.drawGrid("target", ballot.grid);
-    const peaks = ballot.candidates[index];
-    if (!peaks?.length) return;
-    const prices = peaks.map(([, , share, votes]) => share * Math.exp(votes));
-    const all = prices.reduce((sum, price) => sum + price);
-    const own = peaks.reduce((best, peak, rank) => (peak[2] > peaks[best][2] ? rank : best), 0);
-    const table = document.createElement("table");
-    table.innerHTML = "<tr><th>peak</th><th>by its map</th><th>votes</th><th>with them</th><th></th></tr>";
-    peaks.forEach(([x, y, share, votes], rank) => {
-      const [cx, cy] = this.at("target", [x, y]);
-      node("circle", { cx, cy, r: 3 * this.unit, class: rank ? "peak" : "peak taken" }, this.warps);
-      const label = { x: cx + 3.8 * this.unit, y: cy + 1.6 * this.unit, "font-size": 5 * this.unit, class: "rank" };
-      node("text", label, this.warps).textContent = rank + 1;
-      const told = [rank === 0 ? "taken" : "", rank === own ? "the map's own" : ""].filter(Boolean).join(", ");
-      const [before, after] = [share, prices[rank] / all].map((each) => `${(100 * each).toFixed(0)} %`);
-      const cells = [rank + 1, before, `× ${Math.exp(votes).toFixed(2)}`, after, told];
-      const row = table.insertRow();
-      for (const cell of cells) row.insertCell().textContent = cell;
-    });
-    this.prices.append(table);
-  }
-
-  /* Lines of a grid over a picture, cut off at its border; the source's upper and left edge have colors of their own. */
-  drawGrid(side, rows) {
-    const { x, y, width, height, picture } = this.places[side];
-    const box = { x, y, width, height, viewBox: `0 0 ${picture.width} ${picture.height}`, preserveAspectRatio: "none" };
-    const frame = node("svg", box, this.warps);
-    const columns = rows[0].map((_, j) => rows.map((row) => row[j]));
-    for (const [lines, edge] of [[rows, "upper"], [columns, "left"]]) {
-      lines.forEach((line, number) => node("polyline", { points: line.join(" "), class: number ? "warp" : `warp ${edge}` }, frame));
-    }
-  }
-
   /* Show what is chosen: the point, the layer, and their maps. */
   async mark() {
     const index = this.chosen;
@@ -312,6 +271,7 @@ class PairView {
     this.svg.classList.toggle("choosing", point !== null && point !== undefined);
     this.groups.forEach((group, other) => {
       group.classList.toggle("chosen", other === index);
+      group.classList.toggle("counterpart", other === (point?.counterpart ?? null));
       group.setAttribute("aria-pressed", String(other === index));
     });
     this.layerBar.hidden = !point || !this.options.layers.length;
@@ -319,7 +279,7 @@ class PairView {
       button.setAttribute("aria-checked", String(layer === this.layer));
     });
     this.caption.textContent = point ? this.describe(point, index) : "";
-    this.drawBallot(point ? index : null);
+    drawBallot(this, point ? index : null);
     const turn = ++this.drawing;
     for (const side of Object.keys(this.heats)) {
       const map = point ? await this.options.map(side, index, this.layer) : null;

@@ -105,7 +105,7 @@ def test_a_click_finds_its_match(page: Page, example: str) -> None:
     x0, y0, x1, y1 = target.box
     assert np.hypot(*(found - target.points[point])) <= 0.1 * max(x1 - x0, y1 - y0)
     expect(page.locator("#progress")).to_be_hidden()
-    expect(page.locator("#points li")).to_contain_text(re.compile(r"\d+ % likely"))
+    expect(page.locator("#points li")).to_contain_text(re.compile(r"\d+\s% likely right"))
 
 
 def test_heat_is_shown_under_the_cursor(page: Page) -> None:
@@ -132,21 +132,29 @@ def test_heat_is_shown_under_the_cursor(page: Page) -> None:
 
 
 def test_the_whole_pictures_are_asked(page: Page) -> None:
-    """A switch finds the points again; a point that is chosen shows its peaks, their prices and the grid."""
+    """A switch finds the points again; a point that is chosen shows its peaks, prices, grid, and its other side."""
     start(page, "crab")
-    click(page, 25.6, 19.9)
-    [alone] = matched(page, 1)
+    click(page, 25.6, 19.9)  # an eye,
+    click(page, 11.4, 45.2)  # a foot,
+    click(page, 33.9, 21.3)  # and the other eye
+    alone = matched(page, 3)
     expect(page.locator("#pair-said")).to_be_empty()
+    expect(page.locator(".twin:visible")).to_have_count(0)
     page.get_by_label("Ask the whole pictures, and their mirror images").check()
     expect(page.locator("#pair-said")).to_contain_text(re.compile(r"(the same|the other) side: \d+ % likely"))
-    page.locator("#points .row").click()
+    expect(page.locator(".twin:visible")).to_have_text(["↔ 3", "↔ 1"])
+    page.locator("#points .row").first.click()
+    expect(page.locator(".match").nth(2)).to_have_class(re.compile("counterpart"))
+    assert page.locator(".match").nth(2).evaluate("group => getComputedStyle(group).opacity") == "1"
+    assert page.locator(".match").nth(1).evaluate("group => getComputedStyle(group).opacity") == "0.25"
     expect(page.locator(".prices tr").nth(1)).to_contain_text(re.compile(r"1\d+ %.*taken"))
     expect(page.locator(".warp.upper")).to_have_count(2)
     expect(page.locator(".peak.taken")).to_have_count(1)
+    expect(page.locator(".caption")).to_contain_text("its counterpart seems to be point 3")
     page.get_by_label("Ask the whole pictures").uncheck()
     expect(page.locator(".warp")).to_have_count(0)  # what is known is shown at once
-    [again] = matched(page, 1)
-    assert np.allclose(again, alone, atol=0.1)
+    expect(page.locator(".twin:visible")).to_have_count(0)
+    assert np.allclose(matched(page, 3), alone, atol=0.1)
 
 
 def test_points_come_and_go(page: Page) -> None:

@@ -1,10 +1,12 @@
 """The server without a browser: requests as the page sends them, and as it never would."""
 
+import csv
 import io
 import json
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from safetensors.torch import load
 from starlette.testclient import TestClient
@@ -15,7 +17,9 @@ from sdcorr.app.matching import Matching
 from sdcorr.app.server import MOST_POINTS, Server
 from sdcorr.cli import build
 from sdcorr.cli.compose import compose
-from sdcorr.findings import weighed
+from sdcorr.errors import UserError
+from sdcorr.findings import FOUND, reasons, weighed
+from sdcorr.scoring.calibration_file import SHIPPED
 from sdcorr.toybox.dataset import drawing
 from tests.app.conftest import new_page
 
@@ -82,7 +86,58 @@ def test_the_matches_are_those_of_an_evaluation_and_of_the_command_line(client: 
     for peaks, others in zip(told["peaks"], expected["peaks"], strict=True):
         assert [(each["x"], each["y"]) for each in peaks] == [(each["x"], each["y"]) for each in others]
     rows = client.post("/api/download/points.csv", json=question | {"points": points}).text.splitlines()
-    assert rows[0].endswith("doubt,consensus,alone_x,alone_y") and "dense_flip" in rows[1]
+    assert rows[0].endswith("doubt,consensus,alone_x,alone_y,counterpart") and "dense_flip" in rows[1]
+
+
+def test_counterparts_are_those_of_the_command_line(client: TestClient) -> None:
+    """Of the two eyes of a cat the target shows one: both are found there, which makes them doubtful."""
+    cat, other = drawing("2/cat/1"), drawing("2/cat/1/4")
+    half = other.image.crop((0, 0, 25, 64))
+    points = [cat.points[cat.names.index(name)].tolist() for name in ("left eye", "right eye")]
+    request = pictures.read_request(cat.image, [*points, [34.5, 44]], [half])
+    words = ["embeddings=null", "method=read_once", "method.consensus=dense_flip"]
+    ours = pictures.match_pictures(build.prompt_entry(compose("eval", *words))[1], request)
+    names = [client.post("/api/pictures", content=png(image)).json()["name"] for image in (cat.image, half)]
+    way = {"method": "read_once", "consensus": "dense_flip", "refine": "none"}
+    question = dict(zip(("source", "target"), names, strict=True)) | way
+    for number in (1, 2, 3):  # point by point, as they are clicked
+        asked = question | {"points": request.points[:number].tolist()}
+        early = client.post("/api/counterparts", json=asked)
+        assert early.status_code == 409 and "wait" in early.json()["error"]
+        last(client.post("/api/match", json=asked))
+        told = client.post("/api/counterparts", json=asked).json()
+        assert told["pairs"] == ([[0, 1]] if number > 1 else [])
+    assert ours.counterparts == ((0, 1),)
+    assert told["doubts"] == reasons(request, ours, 0)
+    assert told["doubts"][1] == "point 1, its counterpart, is found in the same place"
+    record = client.post("/api/download/points.json", json=asked).json()
+    assert record["source"]["counterparts"] == {"origin": FOUND, "pairs": [[0, 1]]}
+    assert record["targets"][0]["doubt"] == told["doubts"]
+    rows = list(csv.DictReader(io.StringIO(client.post("/api/download/points.csv", json=asked).text)))
+    assert [row["counterpart"] for row in rows] == ["2", "1", ""]
+    plain = asked | {"consensus": "none"}
+    last(client.post("/api/match", json=plain))
+    assert client.post("/api/counterparts", json=plain).json()["pairs"] == []
+    assert "counterpart" not in client.post("/api/download/points.csv", json=plain).text.splitlines()[0]
+
+
+def test_a_calibration_that_is_given_holds_for_all_pictures(tmp_path) -> None:
+    """It judges the way that it is of, and is refused where the page has none such."""
+    plain = yaml.safe_load((SHIPPED / "toybox_read_once.yaml").read_text())
+    plain["outcomes"]["there"] = plain["outcomes"]["right"] | {"intercept": -20.0}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(plain))
+    with pytest.raises(UserError, match=r"mine\.yaml fits no way in which the page finds points: it is of .*restarts"):
+        Matching([f"calibration={path}", "method=read_once", "method.restarts=2"])
+    server = Server(Matching([f"calibration={path}", "method=read_once"]))
+    page = new_page(server)
+    assert page.post("/api/session").json()["calibration"] == "toybox val, 84 pairs"
+    question = example(page)
+    (found,) = last(page.post("/api/match", json=question))["matches"]
+    assert 0 < found["probability"] < 1 and found["missing"] == "not there: 100 % likely"
+    (other,) = last(page.post("/api/match", json=question | {"refine": "pixels"}))["matches"]
+    assert other["probability"] is None and other["missing"] is None  # nobody has learned it of that way
+    server.jobs.close(patience=20)
 
 
 def test_a_joint_match_is_found_anew_with_every_point() -> None:

@@ -64,6 +64,8 @@ def test_the_way_back() -> None:
     found = source[:, [0, 3], [0, 1]].T  # one comes home, the other from (0.375, 0.875)
     left = way_back(source, queries, found, torch.tensor([[0.125, 0.125], [0.375, 0.125]]), (100, 200))
     assert np.allclose(left["back"], [0, 0.75]) and np.allclose(left["likeness"], [1, 0])
+    elsewhere = np.array([15, np.exp(10) + 14]) / (np.exp(10) + 15)  # of the softmax of one cosine of 1 and 15 of 0
+    assert np.allclose(np.exp(left["astray"]), elsewhere + 1e-4, rtol=1e-4)
 
 
 def test_votes_speak_for_one_of_two_peaks() -> None:
@@ -89,7 +91,7 @@ def test_features_leave_evidence_that_is_no_part_of_the_match() -> None:
     pair = make_pair("a-b", source_points=[[25, 12], [80, 40], [55, 30]])
     (unit,) = group_by_source([pair])
     ((_, match),) = Marks("marks", Peaks()).match(unit, Image.open)
-    assert set(match.evidence) == {"peak", "margin", "entropy", "back", "likeness"}
+    assert set(match.evidence) == {"peak", "margin", "entropy", "back", "likeness", "astray"}
     assert (match.evidence["back"] < 0.1).all() and (match.evidence["margin"] > 0).all()
     ((_, agreed),) = Marks("marks", Peaks(), consensus="dense").match(unit, Image.open)
     assert set(agreed.evidence) - set(match.evidence) == {"votes", "lead", "side"}

@@ -91,7 +91,7 @@ def test_is_the_three_verbs(kind: type[Prompt], resources: FakeResources, unit: 
 def test_a_match_leaves_evidence(kind: type[Prompt], resources: FakeResources, unit: SourceUnit) -> None:
     settings = SETTINGS | {"consensus_block": "mid_block"}
     match = found(kind(resources, **settings), unit)["c"]
-    several = {"peak", "margin", "entropy", "back", "likeness", "votes", "restarts", "layers"}
+    several = {"peak", "margin", "entropy", "back", "likeness", "astray", "votes", "restarts", "layers"}
     assert set(match.evidence) == several
     alone = found(kind(resources, **settings | {"restarts": 1}), unit)["c"]
     assert set(alone.evidence) == several - {"restarts"}

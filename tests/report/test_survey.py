@@ -6,7 +6,7 @@ import io
 from sdcorr.report.csv_file import csv_text
 from sdcorr.report.latex import latex
 from sdcorr.report.markdown import markdown
-from sdcorr.report.survey import survey
+from sdcorr.report.survey import prices, survey
 from sdcorr.report.table import SECONDS_EACH, TERAFLOP, Column, Number, Table
 from sdcorr.run.costs import MethodCost
 from sdcorr.scoring.metrics import PERCENT
@@ -33,6 +33,17 @@ def test_every_method_has_its_scores_its_lead_and_its_cost() -> None:
     assert first["PCK@0.10 per point, a is better by"] == ""
     assert (first["s a pair"].text, first["TFLOP a pair"].text) == ("2.50", "3.00")
     assert (second["s a pair"].text, second["s a target more"].text) == ("-", "0.500")
+    assert table.notes == ["b found 7 optimized embeddings on disk, so that the cost of a pair is not known."]
+
+
+def test_prices_are_beside_the_score_that_is_spoken_of() -> None:
+    scores = scored({"a": random_counts(), "b": random_counts(seed=1, chance=0.2)})
+    table = prices(scores, {"a": KNOWN, "b": UNKNOWN})
+    titles = ["method", "PCK@0.10 per point", "s a pair", "s a target more", "TFLOP a pair", "TFLOP a target more"]
+    assert [column.title for column in table.columns] == titles
+    assert [row.cells[0] for row in table.rows] == ["a", "b"]
+    assert table.rows[1].cells[1].value == pck(scores.methods["b"], "per_point", alpha=0.1).value
+    assert [cell.text for cell in table.rows[0].cells[2:]] == ["2.50", "0.250", "3.00", "1.00"]
     assert table.notes == ["b found 7 optimized embeddings on disk, so that the cost of a pair is not known."]
 
 
