@@ -164,14 +164,7 @@ def test_own_pictures(pictures: Path, call: Call) -> None:
 
 def test_evaluation_leaves_a_whole_run(tmp_path: Path, call: Call) -> None:
     quick = [argument for argument in QUICK if argument != "logger=none"]
-    arguments = [
-        *quick,
-        "methods=[prompt,same_pixel,unet_features]",
-        "limit=8",
-        "pictures=1",
-        "run_dir=run",
-        "bootstrap=50",
-    ]
+    arguments = [*quick, "methods=[prompt,same_pixel,unet_features]", "pictures=1", "run_dir=run", "bootstrap=50"]
     first = call("eval.py", *arguments)
     assert first.returncode == 0, first.stderr
     assert first.stdout.splitlines()[-2:] == ["report: run/report.html", "run"]
@@ -198,7 +191,7 @@ def test_other_ways_to_transfer_optimize_nothing_again(
     tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_csv(own_folder(tmp_path / "own"), FOLDER_HEADER + FOLDER_ROWS)
-    arguments = [*QUICK, "dataset=folder", "dataset.root=own", "methods=[prompt]", "bootstrap=0", "method.restarts=2"]
+    arguments = [*QUICK, "dataset=folder", "dataset.root=own", "methods=[prompt]", "pictures=0", "method.restarts=2"]
     first = call("eval.py", *arguments)  # embeddings go where they go by default
     assert first.returncode == 0, first.stderr
     monkeypatch.setattr(PromptMatcher, "_problem", None)  # what optimizes would trip over it
