@@ -68,7 +68,7 @@ def distances(run: Path) -> tuple[dict[str, list[np.ndarray]], list[Pair]]:
                 for key, size in ((pair.source, pair.source_size), (pair.target, pair.target_size))
             )
             matches = match_cells(source.straight, found.straight, source.size, found.size)
-            mirrored = seen_mirrored(source, found)
+            mirrored = seen_mirrored(source, found, matches)
             points = torch.from_numpy(pair.query_points / max(pair.source_size)).float()
             for way in WAYS:
                 if way == "none":

@@ -40,8 +40,7 @@ def written(tmp_path, monkeypatch):
         assert not (Path(__file__).parents[1] / path).exists(), f"{path} is there now: the recipe needs another example"
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(code)
-    for room in (composing, configs):
-        monkeypatch.setattr(room, "CONFIGS", tmp_path / "configs")
+    monkeypatch.setattr(configs, "CONFIGS", tmp_path / "configs")
     for package in (sdcorr.datasets, sdcorr.methods, sdcorr.scoring.metrics):
         folder = tmp_path.joinpath(*package.__name__.split("."))
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])

@@ -61,6 +61,7 @@ class StudentMatchLogger(Callback):
                 correct=near.numpy(),
                 confidence=confidence.numpy(),
                 title=f"held labels, epoch {trainer.current_epoch + 1}",
+                crosses="pseudo-label",
             )
             drawn[f"matches/{number}"] = wandb.Image(visualize.to_array(figure))
         trainer.logger.experiment.log(drawn | {"trainer/global_step": trainer.global_step})  # beside the curves

@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -32,7 +31,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sdcorr.cli import overrides as overrides_of
 from sdcorr.cli.checks import check
-from sdcorr.cli.configs import CONFIGS, choices, groups
+from sdcorr.cli.composition import by_hydra
+from sdcorr.cli.configs import choices, groups
 from sdcorr.cli.entries import published_with, read_config, spelled_out, suiting
 from sdcorr.cli.model_settings import called, implied_by_path  # its module registers what configs/model refers to
 from sdcorr.cli.paths import expand, spelled
@@ -103,8 +103,9 @@ def _check_experiment(config_name: str, words: Sequence[str]) -> None:
 
 def _alone(config_name: str, overrides: Sequence[str]) -> DictConfig:
     """A configuration in which no choice brings another with it."""
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = hydra.compose(config_name, spelled(overrides))
+    cfg = by_hydra(config_name, spelled(overrides))
+    with open_dict(cfg):
+        del cfg["hydra"]
     expand(cfg)
     check(cfg)
     return cfg
@@ -113,27 +114,26 @@ def _alone(config_name: str, overrides: Sequence[str]) -> DictConfig:
 def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
     said = overrides_of.read(overrides)
     added = overrides_of.additions(said)
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        chosen = [override for override in said if _is_choice(override)]
-        first = hydra.compose(config_name, [str(each.input_line) for each in chosen], return_hydra_config=True)
-        overrides_of.check_sections(said, first)
-        place = {str(each.key_or_group): each.value() for each in said if str(each.key_or_group).startswith("model.")}
-        implied = list(_implied(first, {str(each.key_or_group) for each in chosen}, place))
-        if added:
-            kept = [str(each.input_line) for each in said if each not in added]
-            overrides_of.check_additions(added, hydra.compose(config_name, [*kept, *implied]))
-        cfg = first
-        if implied or len(chosen) < len(said):
-            cfg = hydra.compose(config_name, [*overrides, *implied], return_hydra_config=True)
-        groups = dict(cfg.hydra.runtime.choices)
-        with open_dict(cfg):
-            del cfg["hydra"]
-            cfg.method.pop("model", None)  # that it was published with; `_implied` has brought it
-            _apply_model(cfg, groups["method"], _said_of_the_method(said, groups))
-            if "methods" in cfg:
-                cfg.methods = spelled_out(cfg, groups["method"])
-            if "model.name" not in place:  # after the methods, whose entries name models as configs/model does
-                cfg.model.name = called(cfg.model.name, place)
+    chosen = [override for override in said if _is_choice(override)]
+    first = by_hydra(config_name, [str(each.input_line) for each in chosen])
+    overrides_of.check_sections(said, first)
+    place = {str(each.key_or_group): each.value() for each in said if str(each.key_or_group).startswith("model.")}
+    implied = list(_implied(first, {str(each.key_or_group) for each in chosen}, place))
+    if added:
+        kept = [str(each.input_line) for each in said if each not in added]
+        overrides_of.check_additions(added, by_hydra(config_name, [*kept, *implied]))
+    cfg = first
+    if implied or len(chosen) < len(said):
+        cfg = by_hydra(config_name, [*overrides, *implied])
+    groups = dict(cfg.hydra.runtime.choices)
+    with open_dict(cfg):
+        del cfg["hydra"]
+        cfg.method.pop("model", None)  # that it was published with; `_implied` has brought it
+        _apply_model(cfg, groups["method"], _said_of_the_method(said, groups))
+        if "methods" in cfg:
+            cfg.methods = spelled_out(cfg, groups["method"])
+        if "model.name" not in place:  # after the methods, whose entries name models as configs/model does
+            cfg.model.name = called(cfg.model.name, place)
     expand(cfg)
     check(cfg)
     return cfg

@@ -13,10 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sdcorr.cli import configs
+from sdcorr.cli.composition import by_hydra
 from sdcorr.cli.configs import choices
 from sdcorr.configuration import plain
 from sdcorr.digests import value_digest
@@ -142,7 +142,7 @@ def _own_model(cfg: DictConfig, changes: Mapping[str, Any], method: str) -> Dict
         return None
     if name not in choices("model"):
         raise UserError(f"There is no model '{name}' for {method}: choose one of {', '.join(choices('model'))}.")
-    return hydra.compose("eval", [f"model={name}"]).model
+    return by_hydra("eval", [f"model={name}"]).model
 
 
 def _settings(model: DictConfig, method: str) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from sdcorr.datasets import Benchmark, Match, Pair, group_by_source
 from sdcorr.datasets.base import TRANSFER_COST
 from sdcorr.errors import UserError
 from sdcorr.labels.points import GRID, Parts, choose_points
-from sdcorr.methods.features import KEPT
-from sdcorr.methods.maps import Features, MapMethod
+from sdcorr.methods.maps import KEPT, Features, MapMethod
 from sdcorr.run.units import unreadable
 
 PICTURES_OF_PARTS = 64  # of a group, from which it is learned what its object is

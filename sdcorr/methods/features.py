@@ -17,12 +17,11 @@ from sdcorr.errors import UserError
 from sdcorr.finite import check_finite
 from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.layout import Layout
-from sdcorr.methods.maps import Features, MapMethod, ScoreMaps, features_at
+from sdcorr.methods.maps import KEPT, Features, MapMethod, ScoreMaps, features_at
 from sdcorr.methods.peaks import Peaks, returning
 from sdcorr.methods.refine import Refine, check_refine
 
 CHANNELS_AT_ONCE = 64  # bounds the memory of features at full image size: 64 MB at 512 x 512 pixels
-KEPT = 64  # pictures whose features are kept, since a picture is the target of many sources
 
 
 class FeatureMethod(MapMethod):

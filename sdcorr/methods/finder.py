@@ -34,6 +34,8 @@ class Found:
 class Finder:
     """Finds points with a trained student.
 
+    ::
+
         finder = Finder.load("outputs/student")
         a, *others = finder.read(["a.jpg", "b.jpg", "c.jpg"])
         found = finder.find(a, [[120, 80], [40, 200]], others)

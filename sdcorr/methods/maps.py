@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from sdcorr.methods.layout import Layout
 from sdcorr.methods.mirror import Views, seen_mirrored
 from sdcorr.methods.refine import Refine, refined
 
+KEPT = 64  # pictures whose features are kept, since a picture is the target of many sources
 COSINE_TEMPERATURE = 0.15  # a cosine that is so much greater is e times as likely, where the consensus weighs them
 
 
@@ -67,11 +69,11 @@ class ScoreMaps:
     kind: Literal["cosine", "attention", "logarithm"]  # in [-1, 1]; not negative; one more is e times as likely
 
     def over_picture(self, shape: tuple[int, int]) -> Tensor:
-        """The maps stretched over the whole picture and nothing else, (V, *shape), bilinear; padding falls away."""
+        """The maps stretched over the whole picture and nothing else, `(V, *shape)`, bilinear; padding falls away."""
         return self.layout.over_picture(self.values, shape)
 
     def log_scores(self, shape: tuple[int, int]) -> Tensor:
-        """Scores over the picture that can be added to others, (V, *shape): attention as the log of its share."""
+        """Scores over the picture that can be added to others, `(V, *shape)`: attention as the log of its share."""
         values = self.over_picture(shape)
         if self.kind != "attention":
             return values
@@ -201,11 +203,22 @@ class MapMethod(Method):
         points = torch.from_numpy(unit.points[list(target.points)] / max(sizes[0])).to(scores)
         mirrored = None
         if self.consensus == "dense_flip":
-            ours, theirs = (self.mirrored_features(*picture).pooled(GRID) for picture in pictures)
-            mirrored = seen_mirrored(Views(source, ours, sizes[0]), Views(found, theirs, sizes[1]))
+            ours, theirs = (self._views(*each, size) for each, size in zip(pictures, sizes, strict=True))
+            mirrored = seen_mirrored(ours, theirs, cells)
         choice = weighed_peaks(scores, points, cells, sizes[1], joint=self.consensus == "joint", mirrored=mirrored)
         believed = mirrored.matches if mirrored and mirrored.log_odds > 0 else cells
         return Agreed(maps.near(choice.taken, 1.5 / PEAK_GRID), choice, cells, believed)
+
+    @cached_property
+    def _views(self) -> Callable[[str, ImageReader, str, tuple[int, int]], Views]:
+        """A picture and its mirror image, by what `features` takes and the picture's size; kept for its other pairs."""
+
+        def views(key: str, image: ImageReader, category: str, size: tuple[int, int]) -> Views:
+            both = self.features(key, image, category), self.mirrored_features(key, image, category)
+            straight, mirrored = (each.pooled(GRID) for each in both)
+            return Views(straight, mirrored, size)
+
+        return lru_cache(maxsize=KEPT)(views)
 
     def exact(self, pair: Pair, match: Match, image: ImageReader) -> Match:
         """A match of that pair as `refine` has it."""

@@ -9,11 +9,12 @@ unlike the flip of GeoAware-SC (Zhang et al. 2024), which reads the names of key
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from sdcorr.methods.consensus import ANGLES, SCALES, Mirrored, explained, linear_parts, match_cells
+from sdcorr.methods.consensus import ANGLES, SCALES, Matches, Mirrored, explained, linear_parts, match_cells
 
 # Log odds, by logistic regression on 259 pairs of drawings (toybox val, and 175 of the same world that no split has),
 # features of `up_blocks.1` at t = 261; benchmarks/results/consensus.md has what they say of a class that was left out.
@@ -34,15 +35,30 @@ class Views:
     mirrored: Tensor  # (C, h, w), of the mirror image as it is, not turned back
     size: tuple[int, int]  # (W, H) pixels
 
+    @cached_property
+    def likeness(self) -> float:
+        """Log of what a picture's mirror image explains of it, against what it explains itself: a crab's is great."""
+        half = len(linear_parts()) // 2
+        own, mirrored = (
+            match_cells(self.straight, each, self.size, self.size) for each in (self.straight, self.mirrored)
+        )
+        itself, mirror_image = (explained(each, self.size)[:half] for each in (own, mirrored))
+        return _log_most(mirror_image) - _log_most(itself)
 
-def seen_mirrored(source: Views, target: Views) -> Mirrored:
-    """The matches of a source with the mirrored target, and the log odds that it is the mirrored one that fits."""
-    straight = match_cells(source.straight, target.straight, source.size, target.size)
+
+def seen_mirrored(source: Views, target: Views, straight: Matches) -> Mirrored:
+    """The matches of a source with the mirrored target, and the log odds that it is the mirrored one that fits.
+
+    Args:
+        source: one picture, both ways.
+        target: the other.
+        straight: their matches as they are.
+    """
     mirrored = match_cells(source.straight, target.mirrored, source.size, target.size)
     width = target.size[0] / max(target.size)
     back = torch.stack((width - mirrored.target[:, 0], mirrored.target[:, 1]), -1)
     odds = _log_odds(explained(straight, target.size), explained(mirrored, target.size))
-    return Mirrored(replace(mirrored, target=back), odds + LIKENESS * (_self_likeness(source) + _self_likeness(target)))
+    return Mirrored(replace(mirrored, target=back), odds + LIKENESS * (source.likeness + target.likeness))
 
 
 def _log_odds(straight: Tensor, mirrored: Tensor) -> float:
@@ -52,15 +68,6 @@ def _log_odds(straight: Tensor, mirrored: Tensor) -> float:
     fitting, twice = _log_most(mirrored[:half]), _log_most(mirrored[half:])
     further = _turn(mirrored[:half]) - _turn(straight[:half])
     return OWN * (fitting - plain) + CROSSED * (crossed - plain + fitting - twice) + TURNED * further + PRIOR
-
-
-def _self_likeness(picture: Views) -> float:
-    """Log of what a picture's mirror image explains of it, against what it explains itself: a crab's is great."""
-    half = len(linear_parts()) // 2
-    own = match_cells(picture.straight, picture.straight, picture.size, picture.size)
-    mirrored = match_cells(picture.straight, picture.mirrored, picture.size, picture.size)
-    mirror_image, itself = (explained(each, picture.size)[:half] for each in (mirrored, own))
-    return _log_most(mirror_image) - _log_most(itself)
 
 
 def _log_most(weights: Tensor) -> float:

@@ -20,9 +20,8 @@ from sdcorr.errors import UserError
 from sdcorr.finite import check_finite
 from sdcorr.methods.consensus import Consensus, check_consensus
 from sdcorr.methods.evidence import agreement
-from sdcorr.methods.features import KEPT
 from sdcorr.methods.layout import Layout
-from sdcorr.methods.maps import Agreed, Features, MapMethod, ScoreMaps
+from sdcorr.methods.maps import KEPT, Agreed, Features, MapMethod, ScoreMaps
 from sdcorr.methods.prompt_units import match_unit, transferred
 from sdcorr.methods.refine import Refine, check_refine
 from sdcorr.methods.surfaces import attention_surface

@@ -25,9 +25,9 @@ from sdcorr.errors import UserError
 from sdcorr.finite import check_finite
 from sdcorr.images import image_to_tensor
 from sdcorr.methods.consensus import Consensus, check_consensus
-from sdcorr.methods.features import KEPT, cosine_maps
+from sdcorr.methods.features import cosine_maps
 from sdcorr.methods.layout import Layout, lay_out
-from sdcorr.methods.maps import Features, MapMethod, ScoreMaps
+from sdcorr.methods.maps import KEPT, Features, MapMethod, ScoreMaps
 from sdcorr.methods.peaks import Localization, Peaks
 from sdcorr.methods.refine import Refine, check_refine
 from sdcorr.methods.resources import Resources

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, zip_longest
+from textwrap import wrap
 
 from sdcorr.report.table import NOTHING, Cell, Column, Table
 
@@ -15,23 +16,28 @@ SPECIAL = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
 }
 INTERVALS = "Brackets are 95 % intervals of a bootstrap over pairs."
+HEAD = 14  # letters of a line of a column's title: about as wide as an interval
+NARROWER = r"Too wide? Fewer --columns, or \small\setlength{\tabcolsep}{3pt} before it."
 
 
 def latex(table: Table) -> str:
     """The table as a `tabular`; what it is of, and its notes, are comments above it.
 
     What columns beside each other have in common (`Column.about`) stands above them once. Bold rows have a bold name.
+    Intervals stand below their values, since beside them four columns fill a page.
     """
     intervals = any(not isinstance(cell, str) and cell.interval for row in table.rows for cell in row.cells)
-    about = [table.title, *([INTERVALS] if intervals else []), *table.notes, r"\usepackage{booktabs}"]
+    about = [table.title, *([INTERVALS] if intervals else []), *table.notes, r"\usepackage{booktabs}", NARROWER]
     kinds = "".join("r" if column.kind == "number" else "l" for column in table.columns)
     lines = [*(f"% {line}" for line in about), rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
     lines += _heads(table.columns)
     for section in filter(None, table.sections):
         lines.append(r"\midrule")
         for row in section:
-            name, *cells = map(_text, row.cells)
-            lines.append(_row([rf"\textbf{{{name}}}" if row.bold else name, *cells]))
+            name, *values = map(_text, row.cells)
+            lines.append(_row([rf"\textbf{{{name}}}" if row.bold else name, *values]))
+            if any(below := [_interval(cell) for cell in row.cells]):
+                lines += [f"{lines.pop()}[-3pt]", f"{_row(below)}[1pt]"]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -43,7 +49,9 @@ def _heads(columns: Sequence[Column]) -> Iterator[str]:
         yield _row([rf"\multicolumn{{{count}}}{{c}}{{{_escaped(about)}}}" for about, count in groups])
         rules = zip(groups, ends, strict=True)
         yield " ".join(rf"\cmidrule(lr){{{end - count + 1}-{end}}}" for (about, count), end in rules if about)
-    yield _row([_escaped(_short(column)) for column in columns])
+    titles = [wrap(_short(column), HEAD)[::-1] for column in columns]
+    for words in reversed(list(zip_longest(*titles, fillvalue=""))):  # all end on the last line
+        yield _row([_escaped(each) for each in words])
 
 
 def _short(column: Column) -> str:
@@ -65,9 +73,15 @@ def _text(cell: Cell) -> str:
         return _escaped(cell)
     if cell.text == NOTHING:
         return "--"
-    value = f"${cell.text}$" if cell.text[0] in "+-" else cell.text  # the sign of a number, not a hyphen
-    interval = cell.interval.replace("-", "$-$").replace("+", "$+$")
-    return rf"{value} {{\scriptsize {interval}}}" if interval else value
+    return f"${cell.text}$" if cell.text[0] in "+-" else cell.text  # the sign of a number, not a hyphen
+
+
+def _interval(cell: Cell) -> str:
+    """What stands below a value; nothing where it has no interval."""
+    if isinstance(cell, str) or not cell.interval:
+        return ""
+    signed = cell.interval.replace("-", "$-$").replace("+", "$+$")
+    return rf"{{\scriptsize {signed}}}"
 
 
 def _escaped(words: str) -> str:

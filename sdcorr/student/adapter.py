@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdcorr.errors import UserError
-from sdcorr.vision import load_network
+from sdcorr.student.backbone import frozen_network
 
 
 class Adapter(nn.Module):
@@ -45,10 +44,8 @@ class Adapter(nn.Module):
         std: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        if not network:
-            raise UserError("Say student.network.network=...: a hub id, a folder, or package.module:callable.")
         self.side, self.grid, self.layers = side, grid, tuple(layers)
-        self.backbone = load_network(network, revision=revision, mean=mean, std=std).requires_grad_(False).eval()
+        self.backbone = frozen_network(network, revision, mean, std)
         self.identity: dict[str, Any] = dict(self.backbone.identity)
         self.project = nn.Conv2d(self._width(), channels, 1)
         nn.init.orthogonal_(self.project.weight)

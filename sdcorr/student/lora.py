@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from sdcorr.diffusion import FrozenDiffusion
 from sdcorr.errors import UserError
+from sdcorr.student.backbone import frozen_network
 from sdcorr.toybox.anatomy import MODEL_FOLDER
-from sdcorr.vision import load_network
 
 
 class LowRank(nn.Module):
@@ -111,9 +111,7 @@ class VisionLora(LoraStudent):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
-        if not network:
-            raise UserError("Say student.network.network=...: a hub id, a folder, or package.module:callable.")
-        backbone = load_network(network, revision=revision, mean=mean, std=std)
+        backbone = frozen_network(network, revision, mean, std)
         super().__init__(backbone, dict(backbone.identity), modules=modules, rank=rank, side=side, grid=grid)
         self.layers = tuple(layers)
 

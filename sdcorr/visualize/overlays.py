@@ -101,6 +101,7 @@ def matches(
     confidence: np.ndarray | None = None,
     names: Sequence[str] | None = None,
     title: str = "",
+    crosses: str = "truth",
 ) -> Figure:
     """Draw two images side by side and join their points.
 
@@ -109,16 +110,17 @@ def matches(
         target: image on the right.
         source_points: `(N, 2)` query points in pixels of the source.
         target_points: `(N, 2)` matches in pixels of the target.
-        truth: `(N, 2)` where the points really are in the target; drawn as crosses.
+        truth: `(N, 2)` where the points should be in the target; drawn as crosses.
         correct: `(N,)` bool; lines are green and solid where true, orange and dashed where false.
         confidence: `(N,)` in [0, 1]; the higher, the stronger the line.
         names: of the keypoints, for the legend.
         title: above both.
+        crosses: what is known there: the truth, or less than that.
     """
     figure = Figure(figsize=(8, 4.3), layout="constrained")
     left, right = figure.subplots(1, 2)
     show(left, source, "source, query points")
-    show(right, target, "target, matches" + (" (x: truth)" if truth is not None else ""))
+    show(right, target, "target, matches" + (f" (x: {crosses})" if truth is not None else ""))
     colors = [color(i) for i in range(len(source_points))]
     for i, (start, end) in enumerate(zip(source_points, target_points, strict=True)):
         known = correct is not None

@@ -1,5 +1,6 @@
 """From words to a configuration: what a choice brings with it, and who has the last word."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,6 @@ class TestLastWord:
             copy = tmp_path / path.relative_to(CONFIGS)
             copy.parent.mkdir(exist_ok=True, parents=True)
             copy.write_text(path.read_text())
-        monkeypatch.setattr(room, "CONFIGS", tmp_path)
         monkeypatch.setattr(places, "CONFIGS", tmp_path)
         (tmp_path / "method" / "fast.yaml").write_text("defaults: [prompt, _self_]\nsteps: 5\nrestarts: 2\n")
         (tmp_path / "experiment" / "long.yaml").write_text("# @package _global_\nmethod: {steps: 99}\n")
@@ -149,6 +149,20 @@ class TestLastWord:
     @pytest.mark.parametrize("others", [[], ["method=fast"], ["experiment=long"]])
     def test_of_the_command_line_over_all(self, configs: Path, others: list[str]) -> None:
         assert compose("eval", *others, "method.steps=3").method.steps == 3
+
+    def test_a_file_that_has_changed_is_read_again(self, configs: Path) -> None:
+        assert compose("eval", "experiment=long").method.steps == 99
+        file = configs / "experiment" / "long.yaml"
+        file.write_text(file.read_text().replace("99", "98"))
+        os.utime(file, ns=(0, 0))  # whatever the clock's grain
+        assert compose("eval", "experiment=long").method.steps == 98
+
+
+def test_what_was_composed_can_be_changed_by_its_owner_alone() -> None:
+    first = compose("eval", "methods=[prompt]")
+    first.method.steps = 77
+    first.methods = []
+    assert compose("eval", "methods=[prompt]").method.steps == 30
 
 
 class TestModelOfADataset:

@@ -62,7 +62,7 @@ def test_an_evaluation_is_compared_with_what_was_imported_into_its_folder(demo, 
     path = perfect(tmp_path / "mine.csv", demo)
     words = ["--dataset", "toybox", "--method", "mine", "--run", "run", "--columns", "x=u", "y=v"]
     assert main(["import", str(path), *words, "--frame", f"squashed:{2 * demo.pairs[0].target_size[0]}"]) == 0
-    few = ["bootstrap=20", "pictures=0", "report.pairs=0", "embeddings=null"]
+    few = ["bootstrap=20", "pictures=0", "report.pairs=0", "embeddings=null", "logger=none"]
     assert main(["eval", "dataset=toybox", "methods=[same_pixel]", "run_dir=run", *few]) == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["baseline/mine/pck@0.10/per_point"] == 1 > summary["pck@0.10/per_point"]

@@ -70,7 +70,8 @@ def conditions(unet: UNet2DConditionModel, batch: int) -> dict:
 
 def maps_of_diffusers(folder, layers: list[str], noisy: Tensor, embeddings: Tensor) -> list[Tensor]:
     """The maps of token 1 and all heads, from what the linear layers of an unmodified UNet put out."""
-    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", low_cpu_mem_usage=False).eval()
+    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", low_cpu_mem_usage=False)
+    unet = unet.eval().to(noisy.dtype)
     seen: dict[str, Tensor] = {}
     blocks = {layer: unet.get_submodule(layer).transformer_blocks for layer in layers}
     for layer, listed in blocks.items():
@@ -98,8 +99,11 @@ def weighted(maps: list[Tensor]) -> Tensor:
     return sum((m * torch.linspace(0, 1, m[0].numel()).view_as(m[0])).sum() for m in maps)
 
 
-def test_maps_and_gradients_are_those_of_diffusers(folder, model, family):
-    noisy, embeddings = inputs(model)
+def test_maps_and_gradients_are_those_of_diffusers(folder, family):
+    """In double precision, where what processors round differently is far below what a mistake would change."""
+    model = FrozenDiffusion.load(str(folder), image_size=SIDE).double()
+    noisy, embeddings = (each.detach().double() for each in inputs(model))
+    embeddings.requires_grad_()
     maps = model.attention_maps(noisy, TIMESTEP, embeddings, heads="all")
     (gradient,) = torch.autograd.grad(weighted(maps), embeddings)
     expected = maps_of_diffusers(folder, list(FAMILIES[family].layers), noisy, embeddings)
@@ -107,9 +111,9 @@ def test_maps_and_gradients_are_those_of_diffusers(folder, model, family):
     assert max(m.std() / m.mean() for m in maps) > 0.03  # not uniform
     assert [m.shape for m in maps] == [m.shape for m in expected]
     for ours, theirs in zip(maps, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=5e-7)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
     greatest = gradient.abs().max().item()
-    torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-5 * greatest)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-11 * greatest)
 
 
 def test_truncation_is_exact(model, whole):

@@ -21,18 +21,22 @@ LEFTWARD = Views(texture(1), texture(0), SIZE)
 FRONTAL = Views(texture(2), texture(2), SIZE)  # a thing like its own mirror image
 
 
+def seen(source: Views, target: Views) -> Mirrored:
+    return seen_mirrored(source, target, match_cells(source.straight, target.straight, source.size, target.size))
+
+
 class TestSides:
     def test_a_mirrored_target_is_told(self) -> None:
-        assert seen_mirrored(RIGHTWARD, LEFTWARD).log_odds > 1
-        assert seen_mirrored(RIGHTWARD, RIGHTWARD).log_odds < -1
+        assert seen(RIGHTWARD, LEFTWARD).log_odds > 1
+        assert seen(RIGHTWARD, RIGHTWARD).log_odds < -1
 
     def test_what_is_like_its_own_mirror_image_stays(self) -> None:
-        assert seen_mirrored(FRONTAL, FRONTAL).log_odds < -1
+        assert seen(FRONTAL, FRONTAL).log_odds < -1
 
     def test_places_are_turned_back(self) -> None:
         """In a picture twice as wide as high, whose longer side is 1, the mirrored first cell is the last."""
         wide = Views(texture(0), texture(1), (200, 100))
-        matches = seen_mirrored(wide, Views(texture(1), texture(0), (200, 100))).matches
+        matches = seen(wide, Views(texture(1), texture(0), (200, 100))).matches
         strong = matches.weights > 0.5
         assert strong.sum() > GRID
         assert (matches.source + matches.target)[strong, 0] == pytest.approx(torch.ones(int(strong.sum())))

@@ -67,7 +67,7 @@ def some_table() -> Table:
         Column("PCK per point", about="per point"),
         Column("error per point, px", about="per point"),
     ]
-    table = Table("title", [*heads, Column("better by"), Column("said", "words")], notes=["A note."])
+    table = Table("title", [*heads, Column("by how much it is better"), Column("said", "words")], notes=["A note."])
     table.add("a_b|", Number(0.5, PERCENT, 0.4, 0.6), Number(1 / 3), "", "50 % & more", bold=True)
     table.add("other", Number(None, PERCENT), Number(2.0), Number(-0.01, PERCENT, -0.02, 0.015, signed=True), "")
     return table
@@ -80,14 +80,18 @@ def test_latex() -> None:
 % Brackets are 95 % intervals of a bootstrap over pairs.
 % A note.
 % \usepackage{booktabs}
+% Too wide? Fewer --columns, or \small\setlength{\tabcolsep}{3pt} before it.
 \begin{tabular}{lrrrl}
 \toprule
 \multicolumn{1}{c}{} & \multicolumn{2}{c}{per point} & \multicolumn{2}{c}{} \\
 \cmidrule(lr){2-3}
-name & PCK & error, px & better by & said \\
+ &  &  & by how much it &  \\
+name & PCK & error, px & is better & said \\
 \midrule
-\textbf{a\_b|} & 50.0 {\scriptsize [40.0, 60.0]} & 0 &  & 50 \% \& more \\
-other & -- & 2 & $-1.0$ {\scriptsize [$-$2.0, $+$1.5]} &  \\
+\textbf{a\_b|} & 50.0 & 0 &  & 50 \% \& more \\[-3pt]
+ & {\scriptsize [40.0, 60.0]} &  &  &  \\[1pt]
+other & -- & 2 & $-1.0$ &  \\[-3pt]
+ &  &  & {\scriptsize [$-$2.0, $+$1.5]} &  \\[1pt]
 \bottomrule
 \end{tabular}
 """
@@ -102,13 +106,14 @@ def test_csv_has_every_digit_and_the_ends_of_intervals() -> None:
         "PCK per point low": "40",
         "PCK per point high": "60",
         "error per point, px": "0.3333333333",
-        "better by": "",
-        "better by low": "",
-        "better by high": "",
+        "by how much it is better": "",
+        "by how much it is better low": "",
+        "by how much it is better high": "",
         "said": "50 % & more",
         "of": "title",
     }
-    assert (second["PCK per point"], second["better by"], second["better by low"]) == ("", "-1", "-2")
+    better = "by how much it is better"
+    assert (second["PCK per point"], second[better], second[f"{better} low"]) == ("", "-1", "-2")
 
 
 def test_markdown() -> None:

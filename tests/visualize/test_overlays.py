@@ -95,5 +95,12 @@ def test_matches_draw_wrong_lines_dashed():
     assert visualize.to_array(figure, dpi=40).shape == (round(4.3 * 40), 320, 3)
 
 
+def test_crosses_are_called_what_they_are():
+    points, told = np.array([[10.0, 10]]), {"truth": np.array([[15.0, 15]])}
+    titles = [visualize.matches(GRAY, GRAY, points, points, **how).axes[1].get_title() for how in ({}, told)]
+    titles += [visualize.matches(GRAY, GRAY, points, points, **told, crosses="pseudo-label").axes[1].get_title()]
+    assert titles == ["target, matches", "target, matches (x: truth)", "target, matches (x: pseudo-label)"]
+
+
 def rgb_of(color: tuple[float, ...]) -> list[int]:
     return [round(255 * value) for value in color[:3]]
