@@ -191,9 +191,9 @@ def test_downloads_can_be_read(client: TestClient) -> None:
     assert record["source"]["points"] == question["points"] and record["model"] == "toybox"
     assert record["targets"][0]["points"] == [match["target"] for match in matches]
     rows = [line.split(",") for line in got["points.csv"].text.splitlines()]
-    assert rows[0] == ["source_x", "source_y", "target_x", "target_y", "confidence", "doubt", "probability"]
+    assert rows[0] == ["source_x", "source_y", "target_x", "target_y", "confidence", "doubt", "probability", "there"]
     assert [float(value) for value in rows[2][:5]] == [30.5, 40, *matches[1]["target"], matches[1]["confidence"]]
-    assert rows[2][5:] == [matches[1]["doubt"] or "", str(matches[1]["probability"])]
+    assert rows[2][5:7] == [matches[1]["doubt"] or "", str(matches[1]["probability"])]
     assert load(got["embeddings.safetensors"].content)["embeddings"].shape[:2] == (2, 5)
     assert Image.open(io.BytesIO(got["matches.png"].content)).size[0] > 300
 

@@ -101,7 +101,9 @@ def test_a_calibration_says_how_likely_matches_are_right(tmp_path: Path, capsys:
     words += [str(tmp_path / "out"), "method=read_once", "embeddings=null"]
     words += [f"calibration={SHIPPED / 'toybox_read_once.yaml'}"]
     assert main([*words, "method.restarts=2"]) == 2
-    assert "toybox_read_once.yaml does not fit: it is of other settings, settings.restarts is 5" in capsys.readouterr().err
+    assert (
+        "toybox_read_once.yaml does not fit: it is of other settings, settings.restarts is 5" in capsys.readouterr().err
+    )
     assert main(words) == 0
     record = json.loads((tmp_path / "out" / "points.json").read_text())
     (likely,) = record["targets"][0]["probability"]

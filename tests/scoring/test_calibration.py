@@ -160,16 +160,17 @@ def test_too_little_to_learn_from(known: Arrays) -> None:
 def test_what_comes_with_the_program_fits_what_comes_with_it() -> None:
     """A new setting of the method, or other weights, asks for a new calibration: `sdcorr calibrate` on val."""
     kinds = {each.method.kind.rpartition(".")[2]: each for each in shipped()}
-    assert set(kinds) == {"Prompt", "ReadOnce"}
-    for name, kind in (("prompt", "Prompt"), ("read_once", "ReadOnce")):
-        entry = claim_of(name)
+    assert set(kinds) == {"Prompt", "ReadOnce", "Fused"}
+    joined = ["method.parts=[read_once,student]", "method.weight=3", "method.refine=pixels"]  # as the README has it
+    for name, kind, words in (("prompt", "Prompt", []), ("read_once", "ReadOnce", []), ("fused", "Fused", joined)):
+        entry = claim_of(name, *words)
         evidence = dict.fromkeys(kinds[kind].outcomes[RIGHT].model.names, np.zeros(1))
         assert kinds[kind].lacking(entry, evidence) is None
         assert (kinds[kind].dataset, kinds[kind].split, kinds[kind].alpha) == ("toybox", "val", 0.1)
 
 
-def claim_of(method: str) -> Claim:
+def claim_of(method: str, *words: str) -> Claim:
     """That of a method as an evaluation of the toybox makes it."""
-    cfg = compose("eval", f"methods=[{method}]", f"method={method}", "embeddings=null")
+    cfg = compose("eval", f"methods=[{method}]", f"method={method}", "embeddings=null", *words)
     (entry,) = build.methods(cfg, origin.benchmark(cfg), lambda source: [])
     return entry.claim()
