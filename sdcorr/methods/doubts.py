@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-# Of a match's own peak: with another one as high as that, some 55 % are right on the toybox, else 80 %; with another one
-# as likely under a consensus, likewise (`read_once`, val: 56 and 81 % by heights, 56 and 82 % by prices).
+# Of a match's own peak. With another one as high, some 55 % are right on the toybox, else 80 %; likewise with another
+# one that is as likely under a consensus (`read_once` on val: 56 and 81 % by heights, 56 and 82 % by prices).
 RIVAL = 0.8
 
 
