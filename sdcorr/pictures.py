@@ -26,7 +26,6 @@ from sdcorr.methods.prompt import Prompt
 from sdcorr.methods.prompt_units import transferred
 from sdcorr.methods.refine import Refine
 from sdcorr.prompt.localize import combine_layers
-from sdcorr.scoring.calibration import THERE, Calibration
 
 Counterparts = tuple[tuple[int, int], ...]  # points that are the two sides of one part, the lower index first
 
@@ -56,12 +55,6 @@ class Likely:
     right: np.ndarray  # (P,) probability that the match is right, as the calibration has it
     there: np.ndarray | None  # (P,) that the target shows the point at all; None: the calibration does not know
     origin: str  # what it was learned from
-
-    @classmethod
-    def of(cls, match: Match, by: Calibration) -> Likely | None:
-        """What a calibration of the method says of a target's matches; None if these have not left what it asks."""
-        right = by.of_match(match)
-        return None if right is None else cls(right, by.of_match(match, THERE), by.origin)
 
 
 @dataclass(frozen=True)
@@ -113,12 +106,8 @@ def claim_folder(path: str) -> Path:
     return folder
 
 
-def match_pictures(
-    method: Prompt, request: MatchRequest, callbacks: Sequence[Callback] = (), by: Calibration | None = None
-) -> MatchResult:
+def match_pictures(method: Prompt, request: MatchRequest, callbacks: Sequence[Callback] = ()) -> MatchResult:
     """Optimize the points' embeddings on the source, with Lightning callbacks, and find them in every target.
-
-    A calibration says how likely the matches are right; it must be of the method.
 
     The matches are those that an evaluation of the same pictures by the same method has, by the names of its draws.
     """
@@ -134,8 +123,7 @@ def match_pictures(
         embeddings = optimized[list(target.points)]
     how = method.consensus, method.refine
     sides = own_counterparts(method, request.source, request.points, read)
-    likely = tuple(Likely.of(match, by) for match in matches) if by else ()
-    return MatchResult(embeddings, tuple(matches), tuple(maps), tuple(ballots), *how, sides, likely)
+    return MatchResult(embeddings, tuple(matches), tuple(maps), tuple(ballots), *how, sides)
 
 
 def own_counterparts(method: Prompt, source: Picture, points: np.ndarray, image: ImageReader) -> Counterparts:

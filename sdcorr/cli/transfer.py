@@ -7,6 +7,7 @@ one sees them) and matches.png.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lightning import Callback
 from lightning.pytorch.callbacks import RichProgressBar
@@ -17,8 +18,9 @@ from sdcorr import findings, pictures
 from sdcorr.cli import build, paths
 from sdcorr.cli.build import Entry
 from sdcorr.cli.command import command
+from sdcorr.datasets import Match
 from sdcorr.errors import UserError
-from sdcorr.scoring.calibration import Calibration
+from sdcorr.scoring.calibration import THERE, Calibration
 from sdcorr.scoring.calibration_file import read_calibration
 
 
@@ -56,6 +58,12 @@ def calibration_for(entry: Entry, file: str | None) -> Calibration | None:
     return found
 
 
+def likely(match: Match, by: Calibration) -> pictures.Likely | None:
+    """What a calibration of the method says of a target's matches; None if these have not left what it asks."""
+    right = by.of_match(match)
+    return None if right is None else pictures.Likely(right, by.of_match(match, THERE), by.origin)
+
+
 def transfer(cfg: DictConfig, asked: pictures.MatchRequest) -> None:
     """Find points in pictures, and write down what was found; see configs/train.yaml for what can be set.
 
@@ -75,7 +83,9 @@ def transfer(cfg: DictConfig, asked: pictures.MatchRequest) -> None:
 
         logger = tracking.make_logger(cfg, folder, group="pictures", job_type="transfer", tags=[cfg.model.name])
         watchers.append(AttentionMapLogger(asked.targets[0].image, cfg.logger.every, logger=logger))
-    result = pictures.match_pictures(method, asked, watchers, by)
+    result = pictures.match_pictures(method, asked, watchers)
+    if by:
+        result = replace(result, likely=tuple(likely(match, by) for match in result.matches))
     findings.write(folder, asked, result, model=cfg.model.path, settings=method.settings)
     if logger:
         logger.experiment.finish()

@@ -64,7 +64,8 @@ def conditions(unet: UNet2DConditionModel, batch: int) -> dict:
         angles = (
             (GUIDANCE_SCALE - 1) * 1000 * torch.exp(-torch.log(torch.tensor(1e4)) * torch.arange(half) / (half - 1))
         )
-        given["timestep_cond"] = torch.cat((angles.sin(), angles.cos()))[None].expand(batch, -1)
+        told = torch.cat((angles.sin(), angles.cos())).to(unet.dtype)
+        given["timestep_cond"] = told[None].expand(batch, -1)
     return given
 
 
