@@ -86,7 +86,7 @@ def test_the_matches_are_those_of_an_evaluation_and_of_the_command_line(client: 
     for peaks, others in zip(told["peaks"], expected["peaks"], strict=True):
         assert [(each["x"], each["y"]) for each in peaks] == [(each["x"], each["y"]) for each in others]
     rows = client.post("/api/download/points.csv", json=question | {"points": points}).text.splitlines()
-    assert rows[0].endswith("doubt,consensus,alone_x,alone_y,counterpart") and "dense_flip" in rows[1]
+    assert rows[0].endswith("doubt,probability,consensus,alone_x,alone_y,counterpart") and "dense_flip" in rows[1]
 
 
 def test_counterparts_are_those_of_the_command_line(client: TestClient) -> None:
