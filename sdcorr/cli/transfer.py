@@ -72,8 +72,8 @@ def transfer(cfg: DictConfig, asked: pictures.MatchRequest) -> None:
     """
     console = Console()
     entry, method = build.prompt_entry(cfg)
+    by = calibration_for(entry, cfg.calibration)  # first: a file that is not there is told before a model is loaded
     method.prepare()
-    by = calibration_for(entry, cfg.calibration)
     folder = pictures.claim_folder(cfg.run_dir)
     watchers: list[Callback] = [RichProgressBar()]
     logger = None
